@@ -122,9 +122,7 @@ class Schema:
             raise DataError(f"SCHEMA={path}: not readable as YAML: {error}") from None
         if not isinstance(mapping, dict):
             raise DataError(f"SCHEMA={path}: expected 'key: value' lines such as 'label: is_fraud'")
-        return cls.from_dict(
-            {"name": path.stem, "amount": None, "features": []} | mapping, source=f"SCHEMA={path}"
-        )
+        return cls.from_dict({"name": path.stem, "amount": None, "features": []} | mapping, source=f"SCHEMA={path}")
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any], source: str = "schema") -> Schema:
@@ -157,8 +155,7 @@ class Schema:
     def to_dict(self) -> dict[str, Any]:
         """Plain values from which `from_dict` builds the same schema."""
         return {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in dataclasses.asdict(self).items()
+            key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()
         }
 
 
@@ -291,9 +288,7 @@ def _uncompressed(file: Path, path: str) -> Iterator[IO[bytes]]:
     try:
         if file.name.lower().endswith(".zip"):
             with zipfile.ZipFile(file) as archive:
-                members = [
-                    m for m in archive.namelist() if not m.endswith("/") and not m.startswith("__MACOSX/")
-                ]
+                members = [m for m in archive.namelist() if not m.endswith("/") and not m.startswith("__MACOSX/")]
                 if len(members) != 1:
                     raise DataError(f"{path}: holds {len(members)} files; a .csv.zip must hold one CSV")
                 with archive.open(members[0]) as stream:
@@ -312,9 +307,7 @@ def _uncompressed(file: Path, path: str) -> Iterator[IO[bytes]]:
         RuntimeError,
         NotImplementedError,
     ) as error:
-        raise DataError(
-            f"{path}: damaged, cut short or encrypted archive ({error}); fetch or zip it again"
-        ) from None
+        raise DataError(f"{path}: damaged, cut short or encrypted archive ({error}); fetch or zip it again") from None
 
 
 def _read_csv(file: Path, schema: Schema, path: str) -> tuple[Any, str]:
@@ -339,9 +332,7 @@ def _read_csv(file: Path, schema: Schema, path: str) -> tuple[Any, str]:
                 )
             except pa.ArrowInvalid as error:
                 raise _unreadable_csv(file, header, schema, path, str(error)) from None
-            while buffered.read(
-                1 << 20
-            ):  # whatever the parser left unread counts for the checksum and the CRC
+            while buffered.read(1 << 20):  # whatever the parser left unread counts for the checksum and the CRC
                 pass
     return table, hashed.digest.hexdigest()
 
@@ -355,9 +346,7 @@ def _check_header(header: list[str], schema: Schema, path: str) -> None:
     if not any(name.strip() for name in header):
         raise DataError(f"{path}: the first line names no columns; a header line is needed")
     if repeated := next((name for name in header if header.count(name) > 1), None):
-        raise DataError(
-            f"{path}: column {repeated!r} appears {header.count(repeated)} times; rename or drop one"
-        )
+        raise DataError(f"{path}: column {repeated!r} appears {header.count(repeated)} times; rename or drop one")
     if missing := [name for name in schema.columns if name not in header]:
         close = get_close_matches(missing[0], header, 1)
         remedy = f"the file has {close[0]!r}: rename it" if close else "add it"
@@ -442,15 +431,11 @@ def _read_parquet(file: Path, schema: Schema, path: str) -> tuple[Any, str]:
         elif pa.types.is_boolean(kind):
             column, wanted = column.cast(pa.int8()), pa.float64()
         else:
-            raise DataError(
-                f"{path}: column {name!r} holds {kind}, not numbers; convert it, or change its role"
-            )
+            raise DataError(f"{path}: column {name!r} holds {kind}, not numbers; convert it, or change its role")
         try:
             table = table.set_column(index, name, column.cast(wanted, safe=False))
         except pa.ArrowInvalid as error:
-            raise DataError(
-                f"{path}: column {name!r} of type {kind} cannot be read as {wanted}: {error}"
-            ) from None
+            raise DataError(f"{path}: column {name!r} of type {kind} cannot be read as {wanted}: {error}") from None
     return table, sha256
 
 
@@ -477,9 +462,7 @@ def _checked(table: Any, schema: Schema, path: str) -> pd.DataFrame:
         frame[schema.time] = (instants - instants.min().floor("D")).dt.total_seconds()
     for column in (schema.label, schema.time, schema.amount):
         if column:
-            refuse(
-                frame[column].isna().to_numpy(), column, "the value is missing", "fill it in or drop the row"
-            )
+            refuse(frame[column].isna().to_numpy(), column, "the value is missing", "fill it in or drop the row")
     for column in (schema.time, *schema.numeric):
         refuse(
             np.isinf(frame[column].to_numpy()),
@@ -571,9 +554,7 @@ def split_by_time(frame: pd.DataFrame, schema: Schema, test_share: float = 0.2) 
         raise DataError(f"column {schema.time!r}: rows are not in order of time; sort them first")
     changes = np.flatnonzero(np.diff(time)) + 1  # the rows at which a new time begins
     if not len(changes):
-        raise DataError(
-            f"column {schema.time!r}: all rows share one time; a chronological split needs at least two"
-        )
+        raise DataError(f"column {schema.time!r}: all rows share one time; a chronological split needs at least two")
     cut = int(changes[np.argmin(np.abs(changes - int((1 - test_share) * len(time))))])
     train, test = frame.iloc[:cut], frame.iloc[cut:]
     frauds = {side: int(part[schema.label].sum()) for side, part in (("training", train), ("test", test))}
@@ -609,9 +590,7 @@ def download(url: str = ULB_URL, path: str | Path = DEFAULT_PATH, sha256: str = 
     try:
         fetcher.fetch(file.name, downloader=pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=60))
     except (requests.RequestException, OSError) as error:
-        raise DataError(
-            f"could not download {url}: {error}; check the connection and run 'make data' again"
-        ) from None
+        raise DataError(f"could not download {url}: {error}; check the connection and run 'make data' again") from None
     except ValueError:
         raise DataError(
             f"{url} gave other bytes than ULB's file (SHA-256 differs) three times; nothing was kept. Try again later, or "
@@ -622,9 +601,7 @@ def download(url: str = ULB_URL, path: str | Path = DEFAULT_PATH, sha256: str = 
 
 def main() -> int:
     """Download the reference set: `python -m fraud_utils.data`."""
-    parser = argparse.ArgumentParser(
-        prog="make data", description="Download ULB's creditcard.csv (150 MB, no login)."
-    )
+    parser = argparse.ArgumentParser(prog="make data", description="Download ULB's creditcard.csv (150 MB, no login).")
     parser.add_argument("--url", default=ULB_URL, help="where from (default: %(default)s)")
     parser.add_argument("--path", default=DEFAULT_PATH, help="where to (default: %(default)s)")
     options = parser.parse_args()

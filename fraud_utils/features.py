@@ -40,9 +40,7 @@ class FeatureMap:
             known, counts = np.unique(
                 values[[isinstance(value, str) for value in values]].astype(str), return_counts=True
             )
-            categories[column] = tuple(
-                sorted(known[np.argsort(-counts, kind="stable")][:MAX_CATEGORIES].tolist())
-            )
+            categories[column] = tuple(sorted(known[np.argsort(-counts, kind="stable")][:MAX_CATEGORIES].tolist()))
         return cls(tuple(schema.features), schema.amount, categories)
 
     @property
