@@ -11,6 +11,7 @@ import ast
 import difflib
 import fcntl
 import importlib.metadata
+import json
 import logging
 import math
 import os
@@ -43,6 +44,8 @@ from .data import DataError, Schema, project_root
 RUNS = Path("runs")
 TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = ("data", "split", "models", "tie_set", "chosen", "endpoint")  # what notebooks record, in metrics.json
+SHOWN_LINES = 5  # of a failing cell on the terminal
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHOICES = {"profile": ("full", "quick"), "target": ("local", "aws")}
 
 
@@ -58,22 +61,36 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
-class NotebookFailed(Exception):
-    """A cell that raised, or took its kernel with it.
+class NotebookError(Exception):
+    """A notebook that did not reach its end.
 
     Attributes
     ----------
+    notebook : str
+        Its stem.
     cell : int
-        Position in the executed notebook, from 1.
+        Position of the cell in the executed notebook, from 1; 0 when no cell had begun.
     source : str
         The cell's code.
-    name, message : str
-        Of the exception.
+    name : str
+        Of the exception, "" when there was none to see.
     """
 
-    def __init__(self, cell: int, source: str, name: str, message: str) -> None:
+    def __init__(self, notebook: str, cell: int, source: str, name: str, message: str) -> None:
         super().__init__(message)
-        self.cell, self.source, self.name, self.message = cell, source, name, message
+        self.notebook, self.cell, self.source, self.name = notebook, cell, source, name
+
+    def explanation(self, page: Path) -> str:
+        """What to print: which cell of which notebook, its first lines, what it raised, and where to read on."""
+        if self.name == "DataError":  # its message is written to stand alone
+            return f"error: {self}\n({self.notebook}, cell {self.cell}; all up to there is in {page.as_posix()})"
+        lines = self.source.strip().splitlines()
+        shown = "\n".join(lines[:SHOWN_LINES] + ["..."] * (len(lines) > SHOWN_LINES))
+        what = f"{self.name}: {self}" if self.name else str(self)
+        return (
+            f"error: {self.notebook}, cell {self.cell}\n{textwrap.indent(shown, '    ')}\n{what}\n"
+            f"(the traceback and all up to there is in {page.as_posix()})"
+        )
 
 
 # Parameters ---------------------------------------------------------------------------------------------------------
@@ -169,7 +186,7 @@ def _convert(value: Any, kind: str) -> Any:
     if kind == "float" and type(value) is int:
         value = float(value)
     types = {"int": int, "float": float, "bool": bool, "str": str, "list": list, "dict": dict}
-    if type(value) is not types.get(kind) or (kind == "float" and not math.isfinite(value)):
+    if type(value) is not types.get(kind) or (isinstance(value, float) and not math.isfinite(value)):
         raise wrong
     return value
 
@@ -272,9 +289,10 @@ def _claimed(name: str) -> Iterator[Path]:
 
 
 def _state(folder: Path) -> str | None:
+    """What `state.json` says of a run; None where there is no such file."""
     try:
-        return yaml.safe_load((folder / "state.json").read_text(encoding="utf-8"))["state"]
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return json.loads((folder / "state.json").read_text(encoding="utf-8"))["state"]
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
@@ -292,12 +310,21 @@ def _point_latest(folder: Path) -> None:
 # Notebooks ----------------------------------------------------------------------------------------------------------
 
 
-def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], on_cell: Callable[..., None]) -> None:
+def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], on_cell: Callable[[int], None]) -> None:
     """Execute a notebook with papermill in a kernel of this very interpreter, and leave no process behind.
+
+    Parameters
+    ----------
+    notebook, output : Path
+        What to execute, and where to keep it with its outputs; written after every cell.
+    parameters : mapping
+        Typed values for names that the notebook declares.
+    on_cell : callable
+        Told each code cell's position, from 1, when it begins.
 
     Raises
     ------
-    NotebookFailed
+    NotebookError
         A cell raised, left early, or its kernel died; the partial notebook is in `output`.
     """
     import papermill
@@ -307,21 +334,28 @@ def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], on_cel
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    current = [0, ""]
+    cell, source = 0, ""
 
-    def follow(cell: Any, cell_index: int) -> None:
-        current[:] = [cell_index + 1, cell.source]
-        on_cell(cell_index + 1)
+    def follow(cell_index: int, **now: Any) -> None:
+        nonlocal cell, source
+        cell, source = cell_index + 1, now["cell"].source
+        on_cell(cell)
 
-    # With no folder to look in, "python3" is ipykernel in sys.executable, whatever kernels the user has registered.
-    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
-    with tempfile.TemporaryFile("w+", errors="replace") as noise:
+    with tempfile.TemporaryDirectory() as private, (Path(private) / "output").open("w+", errors="replace") as noise:
+        kernel = AsyncKernelManager(
+            kernel_name="python3",
+            # With no folder to look in, this is ipykernel in sys.executable, whatever kernels the user registered.
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
+            # Sockets in a folder of our own: two runs cannot pick the same port, nor other users connect.
+            transport="ipc",
+            connection_file=f"{private}/kernel.json",
+        )
         try:
             run_sync(kernel.start_kernel)(
                 extra_arguments=["--HistoryManager.hist_file=:memory:"],
                 stdout=noise,
                 stderr=noise,
-                env=os.environ | {"TQDM_DISABLE": "1"},
+                env=os.environ | {"TQDM_DISABLE": "1"},  # bars are for a screen, not for a page
             )
             executed = papermill.execute_notebook(
                 notebook,
@@ -335,27 +369,39 @@ def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], on_cel
                 on_cell_execute=follow,
             )
         except PapermillExecutionError as error:
-            raise NotebookFailed(error.cell_index + 1, error.source, error.ename, error.evalue) from None
-        except DeadKernelError:
+            raise NotebookError(notebook.stem, error.cell_index + 1, error.source, error.ename, error.evalue) from None
+        except (DeadKernelError, RuntimeError) as error:  # RuntimeError: it died, or hung, before the first cell
             noise.seek(0)
-            last = noise.read().strip().splitlines()[-3:]
-            why = "; ".join(["the kernel died (killed for lack of memory?)", *last])
-            raise NotebookFailed(*current, "DeadKernelError", why) from None  # type: ignore[arg-type]
+            last_words = "".join(f"\n{line}" for line in noise.read().strip().splitlines()[-5:])
+            message = f"the notebook's kernel died, killed perhaps for lack of memory ({error}){last_words}"
+            raise NotebookError(notebook.stem, cell, source, "", message) from None
         finally:
             _stop(kernel)
     if executed.metadata.papermill.exception:  # papermill takes sys.exit(0) for success
-        raise NotebookFailed(*current, "SystemExit", "the cell left the notebook before its end")  # type: ignore[arg-type]
+        raise NotebookError(notebook.stem, cell, source, "", "the cell left the notebook before its end")
 
 
 def _stop(kernel: Any) -> None:
-    """Shut the kernel down, then kill what it started and did not stop."""
+    """Shut the kernel down within five seconds, then kill what it started and did not stop."""
     from jupyter_core.utils import run_sync
 
     group = kernel.provisioner.pgid if kernel.has_kernel else None
-    run_sync(kernel.shutdown_kernel)()
-    if group:
-        with suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
+    try:
+        run_sync(kernel.shutdown_kernel)()
+    finally:
+        if group:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+
+
+def _mark_unfinished(output: Path, cell: int) -> None:
+    """Say at the top of a partial notebook that it is one, unless papermill has done so."""
+    notebook = nbformat.read(output, as_version=4)
+    tag = "papermill-error-cell-tag"
+    if not any(tag in each.metadata.get("tags", []) for each in notebook.cells):
+        text = f"**This notebook stopped in cell {cell}; the cells after it were not executed.**"
+        notebook.cells.insert(0, nbformat.v4.new_markdown_cell(text, metadata={"tags": [tag]}))
+        nbformat.write(notebook, output)
 
 
 def _write_page(executed: Path, run: str) -> None:
@@ -393,6 +439,32 @@ def _version() -> dict[str, Any]:
     }
 
 
+def _metrics(
+    state: Mapping[str, Any],
+    recorded: Mapping[str, Any],
+    seconds: Mapping[str, float],
+    values: dict[str, Any],
+    parameters: Mapping[str, Mapping[str, Parameter]],
+) -> dict[str, Any]:
+    """The content of `metrics.json`: what the notebooks recorded, with what it was computed from."""
+    missing = [section for section in SECTIONS if section not in recorded]
+    if missing:
+        text = f"warning: no notebook recorded {', '.join(missing)}; null in metrics.json"
+        print(text, file=sys.stderr)
+    effective = {p.name: p.default for mine in parameters.values() for p in mine.values()} | values
+    effective.pop("run_folder")  # the run's name again, which two equal runs do not share
+    sections = dict.fromkeys(SECTIONS) | dict(recorded)
+    return {
+        "run": state["run"],
+        "created": state["created"],
+        "version": _version(),
+        "data": sections.pop("data"),
+        "parameters": dict(sorted(effective.items())),
+        **sections,
+        "seconds": seconds,
+    }
+
+
 def _write_summary(folder: Path, metrics: Mapping[str, Any]) -> None:
     import jinja2
 
@@ -408,7 +480,7 @@ def _write_summary(folder: Path, metrics: Mapping[str, Any]) -> None:
 # The run ------------------------------------------------------------------------------------------------------------
 
 
-def run(notebooks: list[Path], name: str, values: Mapping[str, Any], parameters: Mapping[str, Any]) -> Path:
+def run(notebooks: list[Path], name: str, values: dict[str, Any], parameters: dict[str, dict[str, Parameter]]) -> Path:
     """Execute the notebooks into `runs/<name>/` and point `runs/latest` at it.
 
     Parameters
@@ -417,81 +489,100 @@ def run(notebooks: list[Path], name: str, values: Mapping[str, Any], parameters:
         In order of execution.
     name : str
         The run's.
-    values : mapping
-        Parameters that differ from the notebooks' defaults, typed.
-    parameters : mapping
-        As `declared` returns.
+    values : dict
+        The parameters that somebody set, typed, by name.
+    parameters : dict
+        What each notebook declares, by its stem.
 
     Returns
     -------
     Path
         The run's folder.
+
+    Raises
+    ------
+    UsageError
+        The name is not valid, or taken by a finished run or by one at work.
+    NotebookError
+        A notebook did not reach its end.
     """
+    values = values | {"run_folder": str(RUNS / name)}
     with _claimed(name) as folder:
-        created = datetime.now(UTC).isoformat(timespec="seconds")
-        state: dict[str, Any] = {"state": "running", "run": name, "created": created, "pid": os.getpid()}
-        results.write_json(folder / "state.json", state)
+        state: dict[str, Any] = {
+            "state": "running",
+            "run": name,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "pid": os.getpid(),
+        }
+
+        def note(**changes: Any) -> None:
+            state.update(changes)
+            results.write_json(folder / "state.json", state)
+
+        seconds: dict[str, float] = {}
         try:
-            seconds: dict[str, float] = {}
             for notebook in notebooks:
+                mine = {key: value for key, value in values.items() if key in parameters[notebook.stem]}
                 started = time.perf_counter()
-                state |= {"notebook": notebook.stem, "cell": None}
-                output = folder / notebook.name
-                mine = parameters[notebook.stem]
-                passed = {key: value for key, value in (values | {"run_folder": str(folder)}).items() if key in mine}
-                cells = len(nbformat.read(notebook, as_version=4).cells) + bool(passed)
-                try:
-                    with _progress(notebook.stem, cells) as show:
-
-                        def on_cell(cell: int, show: Callable[[int], None] = show) -> None:
-                            state["cell"] = cell
-                            results.write_json(folder / "state.json", state)
-                            show(cell)
-
-                        _execute(notebook, output, passed, on_cell)
-                finally:
-                    if output.exists():
-                        _write_page(output, name)
+                _run_notebook(notebook, folder, mine, note)
                 seconds[notebook.stem] = round(time.perf_counter() - started, 2)
             seconds["total"] = round(sum(seconds.values()), 2)
-
-            recorded = results.read(folder)
-            for section in SECTIONS:
-                if section not in recorded:
-                    print(f"warning: no notebook recorded '{section}'; it is null in metrics.json", file=sys.stderr)
-            effective = {p.name: p.default for mine in parameters.values() for p in mine.values()} | values
-            effective.pop("run_folder", None)
-            metrics = {
-                "run": name,
-                "created": created,
-                "version": _version(),
-                "data": recorded.pop("data", None),
-                "parameters": dict(sorted(effective.items())),
-                **{section: recorded.pop(section, None) for section in SECTIONS[1:]},
-                **recorded,
-                "seconds": seconds,
-            }
+            metrics = _metrics(state, results.read(folder), seconds, values, parameters)
             _write_summary(folder, metrics)
-            results.write_json(folder / "state.json", state | {"state": "finished", "notebook": None, "cell": None})
             results.write_json(folder / "metrics.json", metrics)
+            note(state="finished", notebook=None, cell=None)
             _point_latest(folder)
         except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt)
-            reason = {"state": "interrupted" if stopped else "failed"}
-            if not stopped:
-                reason["error"] = f"{getattr(error, 'name', type(error).__name__)}: {error}"
-            results.write_json(folder / "state.json", state | reason)
+            for file in ("metrics.json", "index.html"):
+                (folder / file).unlink(missing_ok=True)
+            interrupted = isinstance(error, KeyboardInterrupt)
+            note(state="interrupted" if interrupted else "failed", error=None if interrupted else _one_line(error))
             raise
+    width = max(map(len, seconds))
+    print("\n".join(f"{stem:<{width}}  {value:8.1f} s" for stem, value in seconds.items()))
     return folder
+
+
+def _run_notebook(notebook: Path, folder: Path, parameters: Mapping[str, Any], note: Callable[..., None]) -> None:
+    """Execute one notebook into the run's folder and write its page, the partial one's too."""
+    output = folder / notebook.name
+    cell = 0
+    note(notebook=notebook.stem, cell=cell)
+    cells = len(nbformat.read(notebook, as_version=4).cells) + bool(parameters)  # papermill injects one
+    try:
+        with _progress(notebook.stem, cells) as show:
+
+            def on_cell(position: int) -> None:
+                nonlocal cell
+                cell = position
+                note(cell=cell)
+                show(cell)
+
+            _execute(notebook, output, parameters, on_cell)
+    except (NotebookError, KeyboardInterrupt) as error:
+        if output.exists():
+            _mark_unfinished(output, cell)
+            if isinstance(error, NotebookError):  # whoever interrupts does not want to wait for a page
+                _write_page(output, folder.name)
+        raise
+    _write_page(output, folder.name)
+
+
+def _one_line(error: BaseException) -> str:
+    name = error.name if isinstance(error, NotebookError) else type(error).__name__
+    return f"{name}: {error}" if name and name != "DataError" else str(error)
 
 
 @contextmanager
 def _progress(notebook: str, cells: int) -> Iterator[Callable[[int], None]]:
     """One live line a notebook on a terminal, plain lines elsewhere."""
-    live = sys.stderr.isatty()
-    if not live:
+    if not sys.stderr.isatty():
+        started = time.perf_counter()
         print(f"{notebook}: {cells} cells", file=sys.stderr, flush=True)
-    bar = tqdm(total=cells, desc=notebook, unit="cell", disable=not live, dynamic_ncols=True)
+        yield lambda cell: None
+        print(f"{notebook}: done in {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
+        return
+    bar = tqdm(total=cells, desc=notebook, bar_format="{desc}  cell {n}/{total} |{bar:24}| {elapsed}")
     done = threading.Event()
 
     def tick() -> None:  # a cell may take minutes, and the clock should not stand still
@@ -499,73 +590,82 @@ def _progress(notebook: str, cells: int) -> Iterator[Callable[[int], None]]:
             bar.refresh()
 
     def show(cell: int) -> None:
-        bar.n = cell - 1
+        bar.n = cell
         bar.refresh()
 
-    if live:
-        threading.Thread(target=tick, daemon=True).start()
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
     try:
         yield show
-        bar.n = cells
+        show(cells)
     finally:
         done.set()
+        thread.join()
         bar.close()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the program; returns its exit status."""
-    os.chdir(project_root())  # what a run writes about itself names no path of this machine
-    for name in ("papermill", "traitlets"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+def _parser(notebooks: Iterable[Path]) -> argparse.ArgumentParser:
+    """The command line, explained with what the notebooks say of their parameters."""
+    try:
+        known = {name: p for mine in declared(notebooks).values() for name, p in mine.items()}
+        lines = [f"  {p.name}: {p.type} = {p.default!r}  {p.help}" for p in known.values() if p.name != "run_folder"]
+    except UsageError as error:
+        lines = [f"  {error}"]
     parser = argparse.ArgumentParser(
         prog="python -m fraud_utils.report",
-        description="Execute the notebooks, in order, into runs/RUN/. Each option's default is the environment "
-        "variable of its name in capitals, which is how make passes it.",
+        description="Execute the notebooks, in order, into runs/RUN/. An option that is not given is taken from the "
+        "environment variable of its name in capitals, which is how make passes it.",
+        epilog="\n".join(["parameters of the notebooks:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    options_help = {
-        "data": "table of transactions, .csv, .csv.gz, .csv.zip or .parquet",
-        "schema": "YAML file that says what the table's columns mean",
-        "run": "name of the run",
-        "profile": "full or quick",
-        "target": "local or aws",
-        "params": 'parameters of the notebooks, "seed=7 review_cost=3"',
-    }
-    for option, text in options_help.items():
+    for option, text in (
+        ("data", "table of transactions: .csv, .csv.gz, .csv.zip or .parquet"),
+        ("schema", "YAML file that says what the table's columns mean"),
+        ("run", "name of the run; the date and time when it is not given"),
+        ("profile", "full, or quick for laptops and CI"),
+        ("target", "local, or aws"),
+        ("params", 'parameters of the notebooks, as "seed=7 review_cost=3"'),
+    ):
         default = os.environ.get(option.upper(), "")
         parser.add_argument(f"--{option}", default=default, metavar=option.upper(), help=text)
-    parser.add_argument("--params-file", default="", metavar="YAML", help="parameters as 'name: value' lines")
-    parser.add_argument("override", nargs="*", metavar="name=value", help="further parameters")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--params-file", default="", metavar="YAML", help="the same, as 'name: value' lines")
+    parser.add_argument("override", nargs="*", metavar="name=value", help="the same, one by one")
+    return parser
 
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program; returns its exit status: 0, 1 a notebook failed, 2 asked wrongly, 128 + n ended by signal n."""
+    os.chdir(project_root())  # so that what a run writes about itself names no path of this machine
+    for name in ("papermill", "traitlets", "asyncio"):  # their errors reach us as exceptions, and are told once
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    notebooks = sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))
+    options = _parser(notebooks).parse_args(arguments)
+    name = options.run or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     try:
-        notebooks = sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))
         if not notebooks:
-            raise UsageError(f"no notebooks/NN_*.ipynb under {Path.cwd()}; run this inside the project")
+            raise UsageError(f"no notebooks/NN_*.ipynb in {Path.cwd()}; run this inside the project")
         parameters = declared(notebooks)
-        known = {name: p for mine in parameters.values() for name, p in mine.items()}
-        values = given(options, known)
-        name = options.run or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:
+        values = given(options, {name: p for mine in parameters.values() for name, p in mine.items()})
+        for number in SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup's and a background job's choice stays
                 signal.signal(number, _on_signal)
         folder = run(notebooks, name, values, parameters)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Stopped as stop:
-        print(f"interrupted by {signal.Signals(stop.number).name}", file=sys.stderr)
+        print(f"interrupted by {signal.Signals(stop.number).name}; runs/latest is as it was", file=sys.stderr)
         return 128 + stop.number
-    except NotebookFailed as error:
-        print(f"error: {error.name}: {error.message}\n{textwrap.indent(error.source, '    ')}", file=sys.stderr)
+    except NotebookError as error:
+        print(error.explanation(RUNS / name / f"{error.notebook}.html"), file=sys.stderr)
         return 1
-    print(folder / "index.html")
+    print((folder / "index.html").as_posix())
     return 0
 
 
 def _on_signal(number: int, frame: object) -> None:
-    """End the run in order; further signals wait, so that an impatient second Ctrl-C does not spoil that."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    """End the run in order; further signals are ignored, so that an impatient second Ctrl-C does not spoil that."""
+    for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise Stopped(number)
 
