@@ -89,7 +89,7 @@ class NotebookError(Exception):
         what = f"{self.name}: {self}" if self.name else str(self)
         return (
             f"error: {self.notebook}, cell {self.cell}\n{textwrap.indent(shown, '    ')}\n{what}\n"
-            f"(the traceback and all up to there is in {page.as_posix()})"
+            f"(all up to there is in {page.as_posix()})"
         )
 
 
@@ -519,14 +519,13 @@ def run(notebooks: list[Path], name: str, values: dict[str, Any], parameters: di
             state.update(changes)
             results.write_json(folder / "state.json", state)
 
+        started = time.perf_counter()
         seconds: dict[str, float] = {}
         try:
             for notebook in notebooks:
                 mine = {key: value for key, value in values.items() if key in parameters[notebook.stem]}
-                started = time.perf_counter()
-                _run_notebook(notebook, folder, mine, note)
-                seconds[notebook.stem] = round(time.perf_counter() - started, 2)
-            seconds["total"] = round(sum(seconds.values()), 2)
+                seconds[notebook.stem] = _run_notebook(notebook, folder, mine, note)
+            seconds["total"] = round(time.perf_counter() - started, 2)
             metrics = _metrics(state, results.read(folder), seconds, values, parameters)
             _write_summary(folder, metrics)
             results.write_json(folder / "metrics.json", metrics)
@@ -543,9 +542,10 @@ def run(notebooks: list[Path], name: str, values: dict[str, Any], parameters: di
     return folder
 
 
-def _run_notebook(notebook: Path, folder: Path, parameters: Mapping[str, Any], note: Callable[..., None]) -> None:
-    """Execute one notebook into the run's folder and write its page, the partial one's too."""
+def _run_notebook(notebook: Path, folder: Path, parameters: Mapping[str, Any], note: Callable[..., None]) -> float:
+    """Execute one notebook into the run's folder and write its page, the partial one's too; returns its seconds."""
     output = folder / notebook.name
+    started = time.perf_counter()
     cell = 0
     note(notebook=notebook.stem, cell=cell)
     cells = len(nbformat.read(notebook, as_version=4).cells) + bool(parameters)  # papermill injects one
@@ -565,7 +565,9 @@ def _run_notebook(notebook: Path, folder: Path, parameters: Mapping[str, Any], n
             if isinstance(error, NotebookError):  # whoever interrupts does not want to wait for a page
                 _write_page(output, folder.name)
         raise
+    seconds = round(time.perf_counter() - started, 2)
     _write_page(output, folder.name)
+    return seconds
 
 
 def _one_line(error: BaseException) -> str:
