@@ -82,7 +82,7 @@ def candidates(profile: str = "full", complete: bool = True) -> list[Candidate]:
     ]
 
 
-def _counts(imbalance: str, y: np.ndarray) -> tuple[int, int]:
+def treated_counts(imbalance: str, y: np.ndarray) -> tuple[int, int]:
     """Weight of the (legitimate, fraud) rows after the treatment; never less balanced than before."""
     legitimate, frauds = int((y == 0).sum()), int((y == 1).sum())
     if imbalance == "none":
@@ -104,7 +104,7 @@ def kept_share(imbalance: str, y: np.ndarray) -> float:
     Under-sampling that keeps a share b of the legitimate rows gives b; weighting or multiplying the frauds by w acts
     like b = 1 / w (Dal Pozzolo et al. 2015).
     """
-    legitimate, frauds = _counts(imbalance, y)
+    legitimate, frauds = treated_counts(imbalance, y)
     return float((y == 1).sum() / (y == 0).sum() * legitimate / frauds)
 
 
@@ -115,15 +115,15 @@ def positive_weight(imbalance: str, y: np.ndarray) -> float:
 
 def sampler(imbalance: str, seed: int) -> Any | None:
     """Resampler of the training rows from imbalanced-learn, or None where the treatment leaves the rows alone."""
-    _counts(imbalance, np.array([0, 1]))
+    treated_counts(imbalance, np.array([0, 1]))
     if imbalance.startswith("undersample"):
         from imblearn.under_sampling import RandomUnderSampler
 
-        return RandomUnderSampler(sampling_strategy=lambda y: {0: _counts(imbalance, y)[0]}, random_state=seed)
+        return RandomUnderSampler(sampling_strategy=lambda y: {0: treated_counts(imbalance, y)[0]}, random_state=seed)
     if imbalance.startswith("SMOTE"):
         from imblearn.over_sampling import SMOTE
 
-        return SMOTE(sampling_strategy=lambda y: {1: _counts(imbalance, y)[1]}, random_state=seed)
+        return SMOTE(sampling_strategy=lambda y: {1: treated_counts(imbalance, y)[1]}, random_state=seed)
     return None
 
 
@@ -165,6 +165,7 @@ def fit_xgboost(
     settings = {**XGBOOST, **(hyperparameters or {})}
     rounds = int(settings.pop("num_round"))
     settings |= {"objective": "binary:logistic", "tree_method": "hist", "seed": seed, "nthread": nthread}
+    settings["seed_per_iteration"] = True  # a job that resumes from a checkpoint then draws what it would have drawn
     if weight != 1:
         settings["scale_pos_weight"] = weight
     rows = xgboost.QuantileDMatrix(X, y, nthread=nthread)
@@ -189,7 +190,8 @@ class XGBoost(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Scores of shape (rows, 2), legitimate then fraud."""
-        fraud = self.booster_.inplace_predict(X)
+        margin = self.booster_.inplace_predict(X, predict_type="margin").astype(np.float64)
+        fraud = 1 / (1 + np.exp(-margin))  # not float32: prior correction would magnify its rounding near 1
         return np.column_stack([1 - fraud, fraud])
 
 
