@@ -1,0 +1,451 @@
+"""The model as a folder: `model.ubj` (XGBoost's own format) and `manifest.json`. Save, load, score; never pickle."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import platform
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fraud_utils import __version__
+from fraud_utils.features import FeatureMap
+
+FORMAT = 1
+MODEL, MANIFEST = "model.ubj", "manifest.json"
+LARGEST = float(np.finfo(np.float32).max)
+
+
+class ArtifactError(ValueError):
+    """A folder or archive is not a model that this version can load."""
+
+
+class RowError(ValueError):
+    """Rows that cannot be scored; the message names row and column."""
+
+
+def prior_correction(scores: np.ndarray, kept_share: float) -> np.ndarray:
+    """Turn scores of a model fitted on rebalanced rows into probabilities at the true base rate.
+
+    p = b s / (b s - s + 1) (Dal Pozzolo et al. 2015, "Calibrating probability with undersampling", equation 4).
+
+    Parameters
+    ----------
+    scores : numpy.ndarray
+        Scores s between 0 and 1; float64, since the formula magnifies rounding near 1 by up to 1 / b.
+    kept_share : float
+        Share b of the legitimate rows that training kept, or 1 / w after weighting frauds by w; 1 changes nothing.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    return scores if kept_share == 1 else kept_share * scores / (kept_share * scores - scores + 1)
+
+
+def save(
+    folder: str | Path,
+    booster: Any,
+    *,
+    schema: Mapping[str, Any],
+    columns: Sequence[str],
+    features: FeatureMap,
+    may_be_missing: Sequence[str] = (),
+    kept_share: float = 1.0,
+    thresholds: Mapping[str, float],
+    hyperparameters: Mapping[str, Any],
+    training: Mapping[str, Any],
+    metrics: Mapping[str, float] | None = None,
+) -> None:
+    """Write a model folder: each file whole or not at all, and the manifest's hash binds the two together.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made when missing; other files in it stay.
+    booster : xgboost.Booster
+        With objective `binary:logistic`.
+    schema : mapping
+        `Schema.to_dict()`.
+    columns : sequence of str
+        The schema's columns without the label, in the order in which rows without names give their values.
+    features : FeatureMap
+        How those columns become the booster's inputs.
+    may_be_missing : sequence of str
+        Columns in which training rows had missing values. A missing value anywhere else is refused, since the model
+        never learned what it means.
+    kept_share : float
+        For `prior_correction`.
+    thresholds : mapping of str to float
+        Probabilities by name; the first decides unless a caller names another.
+    hyperparameters, training, metrics : mapping
+        What the model came from (`training`: `name`, `sha256`, `rows`, `frauds`) and how it did.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = bytes(booster.save_raw("ubj"))
+    manifest = {
+        "format_version": FORMAT,
+        "schema": dict(schema),
+        "columns": list(columns),
+        "features": features.to_dict(),
+        "may_be_missing": sorted(may_be_missing),
+        "kept_share": kept_share,
+        "thresholds": dict(thresholds),
+        "hyperparameters": dict(hyperparameters),
+        "training": dict(training),
+        "metrics": dict(metrics or {}),
+        "versions": {
+            "python": platform.python_version(),
+            "fraud_utils": __version__,
+            "numpy": np.__version__,
+            "xgboost": _version("xgboost-cpu", "xgboost"),
+        },
+        "git": _git_commit(),
+        "model_sha256": hashlib.sha256(model).hexdigest(),
+    }
+    _write(folder, {MODEL: model, MANIFEST: (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()})
+
+
+def load(folder: str | Path) -> Model:
+    """Read a model folder, checking its version and hash; no code from the files is run.
+
+    Raises
+    ------
+    ArtifactError
+        A file is missing or damaged, or another version of this project wrote it.
+    """
+    import xgboost
+
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        raw = (folder / MODEL).read_bytes()
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{error.filename}: no such file; a model folder holds {MODEL} and {MANIFEST}") from None
+    except ValueError as error:
+        raise ArtifactError(f"{folder / MANIFEST}: not JSON ({error}); train the model again") from None
+    found = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if found != FORMAT:
+        remedy = "upgrade fraud_utils" if isinstance(found, int) and found > FORMAT else "train the model again"
+        raise ArtifactError(f"{folder}: model format {found}, but this version reads format {FORMAT} only; {remedy}")
+    try:
+        if hashlib.sha256(raw).hexdigest() != manifest["model_sha256"]:
+            raise ArtifactError(
+                f"{folder / MODEL}: does not match {MANIFEST} (SHA-256 differs); copy or train it again"
+            )
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(raw))
+        features = FeatureMap.from_dict(manifest["features"])
+        model = Model(
+            booster=booster,
+            features=features,
+            columns=tuple(manifest["columns"]),
+            accepted=frozenset([*manifest["columns"], manifest["schema"]["label"], *manifest["schema"]["ignored"]]),
+            may_be_missing=frozenset(manifest["may_be_missing"]),
+            kept_share=float(manifest["kept_share"]),
+            thresholds={name: float(value) for name, value in manifest["thresholds"].items()},
+            manifest=manifest,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{folder / MANIFEST}: incomplete ({error}); train the model again") from None
+    except xgboost.core.XGBoostError as error:
+        raise ArtifactError(f"{folder / MODEL}: XGBoost cannot read it ({str(error).splitlines()[0]})") from None
+    if booster.num_features() != len(features.names):
+        raise ArtifactError(f"{folder}: {MODEL} and {MANIFEST} disagree on the number of features; train it again")
+    return model
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted booster and everything that turns raw rows into its scores.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        The order of values in rows without names; rows may also leave out those that the model does not use.
+    accepted : frozenset of str
+        Column names that rows may have; the label, the time and the like are passed over.
+    thresholds : dict of str to float
+        The first is the one that decides when none is named.
+    """
+
+    booster: Any
+    features: FeatureMap
+    columns: tuple[str, ...]
+    accepted: frozenset[str]
+    may_be_missing: frozenset[str]
+    kept_share: float
+    thresholds: dict[str, float]
+    manifest: dict[str, Any]
+
+    def score(self, rows: Any) -> np.ndarray:
+        """Give each row its probability of fraud, after prior correction.
+
+        Parameters
+        ----------
+        rows : DataFrame, mapping of str to array, numpy.ndarray, or sequence
+            Columns by name; or an array, or a sequence of lists, with values in the order of `columns` (or of
+            `features.raw`); or a sequence of mappings from column to value. None and NaN are missing values.
+
+        Returns
+        -------
+        numpy.ndarray of float64, shape (rows,)
+
+        Raises
+        ------
+        RowError
+            A column is missing or unknown, or a value is no finite number.
+        """
+        margin = self._margin(self.matrix(rows)).astype(np.float64)
+        return prior_correction(1 / (1 + np.exp(-margin)), self.kept_share)
+
+    def reasons(self, rows: Any, top: int = 3) -> list[list[dict[str, Any]]]:
+        """For each row, the columns that moved its score most: SHAP contributions to the log-odds, by column.
+
+        Contributions are exact for trees (Lundberg et al. 2020, "From local explanations to global understanding with
+        explainable AI for trees"); indicators of one categorical column are added up.
+        """
+        import xgboost
+
+        matrix = self.matrix(rows)
+        shares = self.booster.predict(xgboost.DMatrix(matrix), pred_contribs=True)[:, :-1]
+        raw = [*self.features.raw[: len(self.features.raw) - len(self.features.categories)]]
+        raw += [column for column, values in self.features.categories.items() for _ in values]
+        names = list(dict.fromkeys(raw))
+        summed = np.zeros((len(matrix), len(names)))
+        np.add.at(summed.T, [names.index(column) for column in raw], shares.T)
+        order = np.argsort(-np.abs(summed), axis=1, kind="stable")[:, :top]
+        return [
+            [{"feature": names[j], "contribution": round(float(row[j]), 6)} for j in chosen]
+            for row, chosen in zip(summed, order, strict=True)
+        ]
+
+    def matrix(self, rows: Any) -> np.ndarray:
+        """The booster's inputs for rows as `score` takes them, float32 of shape (rows, features)."""
+        if isinstance(rows, Mapping) or hasattr(rows, "columns"):
+            columns = self._from_columns(rows)
+        elif isinstance(rows, np.ndarray):
+            if rows.ndim != 2:
+                raise RowError(
+                    f"an array of {rows.ndim} dimensions cannot be scored; give one of shape (rows, columns)"
+                )
+            names = self._names(rows.shape[1], 1)
+            columns = {name: rows[:, names.index(name)] for name in self.features.raw}
+        else:
+            columns = self._from_rows(rows)
+        return self._derive(columns)
+
+    def _margin(self, matrix: np.ndarray) -> np.ndarray:
+        return self.booster.inplace_predict(matrix, predict_type="margin")
+
+    @cached_property
+    def _numeric(self) -> tuple[str, ...]:
+        return tuple(column for column in self.features.raw if column not in self.features.categories)
+
+    @cached_property
+    def _strict(self) -> np.ndarray:
+        """Which numeric columns must have a value."""
+        return np.array([column not in self.may_be_missing for column in self._numeric])
+
+    def _names(self, width: int, row: int) -> tuple[str, ...]:
+        """The columns meant by a row of so many values without names."""
+        for names in (self.columns, self.features.raw):
+            if width == len(names):
+                return names
+        whole, used = len(self.columns), len(self.features.raw)
+        raise RowError(
+            f"row {row} has {width} values; expected {whole} ({', '.join(self.columns[:3])}, ... {self.columns[-1]}) "
+            f"or {used} (only what the model uses: {', '.join(self.features.raw[:3])}, ... {self.features.raw[-1]})"
+        )
+
+    def _from_columns(self, table: Any) -> dict[str, Any]:
+        given = list(table.columns if hasattr(table, "columns") else table)
+        self._check_names(given)
+        rows = len(table[given[0]]) if given else 0
+        columns = {}
+        for column in self.features.raw:
+            if column in given:
+                columns[column] = table[column]
+            elif column in self.may_be_missing:
+                columns[column] = np.full(rows, None if column in self.features.categories else np.nan)
+            else:
+                raise RowError(f"column {column!r} is missing; this model cannot score without it")
+        return columns
+
+    def _check_names(self, given: Sequence[str], row: str = "") -> None:
+        for name in given:
+            if name not in self.accepted:
+                absent = {column.casefold(): column for column in self.columns if column not in given}
+                close = get_close_matches(str(name).casefold(), absent, 1)
+                remedy = f"did you mean {absent[close[0]]!r}?" if close else f"known: {', '.join(self.columns)}"
+                raise RowError(f"{row}column {name!r} is unknown; {remedy}")
+
+    def _from_rows(self, rows: Sequence[Any]) -> dict[str, Any]:
+        raw, table = self.features.raw, []
+        for number, row in enumerate(rows, 1):
+            if isinstance(row, Mapping):
+                if not row.keys() <= self.accepted:
+                    self._check_names(list(row), f"row {number}, ")
+                table.append([row.get(column) for column in raw])
+            elif isinstance(row, list | tuple):
+                names = self._names(len(row), number)
+                table.append(list(row) if names is raw else [row[names.index(column)] for column in raw])
+            else:
+                raise RowError(
+                    f"row {number} is {_kind(row)}; give an object of column names and values, or a list of values"
+                )
+        count = len(self._numeric)
+        for number, row in enumerate(table, 1):
+            if not _NUMBERS.issuperset(map(type, row[:count])):
+                column, value = next(
+                    (column, value) for column, value in zip(raw, row, strict=True) if type(value) not in _NUMBERS
+                )
+                raise RowError(f"row {number}, column {column!r}: {_kind(value)} where a number is needed")
+        return dict(zip(raw, zip(*table, strict=True), strict=True)) if table else dict.fromkeys(raw, ())
+
+    def _derive(self, columns: Mapping[str, Any]) -> np.ndarray:
+        try:
+            numbers = np.array([columns[column] for column in self._numeric], dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise self._no_number(columns) from None
+        # One comparison finds NaN, infinities and what float32 cannot hold; only then is it worth asking where.
+        if not (np.abs(numbers) <= LARGEST).all():
+            for bad, fault in (
+                (np.abs(numbers) > LARGEST, "the value is infinite or beyond what a 32-bit float holds"),
+                (np.isnan(numbers) & self._strict[:, None], "the value is missing, and training rows had none missing"),
+            ):
+                if bad.any():
+                    row = int(np.argmax(bad.any(axis=0)))
+                    column = self._numeric[int(np.argmax(bad[:, row]))]
+                    raise RowError(f"row {row + 1}, column {column!r}: {fault}")
+        checked: dict[str, Any] = dict(zip(self._numeric, numbers, strict=True))
+        for column in self.features.categories:
+            checked[column] = self._texts(column, columns[column])
+        return self.features.matrix(checked)
+
+    def _texts(self, column: str, values: Any) -> np.ndarray:
+        texts = np.empty(len(values), dtype=object)
+        for row, value in enumerate(values):
+            if isinstance(value, str) and value:
+                texts[row] = value
+            elif value is None or value == "" or value != value:  # NaN is how pandas marks a missing text
+                if column not in self.may_be_missing:
+                    raise RowError(
+                        f"row {row + 1}, column {column!r}: the value is missing, and training rows had none missing"
+                    )
+            else:
+                raise RowError(f"row {row + 1}, column {column!r}: {_kind(value)} where text is needed")
+        return texts
+
+    def _no_number(self, columns: Mapping[str, Any]) -> RowError:
+        for column in self._numeric:
+            for row, value in enumerate(columns[column], 1):
+                try:
+                    float(np.nan if value is None else value)
+                except (TypeError, ValueError, OverflowError):
+                    return RowError(f"row {row}, column {column!r}: {_kind(value)} where a number is needed")
+        return RowError("columns have different numbers of rows")
+
+
+_NUMBERS = frozenset({int, float, type(None)})
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in words, without repeating the transaction it belongs to."""
+    names = {str: "text", bool: "true or false", dict: "an object", list: "a list", type(None): "nothing"}
+    names |= {int: "a number out of range", float: "a number"}
+    return names.get(type(value), f"a {type(value).__name__}")
+
+
+def pack(folder: str | Path, archive: str | Path) -> None:
+    """Write a model folder as `model.tar.gz`: its two files at the top; the same model gives the same bytes."""
+    packed = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=packed, mode="wb", filename="", mtime=0) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name in (MANIFEST, MODEL):
+            content = (Path(folder) / name).read_bytes()
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            tar.addfile(member, io.BytesIO(content))
+    archive = Path(archive)
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    _write(archive.parent, {archive.name: packed.getvalue()})
+
+
+def unpack(archive: str | Path, folder: str | Path) -> None:
+    """Take the two files of a model out of `model.tar.gz`, and nothing else.
+
+    Raises
+    ------
+    ArtifactError
+        The archive is damaged, or holds anything but the two files.
+    """
+    contents: dict[str, bytes] = {}
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                name = member.name.removeprefix("./")
+                if name in ("", ".") and member.isdir():
+                    continue
+                if name not in (MODEL, MANIFEST) or not member.isfile():
+                    raise ArtifactError(f"{archive}: holds {member.name!r}; only {MODEL} and {MANIFEST} belong there")
+                contents[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ArtifactError(f"{archive}: not a readable .tar.gz ({error})") from None
+    if missing := {MODEL, MANIFEST} - contents.keys():
+        raise ArtifactError(f"{archive}: {sorted(missing)[0]} is missing; pack the model again")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    _write(Path(folder), contents)
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put files in place only once all of them are whole and on disk, in the order given."""
+    written: list[tuple[str, str]] = []
+    try:
+        for name, content in files.items():
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False) as file:
+                written.append((file.name, name))
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).chmod(0o644)
+        for temporary, name in written:
+            Path(temporary).replace(folder / name)
+    finally:
+        for temporary, _ in written:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _version(*names: str) -> str | None:
+    for name in names:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def _git_commit() -> str | None:
+    """The commit that this code is: an image has it in its environment, a working copy knows it itself."""
+    if commit := os.environ.get("GIT_COMMIT"):
+        return commit
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()
