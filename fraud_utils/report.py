@@ -228,8 +228,8 @@ def given(options: argparse.Namespace, known: Mapping[str, Parameter]) -> dict[s
             raise UsageError(f"{source}: 'run_folder' follows from the run's name; set RUN instead")
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise UsageError(f"{source}: unknown parameter {name!r}; {hint}(known: {', '.join(sorted(known))})")
+            hint = f"did you mean {close[0]!r}?" if close else "no notebook has it"
+            raise UsageError(f"{source}: unknown parameter {name!r}; {hint} (known: {', '.join(sorted(known))})"
         try:
             values[name] = _convert(value, known[name].type)
         except ValueError as error:
@@ -517,7 +517,8 @@ def run(notebooks: list[Path], name: str, values: dict[str, Any], parameters: di
 
         def note(**changes: Any) -> None:
             state.update(changes)
-            results.write_json(folder / "state.json", state)
+            told = {key: value for key, value in state.items() if value is not None}
+            results.write_json(folder / "state.json", told)
 
         started = time.perf_counter()
         seconds: dict[str, float] = {}
