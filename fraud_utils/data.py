@@ -233,7 +233,7 @@ def load_transactions(path: str | Path = "", schema: Schema | None = None, seed:
         raise DataError(
             f"{path}: has the name and columns of ULB's creditcard.csv but is a different file: SHA-256 "
             f"{sha256[:12]}… instead of {ULB_SHA256[:12]}…, {len(frame):,} rows and {frauds:,} frauds instead of "
-            f"{ULB_ROWS:,} and {ULB_FRAUDS}; fetch the right one with 'make data', or rename this file to use it as it is"
+            f"{ULB_ROWS:,} and {ULB_FRAUDS}; fetch the right one with 'make data', or rename this file to use it so"
         )
     frame.attrs["provenance"] = {
         "name": schema.name if schema is not ULB or sha256 == ULB_SHA256 else file.name,
@@ -386,27 +386,8 @@ def _unreadable_csv(file: Path, header: list[str], schema: Schema, path: str, re
 
 
 # What pyarrow takes for a missing value.
-_NULLS = set(
-    [
-        "",
-        "#N/A",
-        "#N/A N/A",
-        "#NA",
-        "-1.#IND",
-        "-1.#QNAN",
-        "-NaN",
-        "-nan",
-        "1.#IND",
-        "1.#QNAN",
-        "N/A",
-        "NA",
-        "NULL",
-        "NaN",
-        "n/a",
-        "nan",
-        "null",
-    ]
-)
+_NULLS = {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "N/A", "NA"}
+_NULLS |= {"NULL", "NaN", "n/a", "nan", "null"}
 
 
 def _read_parquet(file: Path, schema: Schema, path: str) -> tuple[Any, str]:
@@ -480,7 +461,7 @@ def _checked(table: Any, schema: Schema, path: str) -> pd.DataFrame:
     if label.min() == label.max():
         kind = "fraud" if label[0] else "legitimate"
         raise DataError(
-            f"{path}: column {schema.label!r}: all {len(label):,} rows are {kind}; both classes are needed to learn from"
+            f"{path}: column {schema.label!r}: all {len(label):,} rows are {kind}; learning needs both classes"
         )
     if schema.amount and not schema.negative_amounts:
         refuse(
@@ -512,6 +493,11 @@ def duplicate_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
     return pd.factorize(pd.util.hash_pandas_object(inputs, index=False).to_numpy())[0]
 
 
+def fold_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
+    """Rows that must share a fold: an entity's transactions where the table names entities, else exact copies."""
+    return pd.factorize(frame[schema.entity])[0] if schema.entity else duplicate_groups(frame, schema)
+
+
 @dataclass(frozen=True)
 class Split:
     """A chronological cut: `train` lies wholly before `test_from` (seconds), `test` at or after it."""
@@ -527,6 +513,15 @@ class Split:
     def sizes(self) -> dict[str, float | int]:
         """The cut's time, rows and frauds, as `metrics.json` holds them."""
         return {item.name: getattr(self, item.name) for item in dataclasses.fields(self)[2:]}
+
+    def describe(self, provenance: Mapping[str, Any]) -> str:
+        """Say what lies on either side."""
+        frauds, rows = provenance["frauds"], provenance["rows"]
+        return (
+            f"{provenance['name']}: {rows:,} transactions, {frauds:,} frauds ({frauds / rows:.3%}). Choices are made "
+            f"on the {self.train_rows:,} before second {self.test_from:,.0f} ({self.train_frauds:,} frauds); the test set "
+            f"holds the {self.test_rows:,} from then on ({self.test_frauds:,} frauds)."
+        )
 
 
 def split_by_time(frame: pd.DataFrame, schema: Schema, test_share: float = 0.2) -> Split:
@@ -593,8 +588,8 @@ def download(url: str = ULB_URL, path: str | Path = DEFAULT_PATH, sha256: str = 
         raise DataError(f"could not download {url}: {error}; check the connection and run 'make data' again") from None
     except ValueError:
         raise DataError(
-            f"{url} gave other bytes than ULB's file (SHA-256 differs) three times; nothing was kept. Try again later, or "
-            f"take the file from Kaggle (mlg-ulb/creditcardfraud) and put it at {path}"
+            f"{url} gave other bytes than ULB's file (SHA-256 differs) three times; nothing was kept. Try again later, "
+            f"or take the file from Kaggle (mlg-ulb/creditcardfraud) and put it at {path}"
         ) from None
     return file
 

@@ -243,6 +243,15 @@ def savings(
     return float(point), interval(replicates[np.isfinite(replicates)])
 
 
+def best_f1_threshold(y: np.ndarray, score: np.ndarray) -> float:
+    """The score from which alerts reach the highest F1 on these rows."""
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, steps = precision_recall_curve(y, score)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return float(steps[np.argmax(f1[:-1])])
+
+
 def thresholds(y: np.ndarray, score: np.ndarray, days: float, alerts_per_day: int = 100) -> dict[str, float]:
     """Scores from which to alert, chosen on out-of-fold scores and then fixed.
 
@@ -252,13 +261,9 @@ def thresholds(y: np.ndarray, score: np.ndarray, days: float, alerts_per_day: in
         `f1`: where F1 is highest; `alerts_100_a_day` (for a budget of 100): where that many rows a day score at or
         above it.
     """
-    from sklearn.metrics import precision_recall_curve
-
-    precision, recall, steps = precision_recall_curve(y, score)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     budget = min(max(round(alerts_per_day * days), 1), len(score))
     return {
-        "f1": float(steps[np.argmax(f1[:-1])]),
+        "f1": best_f1_threshold(y, score),
         f"alerts_{alerts_per_day}_a_day": float(np.partition(score, len(score) - budget)[len(score) - budget]),
     }
 
@@ -307,6 +312,74 @@ def metrics(
     }
 
 
+def compare(
+    candidates: Sequence[Candidate],
+    y: np.ndarray,
+    scores: pd.DataFrame,
+    resampled: pd.DataFrame,
+    amount: np.ndarray | None = None,
+    review_cost: float = 3.0,
+    thresholds: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
+    """Judge every candidate on one set of rows.
+
+    Parameters
+    ----------
+    scores, resampled : pandas.DataFrame
+        A column a candidate: scores of the rows, and average precision on resamples.
+    thresholds : mapping of str to float, optional
+        By candidate, fixed on other rows. Without it each candidate's best by F1 on these rows, which is for choosing
+        only: such F1, precision and recall are too good.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a candidate: `learner`, `imbalance`, `kind`, `threshold`, and what `metrics` gives.
+    """
+    rows = {}
+    for candidate in candidates:
+        score = scores[candidate.name].to_numpy()
+        threshold = best_f1_threshold(y, score) if thresholds is None else thresholds[candidate.name]
+        rows[candidate.name] = {
+            "learner": candidate.learner,
+            "imbalance": candidate.imbalance,
+            "kind": candidate.kind,
+            "threshold": threshold,
+            **metrics(
+                y, score, threshold, amount, review_cost, average_precision_ci=interval(resampled[candidate.name])
+            ),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def as_sections(
+    oof: pd.DataFrame, test: pd.DataFrame, seconds: pd.Series, test_seconds: pd.Series
+) -> list[dict[str, Any]]:
+    """The comparison as the `models` section of `metrics.json`."""
+    about, judged = ["learner", "imbalance", "kind"], list(oof.columns[4:])
+    return [
+        {
+            "name": name,
+            **oof.loc[name, about].to_dict(),
+            "oof": oof.loc[name, judged].to_dict(),
+            "test": test.loc[name, judged].to_dict(),
+            "seconds": {"fold_fit": seconds[name], "fit": test_seconds[name]},
+        }
+        for name in oof.index
+    ]
+
+
+def precision_recall(y: np.ndarray, scores: pd.DataFrame) -> pd.DataFrame:
+    """Precision and recall at every distinct score, tidy: `name`, `recall`, `precision`."""
+    from sklearn.metrics import precision_recall_curve
+
+    curves = []
+    for name in scores:
+        precision, recall, _ = precision_recall_curve(y, scores[name])
+        curves.append(pd.DataFrame({"name": name, "recall": recall, "precision": precision}))
+    return pd.concat(curves, ignore_index=True)
+
+
 def tie_set(average_precisions: Mapping[str, float], resampled: pd.DataFrame) -> tuple[str, list[str]]:
     """The best model, and all that cannot be told from it (the best included).
 
@@ -349,3 +422,55 @@ def choose(
             "of average precision on the same out-of-fold rows"
         )
     return chosen, tied, reason
+
+
+def _reach(row: pd.Series) -> str:
+    low, high = row["average_precision_ci"]
+    return f"{row['average_precision']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def describe_ties(table: pd.DataFrame, tied: Sequence[str]) -> str:
+    """Say which candidates share the lead."""
+    best = table.loc[tied[0]]
+    lead = f"**{tied[0]}** has the highest average precision, {_reach(best)}"
+    if len(tied) == 1:
+        return f"{lead}, and every other candidate's paired {LEVEL:.0%} interval lies below it."
+    others = ", ".join(f"{name} ({table.loc[name, 'average_precision']:.3f})" for name in tied[1:])
+    behind = len(table) - len(tied)
+    return f"{lead}. These rows cannot tell it from {others}; the other {behind} are behind it in a paired comparison."
+
+
+def describe_test(oof: pd.DataFrame, test: pd.DataFrame, chosen: str) -> str:
+    """Say what the choice reaches on rows that had no part in it."""
+    low, high = test.loc[chosen, "average_precision_ci"]
+    before = oof.loc[chosen, "average_precision"]
+    place = "inside" if low <= before <= high else "outside"
+    ranks = test["average_precision"].rank(ascending=False, method="min").astype(int)
+    return (
+        f"**{chosen}** reaches an average precision of {_reach(test.loc[chosen])} on the test set; its out-of-fold "
+        f"figure, {before:.3f}, lies {place} that interval. At its fixed threshold it catches "
+        f"{test.loc[chosen, 'recall']:.0%} of the frauds, and {test.loc[chosen, 'precision']:.0%} of its alerts are "
+        f"frauds. By point values it is number {ranks[chosen]} of {len(test)}."
+    )
+
+
+def describe_findings(
+    provenance: Mapping[str, Any], oof: pd.DataFrame, test: pd.DataFrame, tied: Sequence[str], chosen: str, reason: str
+) -> str:
+    """The notebook's findings, from its tables."""
+    dummy = oof.loc[oof["kind"] == "baseline", "average_precision"]
+    saved, saved_ci = test.loc[chosen, "savings"], test.loc[chosen, "savings_ci"]
+    lines = [
+        f"- Data: {provenance['name']}, {provenance['rows']:,} rows, {provenance['frauds']:,} frauds.",
+        f"- {describe_ties(oof, tied)} Guessing at random reaches {dummy.max():.4f}.",
+        f"- Served: **{chosen}**, {reason}.",
+        f"- {describe_test(oof, test, chosen)}",
+    ]
+    if saved_ci is not None and saved is not None:
+        verdict = "better than" if saved_ci[0] > 0 else "not shown to be better than"
+        lines.append(
+            f"- Alerting where probability times amount exceeds the review's cost saves {saved:.0%} "
+            f"[{saved_ci[0]:.0%}, {saved_ci[1]:.0%}] of the avoidable cost on the test set: {verdict} alerting on "
+            "nothing or on everything."
+        )
+    return "\n".join(lines)
