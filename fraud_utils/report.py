@@ -146,20 +146,23 @@ def _parameters(notebook: Path) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     for node in statements:
         text = ast.unparse(node)
+        rest = lines[(node.end_lineno or 1) - 1].encode()[node.end_col_offset :].decode().strip()
         match node:
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if rest[:1] in ("", "#"):
                 kind = ast.unparse(node.annotation)
                 try:
-                    default = _convert(ast.literal_eval(value), kind)
-                except ValueError:
+                    literal = ast.literal_eval(value)
+                    default = _convert(literal, kind)
+                except (ValueError, TypeError):
+                    literal = default = None
+                if default is None or default != literal:
                     raise UsageError(
-                        f"{notebook}: parameter '{text}': the default must be a literal of a type among "
+                        f"{notebook}: parameter '{text}': the default must be a literal of its type, which is one of "
                         "int, float, bool, str, list, list[...], dict"
-                    ) from None
+                    )
                 if name in found:
                     raise UsageError(f"{notebook}: parameter {name!r} is declared twice")
-                comment = lines[(node.end_lineno or 1) - 1].encode()[node.end_col_offset :].decode()
-                found[name] = Parameter(name, kind, default, comment.lstrip(" #"), notebook.name)
+                found[name] = Parameter(name, kind, default, rest.lstrip("# "), notebook.name)
             case _:
                 raise UsageError(
                     f"{notebook}: '{text}' in the parameters cell; each line there is "
@@ -229,7 +232,7 @@ def given(options: argparse.Namespace, known: Mapping[str, Parameter]) -> dict[s
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else "no notebook has it"
-            raise UsageError(f"{source}: unknown parameter {name!r}; {hint} (known: {', '.join(sorted(known))})"
+            raise UsageError(f"{source}: unknown parameter {name!r}; {hint} (known: {', '.join(sorted(known))})")
         try:
             values[name] = _convert(value, known[name].type)
         except ValueError as error:
