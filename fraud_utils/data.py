@@ -519,8 +519,8 @@ class Split:
         frauds, rows = provenance["frauds"], provenance["rows"]
         return (
             f"{provenance['name']}: {rows:,} transactions, {frauds:,} frauds ({frauds / rows:.3%}). Choices are made "
-            f"on the {self.train_rows:,} before second {self.test_from:,.0f} ({self.train_frauds:,} frauds); the test set "
-            f"holds the {self.test_rows:,} from then on ({self.test_frauds:,} frauds)."
+            f"on the {self.train_rows:,} before second {self.test_from:,.0f} ({self.train_frauds:,} frauds); the test "
+            f"set holds the {self.test_rows:,} from then on ({self.test_frauds:,} frauds)."
         )
 
 
