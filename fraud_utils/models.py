@@ -105,7 +105,7 @@ def kept_share(imbalance: str, y: np.ndarray) -> float:
     like b = 1 / w (Dal Pozzolo et al. 2015).
     """
     legitimate, frauds = treated_counts(imbalance, y)
-    return float((y == 1).sum() / (y == 0).sum() * legitimate / frauds)
+    return float((y == 1).sum() / frauds * (legitimate / (y == 0).sum()))
 
 
 def positive_weight(imbalance: str, y: np.ndarray) -> float:

@@ -1,0 +1,99 @@
+"""Candidates and treatments of imbalance."""
+
+import numpy as np
+import pytest
+
+from fraud_utils import models
+from fraud_utils.models import Candidate
+
+
+def table(rows: int = 3000, frauds: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two shifted Gaussian clouds."""
+    rng = np.random.default_rng(seed)
+    y = np.zeros(rows, dtype=np.int8)
+    y[rng.choice(rows, frauds, replace=False)] = 1
+    X = rng.normal(size=(rows, 5)) + 1.5 * y[:, None]
+    return X.astype(np.float32), y
+
+
+@pytest.mark.parametrize("profile", ["full", "quick"])
+def test_every_candidate_fits_and_gives_probabilities(profile):
+    X, y = table()
+    listed = models.candidates(profile)
+    assert len({candidate.name for candidate in listed}) == len(listed)
+    assert {"dummy", "logistic regression", "random forest", "xgboost"} == {c.learner for c in listed}
+    for candidate in listed:
+        scores = models.build(candidate, seed=1).fit(X, y).predict_proba(X)
+        assert scores.shape == (len(y), 2)
+        np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-6)
+        if candidate.learner != "dummy":
+            assert scores[y == 1, 1].mean() > scores[y == 0, 1].mean()
+
+
+def test_smote_is_left_out_where_values_are_missing():
+    assert not [c for c in models.candidates("full", complete=False) if "SMOTE" in c.name]
+    X, y = table()
+    X[::7, 2] = np.nan
+    for candidate in models.candidates("quick", complete=False):
+        assert np.isfinite(models.build(candidate).fit(X, y).predict_proba(X)).all()
+
+
+@pytest.mark.parametrize(
+    ("imbalance", "legitimate", "frauds"),
+    [
+        ("none", 2940, 60),
+        ("class weight", 2940, 60),
+        ("undersample 1:1", 60, 60),
+        ("undersample 1:10", 600, 60),
+        ("undersample 1:100", 2940, 60),  # the rows are more balanced than that already
+        ("SMOTE", 2940, 2940),
+        ("SMOTE 1:10", 2940, 294),
+        ("SMOTE 1:1000", 2940, 60),
+    ],
+)
+def test_a_treatment_leaves_as_many_rows_as_it_says(imbalance, legitimate, frauds):
+    X, y = table()
+    sampler = models.sampler(imbalance, 3)
+    kept = y if sampler is None else sampler.fit_resample(X, y)[1]
+    assert ((kept == 0).sum(), (kept == 1).sum()) == (legitimate, frauds)
+
+
+def test_kept_share_turns_prior_odds_into_treated_odds():
+    _, y = table()
+    prior = 60 / 2940
+    assert models.kept_share("none", y) == 1
+    assert models.kept_share("undersample 1:10", y) == pytest.approx(600 / 2940)  # the share of rows kept
+    assert models.kept_share("class weight", y) == pytest.approx(prior)  # 1 / weight
+    assert models.kept_share("SMOTE 1:10", y) == pytest.approx(60 / 294)
+    assert models.positive_weight("class weight", y) == pytest.approx(1 / prior)
+    assert models.positive_weight("undersample 1:10", y) == 1
+
+
+@pytest.mark.parametrize("wrong", ["smote", "undersample", "undersample 1:0", "undersample 1:x", "SMOTE 1:-3", ""])
+def test_an_unknown_treatment_is_refused_with_the_known_ones(wrong):
+    with pytest.raises(ValueError, match="undersample 1:N, SMOTE"):
+        models.sampler(wrong, 0)
+
+
+@pytest.mark.parametrize("imbalance", ["none", "class weight", "undersample 1:10", "SMOTE 1:10"])
+def test_the_pipeline_and_the_container_fit_the_same_trees(imbalance):
+    X, y = table()
+    settings = {"num_round": 20}
+    pipeline = models.build(Candidate("xgboost", imbalance, settings), seed=5).fit(X, y)
+    booster = models.fit_xgboost(X, y, imbalance, settings, seed=5)
+    margin = booster.inplace_predict(X, predict_type="margin").astype(float)
+    np.testing.assert_array_equal(pipeline.predict_proba(X)[:, 1], 1 / (1 + np.exp(-margin)))
+
+
+def test_xgboost_does_not_collapse_where_frauds_are_rare():
+    X, y = table(60_000, 60)
+    scores = models.fit_xgboost(X, y, hyperparameters={"num_round": 30}).inplace_predict(X)
+    from sklearn.metrics import average_precision_score
+
+    assert average_precision_score(y, scores) > 100 * y.mean()
+
+
+def test_threads_do_not_change_the_model():
+    X, y = table(20_000, 300)
+    one, two = (models.fit_xgboost(X, y, nthread=n).inplace_predict(X) for n in (1, 2))
+    np.testing.assert_allclose(one, two, atol=1e-6)
