@@ -34,7 +34,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import yaml
 from tqdm import tqdm
 
@@ -133,16 +132,24 @@ def declared(notebooks: Iterable[Path]) -> dict[str, dict[str, Parameter]]:
     return by_notebook
 
 
+def _cells(notebook: Path) -> list[dict[str, Any]]:
+    """The cells as they stand in the file; reading them through nbformat would take seconds to import."""
+    try:
+        return json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{notebook}: is no notebook of format 4: {error!r}") from None
+
+
 def _parameters(notebook: Path) -> dict[str, Parameter]:
-    cells = nbformat.read(notebook, as_version=4).cells
-    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    tagged = [cell for cell in _cells(notebook) if "parameters" in cell["metadata"].get("tags", [])]
     if len(tagged) != 1:
         raise UsageError(f"{notebook}: {len(tagged)} cells carry the tag 'parameters'; exactly one must")
     try:
-        statements = ast.parse(tagged[0]).body
+        source = "".join(tagged[0]["source"])  # a string, or its lines
+        statements = ast.parse(source).body
     except SyntaxError as error:
         raise UsageError(f"{notebook}: the parameters cell is no Python: {error.msg}, line {error.lineno}") from None
-    lines = tagged[0].splitlines()
+    lines = source.splitlines()
     found: dict[str, Parameter] = {}
     for node in statements:
         text = ast.unparse(node)
@@ -399,6 +406,8 @@ def _stop(kernel: Any) -> None:
 
 def _mark_unfinished(output: Path, cell: int) -> None:
     """Say at the top of a partial notebook that it is one, unless papermill has done so."""
+    import nbformat
+
     notebook = nbformat.read(output, as_version=4)
     tag = "papermill-error-cell-tag"
     if not any(tag in each.metadata.get("tags", []) for each in notebook.cells):
@@ -409,6 +418,7 @@ def _mark_unfinished(output: Path, cell: int) -> None:
 
 def _write_page(executed: Path, run: str) -> None:
     """Write an executed notebook as one HTML file beside it, which fetches nothing."""
+    import nbformat
     from nbconvert import HTMLExporter
 
     notebook = nbformat.read(executed, as_version=4)
@@ -422,21 +432,28 @@ def _write_page(executed: Path, run: str) -> None:
 # Summary ------------------------------------------------------------------------------------------------------------
 
 
-def _version() -> dict[str, Any]:
-    """What the figures were computed with: project, commit, Python and the packages that the project asks for."""
+def version() -> dict[str, Any]:
+    """What figures are computed with here: project, commit, Python, and the packages that the project asks for.
+
+    The commit is that of the working directory, "-dirty" when a tracked file differs from it; None outside a
+    repository of its own, as in an unpacked archive.
+    """
     from packaging.requirements import Requirement
 
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude", "*"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"GIT_CEILING_DIRECTORIES": str(Path.cwd().parent)},
-    )
+    try:
+        git = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--exclude", "*"],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"GIT_CEILING_DIRECTORIES": str(Path.cwd().parent)},
+        ).stdout.strip()
+    except OSError:  # no git here
+        git = ""
     needed = [Requirement(line) for line in importlib.metadata.requires("fraud-detection") or []]
     names = sorted(r.name for r in needed if r.marker is None or r.marker.evaluate())
     return {
         "project": __version__,
-        "git": git.stdout.strip() or None,
+        "git": git or None,
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in names},
     }
@@ -460,7 +477,7 @@ def _metrics(
     return {
         "run": state["run"],
         "created": state["created"],
-        "version": _version(),
+        "version": version(),
         "data": sections.pop("data"),
         "parameters": dict(sorted(effective.items())),
         **sections,
@@ -552,7 +569,7 @@ def _run_notebook(notebook: Path, folder: Path, parameters: Mapping[str, Any], n
     started = time.perf_counter()
     cell = 0
     note(notebook=notebook.stem, cell=cell)
-    cells = len(nbformat.read(notebook, as_version=4).cells) + bool(parameters)  # papermill injects one
+    cells = len(_cells(notebook)) + bool(parameters)  # papermill injects one
     try:
         with _progress(notebook.stem, cells) as show:
 
@@ -588,7 +605,9 @@ def _progress(notebook: str, cells: int) -> Iterator[Callable[[int], None]]:
         yield lambda cell: None
         print(f"{notebook}: done in {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
         return
-    bar = tqdm(total=cells, desc=notebook, bar_format="{desc}  cell {n}/{total} |{bar:24}| {elapsed}")
+    columns, rows = shutil.get_terminal_size()  # not 0 by 0, as tqdm finds where a container gave no size
+    look = "{desc}  cell {n}/{total} |{bar:24}| {elapsed}"
+    bar = tqdm(total=cells, desc=notebook, bar_format=look, ncols=columns, nrows=rows)
     done = threading.Event()
 
     def tick() -> None:  # a cell may take minutes, and the clock should not stand still
@@ -613,7 +632,7 @@ def _progress(notebook: str, cells: int) -> Iterator[Callable[[int], None]]:
 def _parser(notebooks: Iterable[Path]) -> argparse.ArgumentParser:
     """The command line, explained with what the notebooks say of their parameters."""
     try:
-        known = {name: p for mine in declared(notebooks).values() for name, p in mine.items()}
+        known = {p.name: p for mine in reversed(declared(notebooks).values()) for p in mine.values()}
         lines = [f"  {p.name}: {p.type} = {p.default!r}  {p.help}" for p in known.values() if p.name != "run_folder"]
     except UsageError as error:
         lines = [f"  {error}"]
