@@ -50,7 +50,7 @@ def prior_correction(scores: np.ndarray, kept_share: float) -> np.ndarray:
         Share b of the legitimate rows that training kept, or 1 / w after weighting frauds by w; 1 changes nothing.
     """
     scores = np.asarray(scores, dtype=np.float64)
-    return scores if kept_share == 1 else kept_share * scores / (kept_share * scores - scores + 1)
+    return scores if kept_share == 1 else kept_share * scores / (kept_share * scores + (1 - scores))
 
 
 def save(
@@ -240,7 +240,7 @@ class Model:
                 raise RowError(
                     f"an array of {rows.ndim} dimensions cannot be scored; give one of shape (rows, columns)"
                 )
-            names = self._names(rows.shape[1], 1)
+            names = self.names_of(rows.shape[1], 1)
             columns = {name: rows[:, names.index(name)] for name in self.features.raw}
         else:
             columns = self._from_rows(rows)
@@ -258,7 +258,7 @@ class Model:
         """Which numeric columns must have a value."""
         return np.array([column not in self.may_be_missing for column in self._numeric])
 
-    def _names(self, width: int, row: int) -> tuple[str, ...]:
+    def names_of(self, width: int, row: int) -> tuple[str, ...]:
         """The columns meant by a row of so many values without names."""
         for names in (self.columns, self.features.raw):
             if width == len(names):
@@ -299,7 +299,7 @@ class Model:
                     self._check_names(list(row), f"row {number}, ")
                 table.append([row.get(column) for column in raw])
             elif isinstance(row, list | tuple):
-                names = self._names(len(row), number)
+                names = self.names_of(len(row), number)
                 table.append(list(row) if names is raw else [row[names.index(column)] for column in raw])
             else:
                 raise RowError(
