@@ -369,6 +369,16 @@ def as_sections(
     ]
 
 
+def ranked_intervals(table: pd.DataFrame, tied: Sequence[str]) -> pd.DataFrame:
+    """Average precision with its interval, best first, for `plots.plot_intervals`: `value`, `low`, `high`, `group`."""
+    ranked = table.sort_values("average_precision", ascending=False)
+    bounds = np.array(ranked["average_precision_ci"].tolist())
+    group = ["tie set" if name in tied else "behind the best" for name in ranked.index]
+    return pd.DataFrame(
+        {"value": ranked["average_precision"], "low": bounds[:, 0], "high": bounds[:, 1], "group": group}
+    )
+
+
 def precision_recall(y: np.ndarray, scores: pd.DataFrame) -> pd.DataFrame:
     """Precision and recall at every distinct score, tidy: `name`, `recall`, `precision`."""
     from sklearn.metrics import precision_recall_curve
