@@ -1,0 +1,273 @@
+"""One style, and figures as functions of tidy data and an axis.
+
+Colours are Okabe and Ito's, which stay apart for colour-blind readers and in grey; classes also differ by marker or
+line, so that no figure needs its colours.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from IPython import get_ipython
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+from fraud_utils.data import resolve
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
+PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
+GREY = "#767676"
+OF_CLASS = {"legitimate": BLUE, "fraud": ORANGE}
+_MARKERS = "oDs^vP"
+_LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
+
+
+def set_style() -> None:
+    """Set the project's style for all figures that follow; in a notebook they are drawn for screens of high density."""
+    sns.set_theme(context="notebook", style="ticks", palette=list(PALETTE))
+    mpl.rcParams.update(
+        {
+            "axes.grid": True,
+            "axes.spines.right": False,
+            "axes.spines.top": False,
+            "axes.titlelocation": "left",
+            "axes.titlesize": "medium",
+            "axes.titleweight": "bold",
+            "figure.constrained_layout.use": True,
+            "figure.dpi": 100,
+            "figure.figsize": (9, 4.2),
+            "font.size": 11,
+            "grid.color": "#E4E4E4",
+            "legend.frameon": False,
+            "savefig.dpi": 200,
+            "text.parse_math": False,  # a dollar sign in a column's name is no formula
+        }
+    )
+    if get_ipython():
+        set_matplotlib_formats("retina")
+
+
+def save(fig: Figure, run_folder: str | Path, name: str) -> None:
+    """Write a figure to `<run_folder>/figures/<name>.png`, twice as fine as on the page.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+        Relative to the project's root, or absolute; made when missing.
+    """
+    folder = resolve(run_folder) / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    fig.savefig(folder / f"{name}.png", metadata={"Software": None})
+
+
+def plot_intervals(data: pd.DataFrame, ax: Axes, reference: float | None = None, top: int = 40) -> Axes:
+    """Dots with their intervals, ranked as the rows are: the first row on top.
+
+    Parameters
+    ----------
+    data : pandas.DataFrame
+        `value`, `low`, `high`, by name (the index, or a column `name`); with a column `group`, a colour and a marker
+        for each of its values.
+    reference : float, optional
+        Where nothing is going on: no effect, the best model, the base rate.
+    top : int
+        Rows drawn; the axis says how many were left out.
+    """
+    data = data.set_index("name") if "name" in data else data
+    shown = data.head(top)
+    place = np.arange(len(shown))
+    group = shown["group"] if "group" in shown else pd.Series("", index=shown.index)
+    for i, key in enumerate(dict.fromkeys(data["group"]) if "group" in data else [""]):
+        chosen = (group == key).to_numpy()
+        part, colour = shown[chosen], PALETTE[i % len(PALETTE)]
+        ax.hlines(place[chosen], part["low"], part["high"], color=colour, linewidth=2)
+        marker = _MARKERS[i % len(_MARKERS)]
+        ax.plot(part["value"], place[chosen], marker, color=colour, markersize=6, label=str(key))
+    if reference is not None:
+        ax.axvline(reference, color=GREY, linestyle="--", linewidth=1)
+    ax.set_yticks(place, [str(name) for name in shown.index])
+    ax.set_ylim(len(shown) - 0.4, -0.6)
+    ax.grid(axis="y", visible=False)
+    if len(data) > top:
+        ax.set_ylabel(f"first {top} of {len(data)}")
+    if "group" in data:
+        ax.legend()
+    return ax
+
+
+def plot_volume(data: pd.DataFrame, ax: Axes, cut_day: float | None = None) -> Axes:
+    """Transactions and frauds along the table (`explore.volume`); the test part, from `cut_day` on, is shaded."""
+    hours = int(data["bin_hours"].iloc[0])
+    unit = "hour" if hours == 1 else "day"
+    width, end = hours / 24, data["day"].iloc[-1] + hours / 24
+    edges = [*data["day"], end]
+    ax.stairs(data["rows"], edges, color=BLUE, fill=True, alpha=0.25)
+    ax.stairs(data["rows"], edges, color=BLUE, linewidth=1.2)
+    ax.set(xlabel="days from the beginning of the first day", ylabel=f"transactions per {unit}", ylim=(0, None))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.yaxis.label.set_color(BLUE)
+    ax.set_xlim(edges[0], end)
+    frauds = ax.twinx()
+    frauds.plot(data["day"] + width / 2, data["frauds"], ".-", color=ORANGE, linewidth=0.8, markersize=5)
+    frauds.set(ylabel=f"frauds per {unit}", ylim=(0, 1.15 * max(data["frauds"].max(), 1)))
+    frauds.yaxis.label.set_color(ORANGE)
+    frauds.yaxis.set_major_locator(MaxNLocator(integer=True))
+    frauds.spines["right"].set_visible(True)
+    frauds.grid(visible=False)
+    if cut_day is not None:
+        ax.axvspan(cut_day, end, color=GREY, alpha=0.15, linewidth=0)
+        ax.text(cut_day, 1, " test part", transform=ax.get_xaxis_transform(), va="top", color="#404040")
+    return ax
+
+
+def plot_rates(data: pd.DataFrame, ax: Axes) -> Axes:
+    """Fraud rates with intervals by the table's index, and the overall rate as a line (`explore.rate_by_hour`)."""
+    seen = data[data["rows"] > 0]
+    overall = seen["frauds"].sum() / seen["rows"].sum()
+    ax.vlines(seen.index, seen["low"], seen["high"], color=ORANGE, linewidth=2)
+    ax.plot(seen.index, seen["rate"], "o", color=ORANGE, markersize=6, clip_on=False)
+    ax.axhline(overall, color=GREY, linestyle="--", linewidth=1)
+    ax.text(1.005, overall, "overall", transform=ax.get_yaxis_transform(), va="center", color=GREY)
+    ax.yaxis.set_major_formatter(_percent_axis(min(seen["high"].max(), 1)))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+    ax.set(xlabel=str(data.index.name), ylabel="fraud rate", ylim=(0, min(1.08 * seen["high"].max(), 1.02)))
+    ax.margins(x=0.03)
+    return ax
+
+
+def plot_amounts(data: pd.DataFrame, ax: Axes, currency: str) -> Axes:
+    """Share of each class at or below an amount, on a log scale that has zero (`explore.amount_distribution`)."""
+    positive = data.loc[data["amount"] > 0, "amount"]
+    linear = 10 ** np.floor(np.log10(positive.quantile(0.02))) if len(positive) else 1.0
+    left, right = min(data["amount"].min(), 0), max(data["amount"].max(), linear)
+    for i, (kind, part) in enumerate(data.groupby("kind", sort=False)):
+        x, y = [left * 1.2 - 0.3 * linear, *part["amount"], right * 1.5], [0, *part["share"], 1]
+        ax.step(x, y, where="post", color=OF_CLASS[str(kind)], linestyle=_LINES[i], linewidth=2, label=str(kind))
+    ax.set_xscale("symlog", linthresh=linear, linscale=0.5)
+    ax.set_xlim(left * 1.2 - 0.3 * linear, right * 1.5)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    ax.axvline(0, color=GREY, linewidth=0.8)
+    ax.set(xlabel=f"amount in {currency} (log scale, linear below {linear:g})", ylabel="share at or below")
+    ax.set_ylim(0, 1.02)
+    ax.legend(loc="lower right")
+    return ax
+
+
+def plot_correlations(data: pd.DataFrame, ax: Axes, value: str) -> Axes:
+    """Heat map of one column of `explore.correlations`: "legitimate", "fraud" or "difference".
+
+    Differences run from -2 to 2; those whose interval contains zero are left grey, as are undefined coefficients.
+    """
+    names = [*dict.fromkeys([*data["first"], *data["second"]])]
+    if not names:
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "fewer than two columns", ha="center", transform=ax.transAxes)
+        return ax
+    place = {name: i for i, name in enumerate(names)}
+    matrix = np.full((len(names), len(names)), np.nan)
+    rows, columns = data["first"].map(place), data["second"].map(place)
+    shown = data[value]
+    if value == "difference":
+        shown = shown.where((data["low"] > 0) | (data["high"] < 0))
+    matrix[rows, columns] = matrix[columns, rows] = shown
+    limit = 2 if value == "difference" else 1
+    colours = mpl.colormaps["PuOr_r"].with_extremes(bad="#E4E4E4")
+    image = ax.imshow(matrix, cmap=colours, vmin=-limit, vmax=limit, interpolation="nearest")
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.5, aspect=30, orientation="horizontal", ticks=[-limit, 0, limit])
+    bar.outline.set_visible(False)
+    size = max(6, 10 - len(names) // 10)
+    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    ax.set_yticks(range(len(names)), names, fontsize=size)
+    ax.grid(visible=False)
+    ax.tick_params(length=0)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    return ax
+
+
+def plot_stability(data: pd.DataFrame, ax: Axes, top: int = 40) -> Axes:
+    """Stability index by column with the usual bands (`explore.stability`)."""
+    from fraud_utils.explore import LARGE_SHIFT, MODERATE_SHIFT
+
+    shown = data.head(top)
+    place = np.arange(len(shown))
+    both = shown[["psi", "psi_same_hours"]]
+    ax.hlines(place, both.min(axis=1), both.max(axis=1), color="#C8C8C8", linewidth=1.5)
+    ax.plot(shown["psi"], place, "o", color=BLUE, label="against the whole training part")
+    if shown["psi_same_hours"].notna().any():
+        ax.plot(
+            shown["psi_same_hours"],
+            place,
+            "D",
+            color=ORANGE,
+            markerfacecolor="white",
+            label="against the same hours of the day",
+        )
+    ax.plot(shown["chance"], place, "|", color=GREY, markersize=9, label="what chance stays under")
+    for edge, band in ((MODERATE_SHIFT, "moderate"), (LARGE_SHIFT, "large")):
+        ax.axvline(edge, color=GREY, linestyle="--", linewidth=1)
+        side = "right" if band == "moderate" else "left"
+        ax.text(edge, 1.005, f"{band} ≥ {edge:g}", transform=ax.get_xaxis_transform(), ha=side, fontsize=9)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xlim(right=max(1.0, 1.3 * float(both.max(axis=None))))
+    ax.set_yticks(place, [str(name) for name in shown.index])
+    ax.set_ylim(len(shown) - 0.4, -0.6)
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel("stability index between training and test part (log scale)")
+    if len(data) > top:
+        ax.set_ylabel(f"first {top} of {len(data)}")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, fontsize=9)
+    return ax
+
+
+def plot_projection(data: pd.DataFrame, ax: Axes) -> Axes:
+    """Two principal components, one marker a class (`explore.projection`)."""
+    for i, (kind, colour) in enumerate(OF_CLASS.items()):
+        part = data[data["kind"] == kind]
+        ax.scatter(part["x"], part["y"], s=16, alpha=0.55, color=colour, marker=_MARKERS[i], linewidth=0, label=kind)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    shares = data.attrs.get("explained", [np.nan, np.nan])
+    ax.set(xlabel=f"first component ({shares[0]:.0%} of variance)", ylabel=f"second component ({shares[1]:.0%})")
+    return ax
+
+
+def plot_precision_recall(data: pd.DataFrame, ax: Axes, base_rate: float | None = None) -> Axes:
+    """Precision over recall, a line for each `name`; columns `name`, `recall`, `precision`, each curve in its order."""
+    for i, (name, curve) in enumerate(data.groupby("name", sort=False)):
+        (line,) = ax.plot(curve["recall"], curve["precision"], drawstyle="steps-post", linewidth=1.8, label=str(name))
+        line.set(color=PALETTE[i % len(PALETTE)], linestyle=_LINES[i % len(_LINES)])
+    if base_rate is not None:
+        ax.axhline(base_rate, color=GREY, linestyle=":", linewidth=1.2, label=f"chance ({base_rate:.2%})")
+    ax.set(xlabel="recall (share of frauds caught)", ylabel="precision (share of alerts that are fraud)")
+    ax.set(xlim=(0, 1.01), ylim=(0, 1.02))
+    ax.legend(fontsize=9)
+    return ax
+
+
+def plot_cost(data: pd.DataFrame, ax: Axes, currency: str = "EUR") -> Axes:
+    """Savings over the cost of one review; columns `review_cost`, `savings`, `low`, `high`, and `name` for several."""
+    curves: Any = data.groupby("name", sort=False) if "name" in data else [("", data)]
+    for i, (name, curve) in enumerate(curves):
+        curve, colour = curve.sort_values("review_cost"), PALETTE[i % len(PALETTE)]
+        ax.fill_between(curve["review_cost"], curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0)
+        line = _LINES[i % len(_LINES)]
+        ax.plot(curve["review_cost"], curve["savings"], color=colour, linestyle=line, linewidth=2, label=str(name))
+    ax.axhline(0, color=GREY, linewidth=1)
+    ax.set(xlabel=f"cost of one review in {currency}", ylabel="savings (1 = all avoidable cost)")
+    if "name" in data:
+        ax.legend()
+    return ax
+
+
+def _percent_axis(largest: float) -> PercentFormatter:
+    """Percent with as many decimals as the largest value needs."""
+    return PercentFormatter(1, decimals=0 if largest >= 0.05 else 1 if largest >= 0.005 else 2)
