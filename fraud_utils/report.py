@@ -356,8 +356,9 @@ def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], on_cel
             kernel_name="python3",
             # With no folder to look in, this is ipykernel in sys.executable, whatever kernels the user registered.
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
-            # Sockets in a folder of our own: two runs cannot pick the same port, nor other users connect.
-            transport="ipc",
+            # Sockets in a folder of our own, where their path can be that long (a socket's holds some 100
+            # characters): two runs cannot pick the same port, nor other users connect.
+            transport="ipc" if len(private) < 80 else "tcp",
             connection_file=f"{private}/kernel.json",
         )
         try:
