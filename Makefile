@@ -14,7 +14,6 @@ BIN := .venv/bin
 ENV_RECIPE := env-venv
 endif
 
-# One thread a process where a library is not told otherwise: joblib decides what runs side by side.
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help
@@ -49,11 +48,11 @@ env-venv:
 	"$$uv" pip install $$quiet --python "$$new" --require-hashes --compile-bytecode -r requirements.lock; \
 	"$$uv" pip install --quiet --python "$$new" --no-deps --no-build-isolation -e .; \
 	cat requirements.lock .python-version > "$$new/built-from"; \
-	if [ -e .venv ]; then mv .venv "$$new-old"; fi; \
+	trap '' INT TERM; if [ -e .venv ]; then mv .venv "$$new-old"; fi; \
 	mv "$$new" .venv; echo "make env: .venv is ready"
 
 env-conda:
-	@cat requirements.lock | cmp -s - "$(CONDA_PREFIX)/built-from" && exit 0; \
+	@cmp -s requirements.lock "$(CONDA_PREFIX)/built-from" && exit 0; \
 	rm -f "$(CONDA_PREFIX)/built-from"; \
 	"$(BIN)/python" -m pip install --require-hashes -r requirements.lock; \
 	"$(BIN)/python" -m pip install --quiet --no-deps --no-build-isolation -e .; \
