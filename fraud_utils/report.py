@@ -288,7 +288,7 @@ def _claimed(name: str) -> Iterator[Path]:
             if state is None or state == "finished":
                 what = "holds a finished run" if state else "exists and is no run"
                 raise UsageError(f"RUN={name}: {folder} {what}; choose another RUN or delete it")
-            for item in folder.iterdir():
+            for item in sorted(folder.iterdir(), key=lambda item: item.name == "state.json"):  # what it was, last
                 if item.is_dir() and not item.is_symlink():
                     shutil.rmtree(item)
                 else:
@@ -309,12 +309,12 @@ def _state(folder: Path) -> str | None:
 def _point_latest(folder: Path) -> None:
     """Let `runs/latest` point at the folder; a reader sees the old target or the new one, never none."""
     link = RUNS / f".latest-{secrets.token_hex(4)}"
-    link.symlink_to(folder.name)
     try:
+        link.symlink_to(folder.name)
         link.replace(RUNS / "latest")
-    except OSError:
-        link.unlink()
-        raise
+    except OSError as error:  # a folder of that name, or a file system without links: no reason to lose the run
+        link.unlink(missing_ok=True)
+        print(f"warning: {RUNS / 'latest'} does not point at this run: {error}", file=sys.stderr)
 
 
 # Notebooks ----------------------------------------------------------------------------------------------------------
