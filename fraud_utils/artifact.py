@@ -272,7 +272,7 @@ class Model:
     def _from_columns(self, table: Any) -> dict[str, Any]:
         given = list(table.columns if hasattr(table, "columns") else table)
         self._check_names(given)
-        rows = len(table[given[0]]) if given else 0
+        rows = next((len(table[column]) for column in self.features.raw if column in given), 0)
         columns = {}
         for column in self.features.raw:
             if column in given:
