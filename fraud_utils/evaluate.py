@@ -390,18 +390,17 @@ def precision_recall(y: np.ndarray, scores: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(curves, ignore_index=True)
 
 
-def tie_set(average_precisions: Mapping[str, float], resampled: pd.DataFrame) -> tuple[str, list[str]]:
+def tie_set(average_precisions: pd.Series, resampled: pd.DataFrame) -> tuple[str, list[str]]:
     """The best model, and all that cannot be told from it (the best included).
 
     A model is in the set when the paired bootstrap interval of its distance to the best reaches zero.
     """
-    best = max(average_precisions, key=lambda name: average_precisions[name])
-    tied = [name for name in average_precisions if interval(resampled[best] - resampled[name])[0] <= 0]
-    return best, sorted(tied, key=lambda name: -average_precisions[name])
+    ranked = list(average_precisions.sort_values(ascending=False, kind="stable").index)
+    return ranked[0], [name for name in ranked if interval(resampled[ranked[0]] - resampled[name])[0] <= 0]
 
 
 def choose(
-    candidates: Sequence[Candidate], average_precisions: Mapping[str, float], resampled: pd.DataFrame, y: np.ndarray
+    candidates: Sequence[Candidate], average_precisions: pd.Series, resampled: pd.DataFrame, y: np.ndarray
 ) -> tuple[Candidate, list[str], str]:
     """Choose the XGBoost to serve, by a rule fixed beforehand.
 

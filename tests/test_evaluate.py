@@ -151,11 +151,11 @@ def test_savings_in_cases_that_can_be_done_by_hand():
     assert low <= point <= high
 
 
-def comparison(**points: float) -> tuple[dict, pd.DataFrame, list[Candidate]]:
+def comparison(**points: float) -> tuple[pd.Series, pd.DataFrame, list[Candidate]]:
     rng = np.random.default_rng(0)
     resampled = pd.DataFrame({name: rng.normal(point, 0.01, 500) for name, point in points.items()})
     named = [(*name.split(" + "), "none")[:2] for name in points]
-    return points, resampled, [Candidate(learner, how, {"num_round": 10}) for learner, how in named]
+    return pd.Series(points), resampled, [Candidate(learner, how, {"num_round": 10}) for learner, how in named]
 
 
 def test_the_choice_is_the_cheapest_xgboost_that_ties_with_the_best():
@@ -166,7 +166,7 @@ def test_the_choice_is_the_cheapest_xgboost_that_ties_with_the_best():
     chosen, tied, reason = evaluate.choose(candidates, points, resampled, y)
     assert chosen.name == "xgboost + undersample 1:10"
     assert tied[0] == "random forest"
-    assert set(tied) == set(points) - {"xgboost + SMOTE"}
+    assert set(tied) == set(points.index) - {"xgboost + SMOTE"}
     assert "one of 3" in reason
 
 
