@@ -53,17 +53,19 @@ def summary(frame: pd.DataFrame, findings: Iterable[Finding]) -> str:
 
 
 def styled(table: pd.DataFrame) -> Any:
-    """A table as a page shows it: thousands separated, shares in percent, missing values as a dash."""
-    ends = {name: name.split("_")[-1] for name in table.columns}
-    rates = {"rate", "share"} & set(ends.values())
-    shares = [name for name, end in ends.items() if end in ("rate", "share") or (rates and end in ("low", "high"))]
-    counts = table.select_dtypes("integer").columns
-    others = [name for name in table.select_dtypes("floating").columns if name not in shares]
-    style = table.style.format("{:,.4g}", subset=others, na_rep="–").format("{:,}", subset=list(counts))
+    """A table as a page shows it: thousands separated, a share in percent with its interval, a dash for no value."""
+    shown = pd.DataFrame(index=table.index)
+    for name in table.columns:
+        prefix, _, end = name.rpartition("_")
+        prefix += "_" if prefix else ""
+        if end in ("rate", "share") and f"{prefix}low" in table:
+            shown[name] = [_rate(row, prefix) for _, row in table.iterrows()]
+        elif not (end in ("low", "high") and {f"{prefix}rate", f"{prefix}share"} & set(table.columns)):
+            shown[name] = [_short(value) for value in table[name]]
     if table.index.dtype.kind in "iuf":
-        style = style.format_index("{:,.6g}")
-    style = style.set_table_styles([{"selector": "th.row_heading", "props": "white-space: nowrap"}])
-    return style.format(_percent, subset=shares, na_rep="–")
+        shown.index = pd.Index([_short(value) for value in table.index], name=table.index.name)
+    nowrap = {"selector": "th, td", "props": "white-space: nowrap"}
+    return shown.rename(columns=lambda name: name.replace("_", " ")).style.set_table_styles([nowrap])
 
 
 def exact_interval(successes: Any, trials: Any, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
@@ -152,8 +154,8 @@ def imbalance_finding(table: pd.DataFrame) -> Finding:
     rarity = f"one transaction in {ratio:,.0f}" if ratio >= 10 else f"{_percent(whole['rate'])} of transactions"
     return Finding(
         f"Fraud is {rarity}: {whole['frauds']:,.0f} of {whole['rows']:,.0f}, {test['frauds']:,.0f} in the test part.",
-        f"Calling everything legitimate would be right {_percent(1 - whole['rate'])} of the time and find no fraud, so "
-        f"accuracy says little here. {parts}",
+        f"Calling everything legitimate would be right {_percent(1 - whole['rate'])} of the time and find no fraud: "
+        f"accuracy has to be read against that. {parts}",
     )
 
 
@@ -216,8 +218,9 @@ def rate_finding(table: pd.DataFrame, seed: int) -> Finding:
     for side, chosen in (("above", seen["low"] > overall), ("below", seen["high"] < overall)):
         if chosen.any():
             part = seen[chosen]
+            plural = unit if len(part) == 1 else f"{unit}s"
             detail.append(
-                f"Wholly {side} the overall rate of {_percent(overall)}: {unit} {_list(map(str, part.index))}, with "
+                f"Wholly {side} the overall rate of {_percent(overall)}: {plural} {_list(map(str, part.index))}, with "
                 f"{_percent(part['rows'].sum() / seen['rows'].sum())} of the transactions and "
                 f"{_percent(part['frauds'].sum() / seen['frauds'].sum())} of the frauds."
             )
@@ -313,19 +316,28 @@ def amounts_finding(table: pd.DataFrame, frame: pd.DataFrame, schema: Schema) ->
         return Finding("No amount is above zero, so there is nothing to compare.", medians)
     apart = (table["fraud_low"] > table["legitimate_high"]) | (table["fraud_high"] < table["legitimate_low"])
     gap = (table["fraud_share"] - table["legitimate_share"])[apart]
-    if gap.empty:
+    claims = []
+    if len(gap) and gap.max() > 0:
+        row = table.loc[gap.idxmax()]
+        claims.append((gap.max(), "small", f"below {_money(gap.idxmax(), schema)}", row))
+    if len(gap) and gap.min() < 0:
+        row = 1 - table.loc[gap.idxmin()].rename({f"{k}_{a}": f"{k}_{b}" for k in KINDS for a, b in _MIRROR.items()})
+        claims.append((-gap.min(), "large", f"of {_money(gap.idxmin(), schema)} or more", row))
+    if not claims:
         return Finding(
             "The amounts of frauds cannot be told apart from those of legitimate transactions: at every threshold of "
             "the table the intervals overlap.",
             medians,
         )
-    edge = gap.abs().idxmax()
-    row = table.loc[edge]
-    return Finding(
-        f"Frauds are {'small' if gap[edge] > 0 else 'large'} more often: {_rate(row, 'fraud_')} of them are below "
-        f"{_money(edge, schema)}, against {_rate(row, 'legitimate_')} of legitimate transactions.",
-        medians,
+    claims.sort(key=lambda claim: -claim[0])
+    shares = "; ".join(
+        f"{_rate(row, 'fraud_')} are {where}, against {_rate(row, 'legitimate_')} of legitimate transactions"
+        for _, _, where, row in claims
     )
+    return Finding(f"Frauds are more often {' and more often '.join(c[1] for c in claims)}: {shares}.", medians)
+
+
+_MIRROR = {"low": "high", "high": "low", "share": "share"}
 
 
 def price_points(frame: pd.DataFrame, schema: Schema, top: int = 10) -> pd.DataFrame:
@@ -358,9 +370,13 @@ def price_points_finding(table: pd.DataFrame, schema: Schema) -> Finding:
     if not len(table):
         return Finding("No two frauds have the same amount, so there are no price points.")
     first = table.iloc[0]
+    tied = table.index[table["frauds"] == first["frauds"]]
     headline = (
         f"The most common fraud amount is {_money(table.index[0], schema)}: {_rate(first, 'fraud_')} of frauds, "
         f"{_rate(first, 'legitimate_')} of legitimate transactions."
+        if len(tied) == 1
+        else f"No amount is the most common among frauds on its own: "
+        f"{_list(_money(amount, schema) for amount in tied[:3])} have {first['frauds']:,.0f} frauds each."
     )
     typical = table.index[table["fraud_low"] > table["legitimate_high"]]
     if len(typical):
@@ -438,12 +454,11 @@ def effects_finding(table: pd.DataFrame) -> Finding:
         )
     else:
         headline = f"{_code(name)} separates the classes best{' of all columns' if len(table) > 1 else ''}: {level}."
-    count = _list(map(_code, nothing)) if len(nothing) <= 8 else f"{len(nothing)} of {len(table)} columns"
-    detail = (
-        f"Cannot be told from no effect (interval contains 0.5): {count}."
-        if len(nothing)
-        else f"All {len(table)} intervals lie above 0.5, the value of no effect."
-    )
+    if len(nothing):
+        names = _list(map(_code, nothing)) if len(nothing) <= 8 else f"{len(nothing)} of {len(table)} columns"
+        detail = f"Cannot be told from no effect (interval contains 0.5): {names}."
+    else:
+        detail = f"No effect is 0.5; of {_count(len(table), 'interval')} none contains it."
     if best["low"] > 0.99:
         detail += f" So clean a separation by {_code(name)} alone may mean that the label leaked into it."
     return Finding(headline, detail)
@@ -452,8 +467,9 @@ def effects_finding(table: pd.DataFrame) -> Finding:
 def correlations(frame: pd.DataFrame, schema: Schema, columns: Sequence[str]) -> pd.DataFrame:
     """Rank correlation of every pair of columns within each class, and the difference.
 
-    Spearman's coefficient. Intervals: Fisher's z with variance 1.06 / (n - 3) (Fieller et al. 1957); of a difference,
-    from those of its two parts (Zou 2007, Psychological Methods 12, 399-413). They hold together.
+    Spearman's coefficient r. Intervals: Fisher's z with variance (1 + r² / 2) / (n - 3) (Bonett and Wright 2000,
+    Psychometrika 65, 23-28); of a difference, from those of its two parts (Zou 2007, Psychological Methods 12,
+    399-413). They hold together.
 
     Parameters
     ----------
@@ -464,7 +480,7 @@ def correlations(frame: pd.DataFrame, schema: Schema, columns: Sequence[str]) ->
     -------
     pandas.DataFrame
         A row a pair: `first`, `second`, `legitimate`, `fraud` (the coefficients), `difference` (fraud minus
-        legitimate), `low`, `high`. NaN where a column does not vary or fewer than four rows have both values.
+        legitimate), `low`, `high`. NaN where a column does not vary or fewer than ten rows have both values.
     """
     features = FeatureMap.fit(schema, frame)
     place = [features.names.index(name) for name in columns]
@@ -477,10 +493,11 @@ def correlations(frame: pd.DataFrame, schema: Schema, columns: Sequence[str]) ->
     for code, kind in enumerate(KINDS):
         values = X[label == code]
         known = (~np.isnan(values)).astype(np.float64)
-        r = pd.DataFrame(values).rank().corr(min_periods=4).to_numpy()[first, second]
+        r = pd.DataFrame(values).rank().corr(min_periods=10).to_numpy()[first, second]
         n = (known.T @ known)[first, second]
-        half = z * np.sqrt(1.06 / np.maximum(n - 3, 1))
-        centre = np.arctanh(r.clip(-1 + 1e-12, 1 - 1e-12))
+        half = z * np.sqrt((1 + r**2 / 2) / np.maximum(n - 3, 1))
+        inside = 1 - 1 / np.maximum(n, 2)  # a perfect correlation in few rows proves no perfect one
+        centre = np.arctanh(r.clip(-inside, inside))
         table[kind], bounds[kind] = r, (np.tanh(centre - half), np.tanh(centre + half))
     (low0, high0), (low1, high1) = bounds["legitimate"], bounds["fraud"]
     table["difference"] = table["fraud"] - table["legitimate"]
@@ -782,8 +799,19 @@ def _percent(share: float) -> str:
     return np.format_float_positional(100 * share, precision=3, fractional=False, trim="-") + " %"
 
 
+def _short(value: Any) -> str:
+    """Four significant digits, all of those before the point, no exponent for what is large."""
+    if isinstance(value, str):
+        return value
+    if pd.isna(value):
+        return "–"
+    return f"{value:,.0f}" if value == round(value) or abs(value) >= 1000 else f"{value:.4g}"
+
+
 def _rate(row: pd.Series, prefix: str = "") -> str:
     name = "share" if f"{prefix}share" in row else "rate"
+    if np.isnan(row[prefix + name]):
+        return "–"
     low, high = (_percent(row[f"{prefix}{end}"]).removesuffix(" %") for end in ("low", "high"))
     return f"{_percent(row[prefix + name])} [{low}, {high}]"
 

@@ -41,6 +41,7 @@ def set_style() -> None:
             "axes.titlesize": "medium",
             "axes.titleweight": "bold",
             "figure.constrained_layout.use": True,
+            "figure.constrained_layout.w_pad": 0.1,
             "figure.dpi": 100,
             "figure.figsize": (9, 4.2),
             "font.size": 11,
