@@ -138,18 +138,19 @@ def class_sizes(split: Split, schema: Schema) -> pd.DataFrame:
     """Rows and frauds of the training part, the test part and both, with the fraud rate's interval."""
     rows = np.array([split.train_rows + split.test_rows, split.train_rows, split.test_rows])
     frauds = np.array([split.train_frauds + split.test_frauds, split.train_frauds, split.test_frauds])
-    return _rates(rows, frauds, ["all", "training", "test"], LEVEL).rename_axis("part")
+    return _rates(rows, frauds, ["all", "training", "test"], _together(3)).rename_axis("part")
 
 
-def imbalance_finding(table: pd.DataFrame) -> Finding:
+def imbalance_finding(table: pd.DataFrame, seed: int) -> Finding:
     """How rare fraud is, what accuracy is worth, and whether the two parts differ."""
     whole, train, test = (table.loc[part] for part in ("all", "training", "test"))
-    apart = _apart(train, test)
-    parts = (
-        f"The fraud rate is {_rate(train)} before the cut and {_rate(test)} after it: the intervals "
-        + (f"lie apart, so fraud is {'rarer' if apart > 0 else 'more frequent'} in the test part." if apart else
-           "overlap, so no change is claimed.")
-    )  # fmt: skip
+    both = table.loc[["training", "test"]]
+    _, p_value = chi_square(both["rows"].to_numpy(), both["frauds"].to_numpy(), seed)
+    verdict = "no change is claimed"
+    if p_value <= 1 - LEVEL:
+        verdict = f"fraud is {'rarer' if test['rate'] < train['rate'] else 'more frequent'} in the test part"
+    test_of_parts = f"chi-square, permutation p {_p(p_value)}, level {_percent(1 - LEVEL)}"
+    parts = f"The fraud rate is {_rate(train)} before the cut and {_rate(test)} after it; {verdict} ({test_of_parts})."
     ratio = whole["rows"] / whole["frauds"]
     rarity = f"one transaction in {ratio:,.0f}" if ratio >= 10 else f"{_percent(whole['rate'])} of transactions"
     return Finding(
@@ -551,7 +552,7 @@ def duplicates(frame: pd.DataFrame, split: Split, schema: Schema) -> pd.DataFram
         copy[first] = False
         frauds = np.bincount(group, weights=label)
         share = split.test_rows / len(frame)
-        low, high = exact_interval([label[copy].sum(), label[~copy].sum()], [copy.sum(), (~copy).sum()])
+        low, high = exact_interval([label[copy].sum(), label[~copy].sum()], [copy.sum(), (~copy).sum()], _together(4))
         rows.append(
             {
                 "kind": kind,
@@ -741,7 +742,7 @@ def projection_finding(table: pd.DataFrame, neighbours: int = 15) -> Finding:
     k = min(neighbours, len(table) - 1)
     near = NearestNeighbors(n_neighbors=k).fit(table[["x", "y"]]).kneighbors(return_distance=False)
     among = fraud[near].mean(axis=1) > 0.5
-    low, high = exact_interval([among[fraud].sum(), among[~fraud].sum()], [fraud.sum(), (~fraud).sum()])
+    low, high = exact_interval([among[fraud].sum(), among[~fraud].sum()], [fraud.sum(), (~fraud).sum()], _together(2))
     inside, outside = (
         pd.Series({"rate": among[chosen].mean(), "low": low[i], "high": high[i]})
         for i, chosen in enumerate((fraud, ~fraud))

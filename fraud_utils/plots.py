@@ -99,7 +99,7 @@ def plot_intervals(data: pd.DataFrame, ax: Axes, reference: float | None = None,
     if len(data) > top:
         ax.set_ylabel(f"first {top} of {len(data)}")
     if "group" in data:
-        ax.legend()
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
@@ -133,13 +133,13 @@ def plot_rates(data: pd.DataFrame, ax: Axes) -> Axes:
     seen = data[data["rows"] > 0]
     overall = seen["frauds"].sum() / seen["rows"].sum()
     ax.vlines(seen.index, seen["low"], seen["high"], color=ORANGE, linewidth=2)
-    ax.plot(seen.index, seen["rate"], "o", color=ORANGE, markersize=6, clip_on=False)
+    ax.plot(seen.index, seen["rate"], "o", color=ORANGE, markersize=6 if len(seen) <= 40 else 3, clip_on=False)
     ax.axhline(overall, color=GREY, linestyle="--", linewidth=1)
     ax.text(1.005, overall, "overall", transform=ax.get_yaxis_transform(), va="center", color=GREY)
     ax.yaxis.set_major_formatter(_percent_axis(min(seen["high"].max(), 1)))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
     ax.set(xlabel=str(data.index.name), ylabel="fraud rate", ylim=(0, min(1.08 * seen["high"].max(), 1.02)))
-    ax.margins(x=0.03)
+    ax.set_xlim(seen.index.min() - 0.7, seen.index.max() + 0.7)
     return ax
 
 
@@ -200,18 +200,12 @@ def plot_stability(data: pd.DataFrame, ax: Axes, top: int = 40) -> Axes:
 
     shown = data.head(top)
     place = np.arange(len(shown))
-    both = shown[["psi", "psi_same_hours"]]
+    both = shown[["psi", "psi_same_hours"]].clip(lower=1e-4)
     ax.hlines(place, both.min(axis=1), both.max(axis=1), color="#C8C8C8", linewidth=1.5)
-    ax.plot(shown["psi"], place, "o", color=BLUE, label="against the whole training part")
-    if shown["psi_same_hours"].notna().any():
-        ax.plot(
-            shown["psi_same_hours"],
-            place,
-            "D",
-            color=ORANGE,
-            markerfacecolor="white",
-            label="against the same hours of the day",
-        )
+    ax.plot(both["psi"], place, "o", color=BLUE, label="against the whole training part")
+    if not shown["psi"].equals(shown["psi_same_hours"]):
+        label = "against the same hours of the day"
+        ax.plot(both["psi_same_hours"], place, "D", color=ORANGE, markerfacecolor="none", label=label)
     ax.plot(shown["chance"], place, "|", color=GREY, markersize=9, label="what chance stays under")
     for edge, band in ((MODERATE_SHIFT, "moderate"), (LARGE_SHIFT, "large")):
         ax.axvline(edge, color=GREY, linestyle="--", linewidth=1)
@@ -219,14 +213,14 @@ def plot_stability(data: pd.DataFrame, ax: Axes, top: int = 40) -> Axes:
         ax.text(edge, 1.005, f"{band} ≥ {edge:g}", transform=ax.get_xaxis_transform(), ha=side, fontsize=9)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_xlim(right=max(1.0, 1.3 * float(both.max(axis=None))))
+    ax.set_xlim(7e-5, max(1.0, 1.3 * float(both.max(axis=None))))
     ax.set_yticks(place, [str(name) for name in shown.index])
     ax.set_ylim(len(shown) - 0.4, -0.6)
     ax.grid(axis="y", visible=False)
-    ax.set_xlabel("stability index between training and test part (log scale)")
+    ax.set_xlabel("stability index between training and test part (log scale from 0.0001)")
     if len(data) > top:
         ax.set_ylabel(f"first {top} of {len(data)}")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, fontsize=9)
+    ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     return ax
 
 

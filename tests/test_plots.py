@@ -1,0 +1,216 @@
+"""Figures show the numbers that they are given."""
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from fraud_utils import explore, plots
+from fraud_utils.data import ULB, split_by_time
+from fraud_utils.simulate import simulate_transactions
+
+
+@pytest.fixture
+def ax():
+    plots.set_style()
+    fig, ax = plt.subplots()
+    yield ax
+    fig.canvas.draw()  # what cannot be drawn fails here
+    plt.close(fig)
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return simulate_transactions(6_000, fraud_rate=0.02, seed=7)
+
+
+def bars(ax, i=0):
+    """Intervals drawn as lines: their ends."""
+    return [path.vertices for path in ax.collections[i].get_paths()]
+
+
+def points(ax, label):
+    """Data of the line or markers with that label."""
+    return next(line.get_xydata() for line in ax.lines if line.get_label() == label)
+
+
+@pytest.fixture
+def ranked():
+    return pd.DataFrame(
+        {"name": ["b", "a_$x$", "c"], "value": [0.9, 0.7, 0.5], "low": [0.8, 0.6, 0.3], "high": [0.95, 0.8, 0.7]}
+    )
+
+
+def test_intervals_keep_the_order_and_draw_every_interval(ax, ranked):
+    assert plots.plot_intervals(ranked, ax, reference=0.5) is ax
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a_$x$", "c"]
+    assert ax.yaxis_inverted()
+    for row, ends in zip(ranked.itertuples(), bars(ax), strict=True):
+        assert ends[:, 0].tolist() == [row.low, row.high]
+    assert any(set(line.get_xdata()) == {0.5} for line in ax.lines)
+    assert ax.get_legend() is None
+
+
+def test_intervals_of_groups_differ_by_colour_and_marker(ax, ranked):
+    plots.plot_intervals(ranked.assign(group=["up", "down", "up"]).set_index("name"), ax)
+    assert points(ax, "up").tolist() == [[0.9, 0], [0.5, 2]]
+    assert points(ax, "down").tolist() == [[0.7, 1]]
+    up, down = (line for line in ax.lines if line.get_label() in ("up", "down"))
+    assert up.get_marker() != down.get_marker() and up.get_color() != down.get_color()
+    assert [entry.get_text() for entry in ax.get_legend().get_texts()] == ["up", "down"]
+
+
+def test_intervals_say_how_many_they_leave_out(ax, ranked):
+    plots.plot_intervals(pd.concat([ranked] * 30), ax, top=40)
+    assert len(ax.get_yticks()) == 40
+    assert "40 of 90" in ax.get_ylabel()
+
+
+def test_rates_draw_intervals_and_skip_empty_hours(ax):
+    hours = pd.DataFrame(
+        {"rows": [100, 0, 50], "frauds": [5, 0, 1], "rate": [0.05, np.nan, 0.02], "low": [0.02, 0, 0.0], "high": 0.1},
+        index=pd.Index([3, 4, 5], name="hour"),
+    )
+    plots.plot_rates(hours, ax)
+    assert [ends.tolist() for ends in bars(ax)] == [[[3, 0.02], [3, 0.1]], [[5, 0.0], [5, 0.1]]]
+    assert any(np.allclose(line.get_ydata(), 6 / 150) for line in ax.lines)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("hour", "fraud rate")
+    assert ax.get_ylim()[1] >= 0.1
+
+
+def test_volume_draws_both_counts_and_the_test_part(ax, frame):
+    volume = explore.volume(frame, ULB)
+    split = split_by_time(frame, ULB)
+    cut = explore.day_of(split.test_from, frame, ULB)
+    plots.plot_volume(volume, ax, cut)
+    assert ax.patches[0].get_data().values.tolist() == volume["rows"].tolist()
+    twin = next(other for other in ax.figure.axes if other is not ax)
+    assert twin.lines[0].get_ydata().tolist() == volume["frauds"].tolist()
+    assert ax.patches[-1].get_x() == pytest.approx(cut)
+    assert ax.get_ylabel() == "transactions per hour"
+
+
+def test_amounts_show_zero_and_every_step(ax, frame):
+    frame = frame.copy()
+    frame.loc[frame.index[::4], "Amount"] = 0.0
+    curve = explore.amount_distribution(frame, ULB)
+    plots.plot_amounts(curve, ax, "EUR")
+    left, right = ax.get_xlim()
+    assert left < 0 < frame["Amount"].max() < right
+    assert ax.get_xscale() == "symlog" and "EUR" in ax.get_xlabel()
+    for kind, label in (("legitimate", 0), ("fraud", 1)):
+        drawn = points(ax, kind)
+        at_zero = drawn[drawn[:, 0] == 0, 1]
+        assert at_zero == pytest.approx((frame.loc[frame["Class"] == label, "Amount"] <= 0).mean())
+
+
+@pytest.mark.parametrize("amounts", [[0.0, 0.0], [-5.0, 20.0], [7.0, 7.0]])
+def test_amounts_of_any_sign(ax, amounts):
+    curve = pd.DataFrame({"kind": ["legitimate", "fraud"], "amount": amounts, "share": 1.0})
+    plots.plot_amounts(curve, ax, "$")
+    left, right = ax.get_xlim()
+    assert left < min(amounts) <= max(amounts) < right
+
+
+def test_correlations_are_symmetric_and_grey_where_not_apart(ax):
+    pairs = pd.DataFrame(
+        {
+            "first": ["a", "a", "b"],
+            "second": ["b", "c", "c"],
+            "legitimate": [0.1, 0.2, np.nan],
+            "fraud": [0.9, 0.3, 0.4],
+        }
+    ).assign(difference=[0.8, 0.1, np.nan], low=[0.5, -0.1, np.nan], high=[1.0, 0.3, np.nan])
+    plots.plot_correlations(pairs, ax, "fraud")
+    matrix = np.ma.filled(ax.images[0].get_array(), np.nan)
+    assert matrix[0, 1] == matrix[1, 0] == 0.9 and matrix[2, 1] == 0.4
+    assert np.isnan(np.diag(matrix)).all()
+    _, other = plt.subplots()
+    plots.plot_correlations(pairs, other, "difference")
+    matrix = np.ma.filled(other.images[0].get_array(), np.nan)
+    assert matrix[1, 0] == 0.8 and np.isnan(matrix[0, 2]) and np.isnan(matrix[1, 2])
+    plt.close(other.figure)
+
+
+def test_correlations_of_one_column_say_so(ax):
+    plots.plot_correlations(pd.DataFrame({"first": [], "second": [], "fraud": []}), ax, "fraud")
+    assert "fewer than two" in ax.texts[0].get_text()
+
+
+def test_stability_draws_bands_and_both_indices(ax):
+    drift = pd.DataFrame(
+        {"psi": [0.4, 0.02, 0.0], "chance": [0.01] * 3, "psi_same_hours": [0.05, 0.02, 0.0]}, index=["a", "b", "c"]
+    )
+    plots.plot_stability(drift, ax)
+    assert points(ax, "against the whole training part")[:2, 0].tolist() == [0.4, 0.02]
+    assert points(ax, "against the same hours of the day")[:2, 0].tolist() == [0.05, 0.02]
+    edges = {line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"}
+    assert edges == {explore.MODERATE_SHIFT, explore.LARGE_SHIFT}
+    assert ax.get_xlim()[0] < 1e-4 < 0.4 < ax.get_xlim()[1]
+
+
+def test_stability_draws_one_index_where_the_hours_are_the_same(ax):
+    drift = pd.DataFrame({"psi": [0.4], "chance": [0.01], "psi_same_hours": [0.4]}, index=["a"])
+    plots.plot_stability(drift, ax)
+    assert "against the same hours of the day" not in [line.get_label() for line in ax.lines]
+
+
+def test_projection_draws_every_point_by_class(ax):
+    plane = pd.DataFrame({"x": [0.0, 1, 2], "y": [3.0, 4, 5], "kind": ["fraud", "legitimate", "fraud"]})
+    plane.attrs["explained"] = [0.4, 0.2]
+    plots.plot_projection(plane, ax)
+    drawn = {str(group.get_label()): group.get_offsets().tolist() for group in ax.collections}
+    assert drawn == {"legitimate": [[1, 4]], "fraud": [[0, 3], [2, 5]]}
+    assert "40%" in ax.get_xlabel() and "20%" in ax.get_ylabel()
+
+
+def test_precision_recall_draws_each_curve_and_chance(ax):
+    curves = pd.DataFrame({"name": ["m", "m", "n", "n"], "recall": [0, 1, 0, 1.0], "precision": [1, 0.5, 0.8, 0.1]})
+    plots.plot_precision_recall(curves, ax, base_rate=0.0017)
+    assert points(ax, "m").tolist() == [[0, 1], [1, 0.5]]
+    assert points(ax, "n").tolist() == [[0, 0.8], [1, 0.1]]
+    assert "recall" in ax.get_xlabel() and "precision" in ax.get_ylabel()
+    assert "0.17%" in ax.get_legend().get_texts()[-1].get_text()
+
+
+def test_cost_draws_the_curve_inside_its_band(ax):
+    curve = pd.DataFrame({"review_cost": [3.0, 1, 2], "savings": [0.2, 0.6, 0.4], "low": -0.1, "high": 0.7})
+    plots.plot_cost(curve, ax, "SEK")
+    assert ax.lines[0].get_xydata().tolist() == [[1, 0.6], [2, 0.4], [3, 0.2]]
+    band = ax.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (-0.1, 0.7)
+    assert "SEK" in ax.get_xlabel()
+
+
+def test_colours_stay_apart_for_colour_blind_readers():
+    """Machado, Oliveira and Fernandes (2009): how deuteranopes and protanopes see linear RGB."""
+    views = {
+        "normal": np.eye(3),
+        "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+        "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    }
+    for view in views.values():
+        seen = np.array([np.clip(np.asarray(view) @ np.array(to_rgb(colour)) ** 2.2, 0, 1) for colour in plots.PALETTE])
+        seen = seen ** (1 / 2.2)
+        apart = np.linalg.norm(seen[:, None] - seen[None], axis=2)[np.triu_indices(len(seen), 1)]
+        assert apart.min() > 0.15
+
+
+def test_save_writes_a_small_sharp_file_that_repeats(tmp_path, ranked):
+    plots.set_style()
+    written = []
+    for run in ("one", "two"):
+        fig, ax = plt.subplots(figsize=(6, 3))
+        plots.plot_intervals(ranked, ax)
+        assert plots.save(fig, tmp_path / run, "ranked") is None
+        plt.close(fig)
+        written.append((tmp_path / run / "figures" / "ranked.png").read_bytes())
+    assert written[0] == written[1]
+    assert len(written[0]) < 300_000
+    assert Image.open(tmp_path / "one" / "figures" / "ranked.png").size == (1200, 600)
