@@ -31,7 +31,7 @@ def _fit_and_score(
 def _run(calls: Iterable[tuple], total: int, what: str, n_jobs: int | None) -> list[tuple[np.ndarray, float]]:
     """Fit several at a time, each on one thread, with a progress bar."""
     import joblib
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     workers = min(n_jobs or joblib.cpu_count(), total)
     results = joblib.Parallel(n_jobs=workers, return_as="generator")(

@@ -69,7 +69,7 @@ def candidates(profile: str = "full", complete: bool = True) -> list[Candidate]:
     if profile not in ("full", "quick"):
         raise ValueError(f"profile is {profile!r}; it must be 'full' or 'quick'")
     quick = profile == "quick"
-    forest = {"n_estimators": 60, "max_samples": 0.1} if quick else {"n_estimators": 200, "max_samples": 0.5}
+    forest = {"n_estimators": 60, "max_samples": 0.1} if quick else {"n_estimators": 100, "max_samples": 0.25}
     settings: dict[str, dict[str, Any]] = {
         "logistic regression": {},
         "random forest": {"min_samples_leaf": 2, **forest},

@@ -1,0 +1,309 @@
+"""The notebooks as people meet them: read, run by `make report`, by papermill from two folders, and in JupyterLab."""
+
+import ast
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+import requests
+import websocket
+
+from fraud_utils.simulate import simulate_transactions
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PARAMETERS = {
+    "01_explore": {"data", "schema", "seed", "profile", "run_folder", "test_share"},
+    "02_compare_models": {
+        *("data", "schema", "seed", "profile", "run_folder", "test_share", "review_cost", "alerts_per_day")
+    },
+    "03_deploy": {"data", "schema", "seed", "run_folder", "test_share", "target"},
+}
+
+
+def code(notebook: Path) -> list[str]:
+    return [cell.source for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
+
+
+# ------------------------------------------------------------------------------------------- house rules
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_has_exactly_the_expected_parameters(notebook):
+    found = papermill.inspect_notebook(str(notebook))
+    assert set(found) == PARAMETERS[notebook.stem]
+    for parameter in found.values():
+        assert parameter["help"], f"{parameter['name']} has no help"
+        assert type(ast.literal_eval(parameter["default"])).__name__ == parameter["inferred_type_name"]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_calls_shows_and_concludes(notebook):
+    content = nbformat.read(notebook, 4)
+    nbformat.validate(content)
+    assert len({cell.id for cell in content.cells}) == len(content.cells)
+    for cell in content.cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs
+            assert cell.execution_count is None
+            nodes = list(ast.walk(ast.parse(cell.source)))
+            assert not [n for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.Lambda)], cell.source
+            assert len(cell.source.splitlines()) <= 12, cell.source
+            assert "parameters" in cell.metadata.get("tags", []) or not re.search(r"['\"]/|\.\./", cell.source)
+    assert content.cells[0].cell_type == "markdown"
+    assert not content.metadata.get("widgets")
+
+
+# ------------------------------------------------------------------------------------------------- runs
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A copy of the project to run in, so that nobody's runs/ is touched; it shares this environment."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("notebooks", "container"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", ".python-version"):
+        shutil.copy(ROOT / name, folder)
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_table(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("tables") / "small.csv"
+    simulate_transactions(12_000, fraud_rate=0.012, seed=3).to_csv(path, index=False)
+    return path
+
+
+def environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "CONDA")) and k != "MFLAGS"}
+
+
+def make(project: Path, *arguments: str, seconds: int = 900) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", *arguments], cwd=project, env=environment(), capture_output=True, text=True, timeout=seconds
+    )
+
+
+METRICS = {
+    *("average_precision", "average_precision_ci", "roc_auc", "f1", "precision", "recall"),
+    *("precision_at_100", "recall_at_100", "brier", "log_loss", "savings", "savings_ci"),
+}
+
+
+def check_metrics(metrics: dict) -> None:
+    """Every key of the contract, with the right shape."""
+    assert set(metrics) == {
+        *("run", "created", "version", "data", "parameters", "split", "models", "tie_set", "chosen", "endpoint"),
+        "seconds",
+    }
+    assert set(metrics["version"]) == {"project", "git", "python", "packages"}
+    assert set(metrics["data"]) == {"name", "simulated", "path", "sha256", "rows", "frauds", "columns"}
+    assert set(metrics["split"]) == {"test_from", "train_rows", "train_frauds", "test_rows", "test_frauds"}
+    assert metrics["split"]["train_rows"] + metrics["split"]["test_rows"] == metrics["data"]["rows"]
+    names = [model["name"] for model in metrics["models"]]
+    for model in metrics["models"]:
+        assert set(model) == {"name", "learner", "imbalance", "kind", "oof", "test", "seconds"}
+        assert model["kind"] in ("supervised", "unsupervised", "baseline")
+        assert set(model["oof"]) == set(model["test"]) == METRICS
+        low, high = model["oof"]["average_precision_ci"]
+        assert 0 <= low <= model["oof"]["average_precision"] <= high <= 1
+    assert set(metrics["tie_set"]) <= set(names)
+    assert set(metrics["chosen"]) == {"name", "hyperparameters", "thresholds", "reason"}
+    assert metrics["chosen"]["name"] in names
+    assert metrics["endpoint"]["target"] == "local"
+    assert metrics["endpoint"]["rows"] == metrics["split"]["test_rows"]
+    assert metrics["endpoint"]["max_abs_difference"] <= 1e-6
+    assert metrics["endpoint"]["deleted"] is True
+    assert set(metrics["endpoint"]["latency_ms"]) == {"p50", "p99"}
+    assert set(metrics["seconds"]) == {"01_explore", "02_compare_models", "03_deploy", "total"}
+
+
+def timeless(metrics: dict) -> dict:
+    """What must be equal in two runs with the same inputs."""
+    kept = {key: value for key, value in metrics.items() if key not in ("run", "created", "seconds")}
+    kept["models"] = [{k: v for k, v in model.items() if k != "seconds"} for model in kept["models"]]
+    kept["endpoint"] = {k: v for k, v in kept["endpoint"].items() if k != "latency_ms"}
+    return kept
+
+
+@pytest.mark.slow
+def test_make_report_gives_the_same_numbers_twice(project, small_table):
+    runs = []
+    for run in ("first", "second"):
+        done = make(project, "report", f"DATA={small_table}", f"RUN={run}", "PROFILE=quick", "PARAMS=review_cost=4")
+        assert done.returncode == 0, done.stdout + done.stderr
+        folder = project / "runs" / run
+        names = {"index.html", "figures", "model", "model.tar.gz", "metrics.json"}
+        names |= {f"{path.stem}{suffix}" for path in NOTEBOOKS for suffix in (".ipynb", ".html")}
+        assert names <= {path.name for path in folder.iterdir()}
+        assert list((folder / "figures").glob("*.png"))
+        runs.append(json.loads((folder / "metrics.json").read_text()))
+    check_metrics(runs[0])
+    assert runs[0]["parameters"]["review_cost"] == 4.0
+    assert runs[0]["data"]["simulated"] is False
+    assert timeless(runs[0]) == timeless(runs[1])
+    assert (project / "runs" / "latest").resolve().name == "second"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_from_its_own_folder(project, small_table, notebook):
+    """As in JupyterLab, whose kernels start in notebooks/; the order of the files is the order of the argument."""
+    parameters = {"data": str(small_table), "profile": "quick", "run_folder": "runs/own-folder"}
+    known = {name: value for name, value in parameters.items() if name in PARAMETERS[notebook.stem]}
+    executed = papermill.execute_notebook(
+        str(notebook), None, known, cwd=str(project / "notebooks"), progress_bar=False, kernel_name="python3"
+    )
+    assert not [o for cell in executed.cells for o in cell.get("outputs", []) if o.output_type == "error"]
+    assert (project / "runs" / "own-folder" / "results.json").exists()
+    assert not (project / "notebooks" / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"", "the file is empty"),
+        (b"Time,Amount\n1,2\n", "column 'V1' is missing"),
+        (b"PK\x03\x04 no zip", "column 'Time' is missing"),
+    ],
+)
+def test_make_report_refuses_bad_data_with_one_message(project, tmp_path, content, part):
+    (tmp_path / "bad.csv").write_bytes(content)
+    done = make(project, "report", f"DATA={tmp_path / 'bad.csv'}", "RUN=bad", "PROFILE=quick")
+    assert done.returncode != 0
+    assert done.stderr.count(part) == 1
+    assert "Traceback" not in done.stderr
+    assert not (project / "runs" / "bad" / "metrics.json").exists()
+
+
+def test_make_report_refuses_an_unknown_parameter_and_suggests_the_nearest(project):
+    done = make(project, "report", "PARAMS=sede=7", "RUN=typo")
+    assert done.returncode != 0
+    assert "sede" in done.stderr
+    assert "did you mean 'seed'" in done.stderr
+    assert not (project / "runs" / "typo").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_the_quick_report_on_the_real_data(project, real_data):
+    done = make(project, "report", f"DATA={real_data}", "RUN=real", "PROFILE=quick", seconds=1800)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = project / "runs" / "real"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    check_metrics(metrics)
+    assert metrics["data"]["name"] == "ULB creditcard.csv"
+    assert (metrics["data"]["rows"], metrics["data"]["frauds"]) == (284_807, 492)
+    assert (metrics["split"]["test_rows"], metrics["split"]["test_frauds"]) == (56_962, 75)
+    explored = (folder / "01_explore.html").read_text()
+    for count in ("284,807", "492", "1,081", "75"):
+        assert re.search(rf"(?<![\d,]){count}(?![\d,])", explored), count
+    by_name = {model["name"]: model for model in metrics["models"]}
+    chosen = by_name[metrics["chosen"]["name"]]
+    assert 0.75 <= chosen["oof"]["average_precision"] <= 0.90  # above is a leak until shown otherwise
+    assert 0.70 <= chosen["test"]["average_precision"] <= 0.90
+    assert by_name["dummy"]["test"]["average_precision"] == pytest.approx(75 / 56_962)
+
+
+# -------------------------------------------------------------------------------------------- JupyterLab
+
+
+@pytest.fixture(scope="module")
+def lab(project):
+    """`make lab`'s server: its address and token."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    token = secrets.token_hex(16)
+    arguments = f"--no-browser --allow-root --ip=127.0.0.1 --port={port} --IdentityProvider.token={token}"
+    with (project / "lab.log").open("w") as log:
+        process = subprocess.Popen(
+            ["make", "lab", f"ARGS={arguments}"],
+            cwd=project,
+            env=environment(),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        session = requests.Session()
+        session.trust_env = False
+        session.headers["Authorization"] = f"token {token}"
+        address = f"http://127.0.0.1:{port}"
+        try:
+            for _ in range(240):
+                assert process.poll() is None, (project / "lab.log").read_text()
+                try:
+                    if session.get(f"{address}/api/status", timeout=5).ok:
+                        break
+                except requests.ConnectionError:
+                    time.sleep(0.25)
+            yield address, token, session
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+
+
+def run_in_lab(lab: tuple, path: str, cells: list[str]) -> None:
+    """Do what JupyterLab does for Run All: a session for the notebook, and its cells over the kernel's websocket."""
+    address, token, session = lab
+    body = {"path": path, "name": Path(path).name, "type": "notebook", "kernel": {"name": "python3"}}
+    started = session.post(f"{address}/api/sessions", json=body, timeout=60)
+    started.raise_for_status()
+    kernel = started.json()["kernel"]["id"]
+    channel = websocket.create_connection(
+        f"{address.replace('http', 'ws')}/api/kernels/{kernel}/channels?token={token}",
+        timeout=600,
+        suppress_origin=True,
+    )
+    try:
+        for cell in cells:
+            request = str(uuid.uuid4())
+            header = {"msg_id": request, "msg_type": "execute_request", "username": "", "session": "", "version": "5.3"}
+            content = {
+                "code": cell,
+                "silent": False,
+                "store_history": True,
+                "allow_stdin": False,
+                "stop_on_error": True,
+            }
+            message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+            channel.send(json.dumps(message))
+            while True:
+                reply = json.loads(channel.recv())
+                if reply["msg_type"] == "execute_reply" and reply["parent_header"].get("msg_id") == request:
+                    break
+            assert reply["content"]["status"] == "ok", reply["content"].get("evalue")
+    finally:
+        channel.close()
+        session.delete(f"{address}/api/sessions/{started.json()['id']}", timeout=60)
+
+
+@pytest.mark.slow
+def test_the_notebooks_open_and_run_in_jupyterlab(lab, project, small_table):
+    address, _, session = lab
+    for notebook in NOTEBOOKS:
+        path = f"notebooks/{notebook.name}"
+        page = session.get(f"{address}/lab/tree/{path}", timeout=60)
+        assert page.ok
+        assert "JupyterLab" in page.text
+        content = session.get(f"{address}/api/contents/{path}", timeout=60).json()["content"]
+        cells = [cell["source"] for cell in content["cells"] if cell["cell_type"] == "code"]
+        ours = {"data": str(small_table), "profile": "quick", "run_folder": "runs/in-lab"}
+        edited = [f"{name} = {value!r}" for name, value in ours.items() if name in PARAMETERS[notebook.stem]]
+        run_in_lab(lab, path, [cells[0], *edited, *cells[1:]])  # what the user types over the parameters cell
+    results = json.loads((project / "runs" / "in-lab" / "results.json").read_text())
+    assert results["endpoint"]["deleted"] is True
