@@ -12,8 +12,9 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from fraud_utils import explore, plots
-from fraud_utils.data import ULB, split_by_time
-from fraud_utils.simulate import simulate_transactions
+from fraud_utils.data import Schema, split_by_time
+
+SCHEMA = Schema(name="a desk", label="fraud", time="at", amount="paid", features=())
 
 
 @pytest.fixture
@@ -27,7 +28,10 @@ def ax():
 
 @pytest.fixture(scope="module")
 def frame():
-    return simulate_transactions(6_000, fraud_rate=0.02, seed=7)
+    rng = np.random.default_rng(7)
+    time = np.sort(rng.integers(0, 2 * 86_400, 6_000)).astype(float)
+    label = (np.arange(6_000) % 40 == 0).astype("int8")
+    return pd.DataFrame({"at": time, "paid": rng.exponential(40, 6_000).round(2), "fraud": label})
 
 
 def bars(ax, i=0):
@@ -85,9 +89,9 @@ def test_rates_draw_intervals_and_skip_empty_hours(ax):
 
 
 def test_volume_draws_both_counts_and_the_test_part(ax, frame):
-    volume = explore.volume(frame, ULB)
-    split = split_by_time(frame, ULB)
-    cut = explore.day_of(split.test_from, frame, ULB)
+    volume = explore.volume(frame, SCHEMA)
+    split = split_by_time(frame, SCHEMA)
+    cut = explore.day_of(split.test_from, frame, SCHEMA)
     plots.plot_volume(volume, ax, cut)
     assert ax.patches[0].get_data().values.tolist() == volume["rows"].tolist()
     twin = next(other for other in ax.figure.axes if other is not ax)
@@ -98,16 +102,16 @@ def test_volume_draws_both_counts_and_the_test_part(ax, frame):
 
 def test_amounts_show_zero_and_every_step(ax, frame):
     frame = frame.copy()
-    frame.loc[frame.index[::4], "Amount"] = 0.0
-    curve = explore.amount_distribution(frame, ULB)
+    frame.loc[frame.index[::4], "paid"] = 0.0
+    curve = explore.amount_distribution(frame, SCHEMA)
     plots.plot_amounts(curve, ax, "EUR")
     left, right = ax.get_xlim()
-    assert left < 0 < frame["Amount"].max() < right
+    assert left < 0 < frame["paid"].max() < right
     assert ax.get_xscale() == "symlog" and "EUR" in ax.get_xlabel()
     for kind, label in (("legitimate", 0), ("fraud", 1)):
         drawn = points(ax, kind)
         at_zero = drawn[drawn[:, 0] == 0, 1]
-        assert at_zero == pytest.approx((frame.loc[frame["Class"] == label, "Amount"] <= 0).mean())
+        assert at_zero == pytest.approx((frame.loc[frame["fraud"] == label, "paid"] <= 0).mean())
 
 
 @pytest.mark.parametrize("amounts", [[0.0, 0.0], [-5.0, 20.0], [7.0, 7.0]])
@@ -123,7 +127,6 @@ def test_correlations_are_symmetric_and_grey_where_not_apart(ax):
         {
             "first": ["a", "a", "b"],
             "second": ["b", "c", "c"],
-            "legitimate": [0.1, 0.2, np.nan],
             "fraud": [0.9, 0.3, 0.4],
         }
     ).assign(difference=[0.8, 0.1, np.nan], low=[0.5, -0.1, np.nan], high=[1.0, 0.3, np.nan])
