@@ -202,7 +202,9 @@ def _convert(value: Any, kind: str) -> Any:
 
 
 def given(options: argparse.Namespace, known: Mapping[str, Parameter]) -> dict[str, Any]:
-    """The parameters somebody set, typed; the command line wins over PARAMS, and PARAMS over the file.
+    """The parameters somebody set, typed.
+
+    What has an option of its own wins, then single values on the command line, then PARAMS, then the file.
 
     Raises
     ------
@@ -341,7 +343,6 @@ def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], on_cel
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from jupyter_core.utils import run_sync
-    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     cell, source = 0, ""
@@ -381,7 +382,7 @@ def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], on_cel
             )
         except PapermillExecutionError as error:
             raise NotebookError(notebook.stem, error.cell_index + 1, error.source, error.ename, error.evalue) from None
-        except (DeadKernelError, RuntimeError) as error:  # RuntimeError: it died, or hung, before the first cell
+        except RuntimeError as error:  # how nbclient says that the kernel died, or never answered
             noise.seek(0)
             last_words = "".join(f"\n{line}" for line in noise.read().strip().splitlines()[-5:])
             message = f"the notebook's kernel died, killed perhaps for lack of memory ({error}){last_words}"

@@ -56,7 +56,7 @@ BEHAVE = """\
 # four
 import os
 import time
-from subprocess import Popen
+from subprocess import run
 
 from fraud_utils.data import DataError
 
@@ -65,14 +65,14 @@ if behave == "data":
     raise DataError("bad.csv, row 3, column Amount: 'ten' is no number; mend it")
 if behave == "raise":
     raise ValueError("the well is dry")
-if behave == "die":
-    os.kill(os.getpid(), 9)
 if behave == "leave":
     sys.exit(0)
-if behave == "linger":
-    child = Popen(["sleep", "600"])
-    (here / "partial").write_text(f"{os.getpid()} {child.pid}")
+if behave in ("die", "linger"):
+    orphan = run("sleep 600 >/dev/null 2>&1 & echo $!", shell=True, capture_output=True, text=True).stdout
+    (here / "partial").write_text(f"{os.getpid()} {orphan}")
     (here / "partial").rename(here / "pids")
+    if behave == "die":
+        os.kill(os.getpid(), 9)
     time.sleep(600)
 """
 CHOICE = """\
@@ -215,7 +215,7 @@ def test_equal_inputs_give_equal_metrics_but_for_the_times(finished):
 def test_progress_is_live_on_a_terminal_and_plain_elsewhere(finished):
     _, _, live, plain = finished
     cells = 6  # the markdown, the parameters, what papermill injects, and three more
-    assert re.search(rf"\r01_first  cell 4/{cells} \|.*\| 00:0\d", live)
+    assert re.search(rf"\r01_first  cell 4/{cells} \|.*\| \d\d:\d\d", live)
     assert re.search(rf"01_first  cell {cells}/{cells} .*\r?\n", live)
     lines = plain.splitlines()
     assert lines[0] == f"01_first: {cells} cells"
@@ -306,6 +306,12 @@ def test_a_failure_is_explained_once_and_never_looks_finished(failed, how, messa
     assert re.search("exception was encountered|stopped in cell 5", partial.cells[0].source, re.IGNORECASE)
     assert partial.cells[-1].outputs == []
     assert (folder.parent / "latest").readlink() in (Path("one"), Path("two"))
+
+
+def test_what_a_dead_kernel_started_is_stopped(failed):
+    kernel, orphan = map(int, (failed["die"][0] / "pids").read_text().split())
+    assert not alive(kernel)
+    assert not alive(orphan)
 
 
 def test_a_failing_cell_is_shown_by_its_first_lines_and_bad_data_by_its_message(failed):
