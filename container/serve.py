@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """SageMaker's inference server: `serve` in the image, `python container/serve.py` elsewhere.
 
 The model is loaded once, before the socket listens; worker processes, one a core, are forked from there, so that they
@@ -41,7 +42,9 @@ BODY_SECONDS = 30  # for a whole body to arrive
 DRAIN_SECONDS = 2  # for a client to stop sending what was refused, so that it reads the answer
 INLINE_BYTES = 1 << 14  # larger bodies are scored in a thread, so that small ones need not wait for them
 ARROW_BYTES = 1 << 16  # larger CSV bodies are worth Arrow's parser
+ARROW_SCORES = 10_000  # more scores are worth Arrow's writer
 REASONS = 3
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class RequestError(Exception):
@@ -192,6 +195,19 @@ def _arrow_columns(rows: bytes, names: tuple[str, ...], model: Model) -> dict[st
     return {name: table[name].to_numpy() for name in wanted} | unused
 
 
+def _lines(scores: np.ndarray) -> bytes:
+    """One score a line, in the fewest digits that give it back."""
+    if len(scores) < ARROW_SCORES:
+        return ("\n".join(map(repr, scores.tolist())) + "\n").encode()
+    import pyarrow
+    from pyarrow import csv as arrow_csv
+
+    out = pyarrow.BufferOutputStream()
+    column = pyarrow.Array.from_buffers(pyarrow.float64(), len(scores), [None, pyarrow.py_buffer(scores)])
+    arrow_csv.write_csv(pyarrow.table([column], ["score"]), out, arrow_csv.WriteOptions(include_header=False))
+    return out.getvalue().to_pybytes()
+
+
 # ---------------------------------------------------------------- requests
 
 
@@ -217,7 +233,7 @@ class Service:
             scores = self.model.score(rows)
             request.rows = len(scores)
             if accept == CSV:
-                return accept, ("\n".join(map(repr, scores.tolist())) + "\n").encode()
+                return accept, _lines(scores)
             threshold = self.model.thresholds[name]
             predictions = [{"score": score, "fraud": score >= threshold} for score in scores.tolist()]
             if "reasons" in wishes:
@@ -390,6 +406,7 @@ class HttpWorker(Worker):
 
     def run(self) -> None:
         """Serve until told to stop."""
+        self.wsgi.model.booster.set_param({"nthread": CORES})
 
         async def notify() -> None:
             self.notify()
@@ -445,19 +462,20 @@ def main() -> int:
     # XGBoost imports these when it finds them; serving needs neither, and they cost two seconds and 120 MB.
     for name in ("pandas", "sklearn"):
         sys.modules[name] = None  # type: ignore[assignment]
-    # Read when XGBoost is imported: OpenMP's threads, once started, do not survive the fork, and the child would hang.
-    os.environ["OMP_NUM_THREADS"] = "1"
+    # OpenMP reads these when XGBoost is imported. Its threads do not survive a fork, and a child that takes them for
+    # alive hangs: so none before the fork, and workers start their own. Waiting threads must not burn the other's core.
+    os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     try:
         model = artifact.load(base / "model")
     except ArtifactError as error:
         print(f"serve: {error}", file=sys.stderr)
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or cores)
+    workers = int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or CORES)
     limit_mb = int(os.environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB") or 100)
     host = os.environ.get("SERVE_HOST", "0.0.0.0")  # noqa: S104 - a container is reached from outside
     port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT") or 8080)
+    model.forest.margin(np.zeros((1, len(model.features.names)), dtype=np.float32))  # built here, shared by all workers
     Server(Service(model, workers, limit_mb), host, port).run()
     return 0
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python
 """SageMaker's training job: `train` in the image, `python container/train.py` elsewhere.
 
 Reads hyperparameters and channels under /opt/ml (or $SAGEMAKER_BASE_DIR), fits what notebook 02 fits for the same

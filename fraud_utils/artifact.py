@@ -26,7 +26,8 @@ from fraud_utils.features import FeatureMap
 
 FORMAT = 1
 MODEL, MANIFEST = "model.ubj", "manifest.json"
-LARGEST = float(np.finfo(np.float32).max)
+WALKED_ROWS = 6  # up to so many, walking the trees in NumPy is faster than one call of XGBoost
+CHUNK_ROWS = 1 << 14
 
 
 class ArtifactError(ValueError):
@@ -207,7 +208,12 @@ class Model:
         RowError
             A column is missing or unknown, or a value is no finite number.
         """
-        margin = self._margin(self.matrix(rows)).astype(np.float64)
+        columns = self._columns(rows)
+        count = len(columns[self.features.raw[0]])
+        margin = np.empty(count)
+        for first in range(0, count, CHUNK_ROWS):  # a chunk's matrix stays in the processor's cache
+            part = {name: values[first : first + CHUNK_ROWS] for name, values in columns.items()}
+            margin[first : first + CHUNK_ROWS] = self._margin(self._derive(part, first))
         return prior_correction(1 / (1 + np.exp(-margin)), self.kept_share)
 
     def reasons(self, rows: Any, top: int = 3) -> list[list[dict[str, Any]]]:
@@ -233,21 +239,28 @@ class Model:
 
     def matrix(self, rows: Any) -> np.ndarray:
         """The booster's inputs for rows as `score` takes them, float32 of shape (rows, features)."""
+        return self._derive(self._columns(rows))
+
+    def _columns(self, rows: Any) -> dict[str, Any]:
+        """The raw columns that the features need, as arrays, lists or tuples."""
         if isinstance(rows, Mapping) or hasattr(rows, "columns"):
-            columns = self._from_columns(rows)
-        elif isinstance(rows, np.ndarray):
+            return self._from_columns(rows)
+        if isinstance(rows, np.ndarray):
             if rows.ndim != 2:
-                raise RowError(
-                    f"an array of {rows.ndim} dimensions cannot be scored; give one of shape (rows, columns)"
-                )
+                raise RowError(f"an array has {rows.ndim} dimensions; give one of shape (rows, columns)")
             names = self.names_of(rows.shape[1], 1)
-            columns = {name: rows[:, names.index(name)] for name in self.features.raw}
-        else:
-            columns = self._from_rows(rows)
-        return self._derive(columns)
+            return {name: rows[:, names.index(name)] for name in self.features.raw}
+        return self._from_rows(rows)
 
     def _margin(self, matrix: np.ndarray) -> np.ndarray:
+        if len(matrix) <= WALKED_ROWS:
+            return self.forest.margin(matrix)
         return self.booster.inplace_predict(matrix, predict_type="margin")
+
+    @cached_property
+    def forest(self) -> Forest:
+        """The booster's trees, for few rows at a time."""
+        return Forest(self.booster)
 
     @cached_property
     def _numeric(self) -> tuple[str, ...]:
@@ -255,8 +268,10 @@ class Model:
 
     @cached_property
     def _strict(self) -> np.ndarray:
-        """Which numeric columns must have a value."""
-        return np.array([column not in self.may_be_missing for column in self._numeric])
+        """Which of the matrix's columns must have a value."""
+        strict = np.zeros(len(self.features.names), dtype=bool)
+        strict[: len(self._numeric)] = [column not in self.may_be_missing for column in self._numeric]
+        return strict
 
     def names_of(self, width: int, row: int) -> tuple[str, ...]:
         """The columns meant by a row of so many values without names."""
@@ -276,7 +291,8 @@ class Model:
         columns = {}
         for column in self.features.raw:
             if column in given:
-                columns[column] = table[column]
+                values = table[column]
+                columns[column] = values if isinstance(values, list | tuple) else np.asarray(values)
             elif column in self.may_be_missing:
                 columns[column] = np.full(rows, None if column in self.features.categories else np.nan)
             else:
@@ -314,43 +330,45 @@ class Model:
                 raise RowError(f"row {number}, column {column!r}: {_kind(value)} where a number is needed")
         return dict(zip(raw, zip(*table, strict=True), strict=True)) if table else dict.fromkeys(raw, ())
 
-    def _derive(self, columns: Mapping[str, Any]) -> np.ndarray:
-        try:
-            numbers = np.array([columns[column] for column in self._numeric], dtype=np.float64)
-        except (TypeError, ValueError, OverflowError):
-            raise self._no_number(columns) from None
-        # One comparison finds NaN, infinities and what float32 cannot hold; only then is it worth asking where.
-        if not (np.abs(numbers) <= LARGEST).all():
-            for bad, fault in (
-                (np.abs(numbers) > LARGEST, "the value is infinite or beyond what a 32-bit float holds"),
-                (np.isnan(numbers) & self._strict[:, None], "the value is missing, and training rows had none missing"),
-            ):
-                if bad.any():
-                    row = int(np.argmax(bad.any(axis=0)))
-                    column = self._numeric[int(np.argmax(bad[:, row]))]
-                    raise RowError(f"row {row + 1}, column {column!r}: {fault}")
+    def _derive(self, columns: Mapping[str, Any], first: int = 0) -> np.ndarray:
+        """Check raw columns and derive the matrix; `first` is how many rows came before these."""
+        numbers: Any = [columns[column] for column in self._numeric]
+        if not all(isinstance(values, np.ndarray) and values.dtype == np.float64 for values in numbers):
+            try:
+                numbers = np.array(numbers, dtype=np.float64)
+            except (TypeError, ValueError, OverflowError):
+                raise self._no_number(columns, first) from None
         checked: dict[str, Any] = dict(zip(self._numeric, numbers, strict=True))
         for column in self.features.categories:
-            checked[column] = self._texts(column, columns[column])
-        return self.features.matrix(checked)
+            checked[column] = self._texts(column, columns[column], first)
+        with np.errstate(over="ignore"):  # what 32 bits cannot hold becomes infinite, and is refused
+            matrix = self.features.matrix(checked)
+        if not np.isfinite(matrix).all():
+            for bad, fault in (
+                (np.isinf(matrix), "the value is infinite or beyond what a 32-bit float holds"),
+                (np.isnan(matrix) & self._strict, _MISSING),
+            ):
+                if bad.any():
+                    row = int(np.argmax(bad.any(axis=1)))
+                    column = self._numeric[int(np.argmax(bad[row]))]
+                    raise RowError(f"row {first + row + 1}, column {column!r}: {fault}")
+        return matrix
 
-    def _texts(self, column: str, values: Any) -> np.ndarray:
+    def _texts(self, column: str, values: Any, first: int) -> np.ndarray:
         texts = np.empty(len(values), dtype=object)
         for row, value in enumerate(values):
             if isinstance(value, str) and value:
                 texts[row] = value
             elif value is None or value == "" or value != value:  # NaN is how pandas marks a missing text
                 if column not in self.may_be_missing:
-                    raise RowError(
-                        f"row {row + 1}, column {column!r}: the value is missing, and training rows had none missing"
-                    )
+                    raise RowError(f"row {first + row + 1}, column {column!r}: {_MISSING}")
             else:
-                raise RowError(f"row {row + 1}, column {column!r}: {_kind(value)} where text is needed")
+                raise RowError(f"row {first + row + 1}, column {column!r}: {_kind(value)} where text is needed")
         return texts
 
-    def _no_number(self, columns: Mapping[str, Any]) -> RowError:
+    def _no_number(self, columns: Mapping[str, Any], first: int) -> RowError:
         for column in self._numeric:
-            for row, value in enumerate(columns[column], 1):
+            for row, value in enumerate(columns[column], first + 1):
                 try:
                     float(np.nan if value is None else value)
                 except (TypeError, ValueError, OverflowError):
@@ -358,6 +376,57 @@ class Model:
         return RowError("columns have different numbers of rows")
 
 
+class Forest:
+    """A booster's trees in arrays, walked all at once: a row costs a sixth of XGBoost's fixed price for a call.
+
+    Every step follows XGBoost's: 32-bit comparisons, and leaves added up in the order of the trees.
+    """
+
+    def __init__(self, booster: Any) -> None:
+        learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+        trees = learner["gradient_booster"]["model"]["trees"]
+        probability = float(learner["learner_model_param"]["base_score"].strip("[]"))
+        self.base = np.float32(-np.log(1 / probability - 1))
+        sizes = [len(tree["left_children"]) for tree in trees]
+        self.roots = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
+        start = np.repeat(self.roots, sizes)
+
+        def joined(key: str, kind: Any) -> np.ndarray:
+            return np.concatenate([np.asarray(tree[key], dtype=kind) for tree in trees])
+
+        left, right = joined("left_children", np.intp), joined("right_children", np.intp)
+        leaf = left < 0
+        itself = np.arange(len(left))
+        # The two children of node i stand at 2 i and 2 i + 1; a leaf leads to itself.
+        self.child = np.column_stack(
+            [np.where(leaf, itself, left + start), np.where(leaf, itself, right + start)]
+        ).ravel()
+        self.feature = joined("split_indices", np.intp)
+        self.condition = joined("split_conditions", np.float32)  # a leaf's is its value
+        self.missing_right = ~joined("default_left", bool)
+        self.depth = 0
+        level = self.roots
+        while not leaf[level].all():
+            level = np.unique(self.child.reshape(-1, 2)[level])
+            self.depth += 1
+
+    def margin(self, matrix: np.ndarray) -> np.ndarray:
+        """Log-odds before prior correction, float32, as `Booster.inplace_predict(..., predict_type="margin")`."""
+        margins = np.empty(len(matrix), dtype=np.float32)
+        for i, row in enumerate(matrix):
+            node = self.roots
+            missing = np.isnan(row).any()
+            for _ in range(self.depth):
+                value = row[self.feature[node]]
+                right = value >= self.condition[node]
+                if missing:
+                    right |= np.isnan(value) & self.missing_right[node]
+                node = self.child[2 * node + right]
+            margins[i] = np.cumsum(np.concatenate([[self.base], self.condition[node]]), dtype=np.float32)[-1]
+        return margins
+
+
+_MISSING = "the value is missing, and training rows had none missing"
 _NUMBERS = frozenset({int, float, type(None)})
 
 
