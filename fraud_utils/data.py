@@ -242,7 +242,7 @@ def load_transactions(path: str | Path = "", schema: Schema | None = None, seed:
         "sha256": sha256,
         "rows": len(frame),
         "frauds": frauds,
-        "columns": list(frame.columns),
+        "columns": len(frame.columns),
     }
     return frame
 
@@ -261,7 +261,7 @@ def _simulated(seed: int) -> pd.DataFrame:
         "sha256": digest.hexdigest(),
         "rows": len(frame),
         "frauds": int(frame[ULB.label].sum()),
-        "columns": list(frame.columns),
+        "columns": len(frame.columns),
     }
     return frame
 
