@@ -352,6 +352,16 @@ def compare(
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of a comparison, best average precision first, to three places."""
+    shown = table.select_dtypes("number").astype(float)
+    return (
+        shown.sort_values("average_precision", ascending=False)
+        .rename(columns=lambda name: name.replace("_", " "))
+        .round(3)
+    )
+
+
 def as_sections(
     oof: pd.DataFrame, test: pd.DataFrame, seconds: pd.Series, test_seconds: pd.Series
 ) -> list[dict[str, Any]]:
