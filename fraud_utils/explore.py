@@ -230,6 +230,23 @@ def rate_finding(table: pd.DataFrame, seed: int) -> Finding:
     return Finding(f"The fraud rate differs between {unit}s {test}: {extremes}.", " ".join(detail))
 
 
+def bursts_finding(table: pd.DataFrame, seed: int) -> Finding:
+    """Whether frauds come more unevenly than one constant rate would give, from `volume`'s table."""
+    seen, unit = table[table["rows"] > 0], "hour" if table["bin_hours"].iloc[0] == 1 else "day"
+    if len(seen) == 1:
+        return Finding(f"All transactions fall into one {unit}, so bursts cannot be seen.")
+    statistic, p_value = chi_square(seen["rows"].to_numpy(), seen["frauds"].to_numpy(), seed)
+    ratio = statistic / (len(seen) - 1)
+    spread = f"their number by {unit} varies {ratio:.1f} times as much as one constant rate would give"
+    test = f"(permutation p {_p(p_value)}, level {_percent(1 - LEVEL)})"
+    if p_value > 1 - LEVEL or ratio <= 1:
+        return Finding(f"Frauds are not shown to come in bursts: {spread} {test}.")
+    return Finding(
+        f"Frauds come unevenly, in bursts or rhythms: {spread} {test}.",
+        f"Intervals that take transactions as independent may be too narrow by a factor of about {ratio**0.5:.1f}.",
+    )
+
+
 def chi_square(rows: np.ndarray, frauds: np.ndarray, seed: int, draws: int = 9_999) -> tuple[float, float]:
     """Test whether groups share one fraud rate.
 

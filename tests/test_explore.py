@@ -88,6 +88,16 @@ def test_hours_that_differ_by_chance_are_not_told_apart():
     assert "Wholly" not in finding.detail
 
 
+def test_bursts_are_found_where_they_are():
+    frame = table(rows=6000, rate=0.02)
+    even = explore.bursts_finding(explore.volume(frame, SCHEMA), seed=7)
+    assert even.headline.startswith("Frauds are not shown to come in bursts")
+    frame.loc[3000:3040, "fraud"] = 1
+    bursts = explore.bursts_finding(explore.volume(frame, SCHEMA), seed=7)
+    assert bursts.headline.startswith("Frauds come unevenly") and "too narrow by a factor" in bursts.detail
+    assert "one hour" in explore.bursts_finding(explore.volume(table(days=0.03), SCHEMA), seed=7).headline
+
+
 def test_one_day_is_compared_with_nothing():
     days = explore.rate_by_day(table(days=0.5), SCHEMA)
     assert list(days.index) == [1]
@@ -203,15 +213,18 @@ def test_effect_is_the_columns_roc_auc_ties_and_gaps_included():
     assert list(effects["value"]) == sorted(effects["value"], reverse=True)
 
 
-@pytest.mark.parametrize(("frauds", "shift"), [(5, 1.0), (40, 0.0), (40, 1.5), (200, 2.3)])
-def test_interval_of_an_effect_covers_the_truth(frauds, shift):
+@pytest.mark.parametrize(
+    ("frauds", "shift", "share"), [(5, 1.0, 1), (40, 0.0, 1), (40, 1.5, 1), (200, 2.3, 1), (40, 6.0, 0.5)]
+)
+def test_interval_of_an_effect_covers_the_truth(frauds, shift, share):
     schema = Schema(name="one", label="fraud", time="at", amount=None, features=("p",))
-    truth = stats.norm.cdf(shift / np.sqrt(2))
+    truth = share * stats.norm.cdf(shift / np.sqrt(2)) + (1 - share) / 2  # only a share of the frauds stands out
     hits, trials = 0, 100
     for seed in range(trials):
         rng = np.random.default_rng(seed)
         label = np.repeat([1, 0], [frauds, 1000])
-        frame = pd.DataFrame({"at": 0.0, "p": rng.standard_normal(len(label)) + shift * label, "fraud": label})
+        out = shift * label * (rng.random(len(label)) < share)
+        frame = pd.DataFrame({"at": 0.0, "p": rng.standard_normal(len(label)) + out, "fraud": label})
         row = explore.effects(frame, schema).iloc[0]
         low, high = (row["low"], row["high"]) if row["superiority"] >= 0.5 else (1 - row["high"], 1 - row["low"])
         hits += low <= truth <= high
@@ -392,6 +405,7 @@ def all_findings(frame: pd.DataFrame, schema: Schema, seed: int = 7) -> dict[str
     return {
         "integrity": explore.integrity_finding(explore.integrity(frame, schema), frame, schema),
         "imbalance": explore.imbalance_finding(explore.class_sizes(split, schema), seed),
+        "bursts": explore.bursts_finding(explore.volume(frame, schema), seed),
         "days": explore.rate_finding(explore.rate_by_day(frame, schema), seed),
         "hours": explore.rate_finding(explore.rate_by_hour(train, schema), seed),
         "amounts": explore.amounts_finding(explore.amounts_below(train, schema), train, schema),
@@ -406,6 +420,7 @@ def all_findings(frame: pd.DataFrame, schema: Schema, seed: int = 7) -> dict[str
 
 CLAIMS = {
     "imbalance": "in the test part (chi",
+    "bursts": "unevenly",
     "days": "differs",
     "hours": "differs",
     "amounts": "more often",
