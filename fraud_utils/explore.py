@@ -231,19 +231,24 @@ def rate_finding(table: pd.DataFrame, seed: int) -> Finding:
 
 
 def bursts_finding(table: pd.DataFrame, seed: int) -> Finding:
-    """Whether frauds come more unevenly than one constant rate would give, from `volume`'s table."""
+    """Whether frauds come more unevenly than one constant rate would give, from `volume`'s table.
+
+    The ratio of the variances is the design effect of clusters in time (Kish 1965, Survey Sampling).
+    """
     seen, unit = table[table["rows"] > 0], "hour" if table["bin_hours"].iloc[0] == 1 else "day"
     if len(seen) == 1:
         return Finding(f"All transactions fall into one {unit}, so bursts cannot be seen.")
-    statistic, p_value = chi_square(seen["rows"].to_numpy(), seen["frauds"].to_numpy(), seed)
-    ratio = statistic / (len(seen) - 1)
+    rows, frauds = seen["rows"].to_numpy(), seen["frauds"].to_numpy()
+    _, p_value = chi_square(rows, frauds, seed)
+    rate, scale = frauds.sum() / rows.sum(), len(seen) / (len(seen) - 1)
+    ratio = scale * ((frauds - rows * rate) ** 2).sum() / (frauds.sum() * (1 - rate))
     spread = f"their number by {unit} varies {ratio:.1f} times as much as one constant rate would give"
     test = f"(permutation p {_p(p_value)}, level {_percent(1 - LEVEL)})"
     if p_value > 1 - LEVEL or ratio <= 1:
         return Finding(f"Frauds are not shown to come in bursts: {spread} {test}.")
     return Finding(
         f"Frauds come unevenly, in bursts or rhythms: {spread} {test}.",
-        f"Intervals that take transactions as independent may be too narrow by a factor of about {ratio**0.5:.1f}.",
+        f"Intervals of rates, which take transactions as independent, may be {ratio**0.5:.1f} times too narrow.",
     )
 
 

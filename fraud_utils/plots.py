@@ -85,7 +85,7 @@ def plot_intervals(data: pd.DataFrame, ax: Axes, reference: float | None = None,
     shown = data.head(top)
     place = np.arange(len(shown))
     group = shown["group"] if "group" in shown else pd.Series("", index=shown.index)
-    for i, key in enumerate(dict.fromkeys(data["group"]) if "group" in data else [""]):
+    for i, key in enumerate(sorted(set(data["group"])) if "group" in data else [""]):
         chosen = (group == key).to_numpy()
         part, colour = shown[chosen], PALETTE[i % len(PALETTE)]
         ax.hlines(place[chosen], part["low"], part["high"], color=colour, linewidth=2)

@@ -92,9 +92,13 @@ def test_bursts_are_found_where_they_are():
     frame = table(rows=6000, rate=0.02)
     even = explore.bursts_finding(explore.volume(frame, SCHEMA), seed=7)
     assert even.headline.startswith("Frauds are not shown to come in bursts")
+    frame["fraud"] = (frame["at"] // 3600 % 2).astype("int8")  # every other hour all fraud: hours count, not rows
+    ratio = re.search(r"varies ([\d.]+) times", explore.bursts_finding(explore.volume(frame, SCHEMA), 7).headline)
+    assert float(ratio[1]) == pytest.approx(6000 / 72, rel=0.05)
+    frame = table(rows=6000, rate=0.02)
     frame.loc[3000:3040, "fraud"] = 1
     bursts = explore.bursts_finding(explore.volume(frame, SCHEMA), seed=7)
-    assert bursts.headline.startswith("Frauds come unevenly") and "too narrow by a factor" in bursts.detail
+    assert bursts.headline.startswith("Frauds come unevenly") and "times too narrow" in bursts.detail
     assert "one hour" in explore.bursts_finding(explore.volume(table(days=0.03), SCHEMA), seed=7).headline
 
 

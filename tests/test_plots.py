@@ -65,9 +65,9 @@ def test_intervals_of_groups_differ_by_colour_and_marker(ax, ranked):
     plots.plot_intervals(ranked.assign(group=["up", "down", "up"]).set_index("name"), ax)
     assert points(ax, "up").tolist() == [[0.9, 0], [0.5, 2]]
     assert points(ax, "down").tolist() == [[0.7, 1]]
-    up, down = (line for line in ax.lines if line.get_label() in ("up", "down"))
+    down, up = (line for line in ax.lines if line.get_label() in ("up", "down"))
     assert up.get_marker() != down.get_marker() and up.get_color() != down.get_color()
-    assert [entry.get_text() for entry in ax.get_legend().get_texts()] == ["up", "down"]
+    assert [entry.get_text() for entry in ax.get_legend().get_texts()] == ["down", "up"]
 
 
 def test_intervals_say_how_many_they_leave_out(ax, ranked):
