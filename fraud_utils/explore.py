@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -65,7 +66,8 @@ def styled(table: pd.DataFrame) -> Any:
     if table.index.dtype.kind in "iuf":
         shown.index = pd.Index([_short(value) for value in table.index], name=table.index.name)
     nowrap = {"selector": "th, td", "props": "white-space: nowrap"}
-    return shown.rename(columns=lambda name: name.replace("_", " ")).style.set_table_styles([nowrap])
+    style = shown.rename(columns=lambda name: name.replace("_", " ")).style.set_table_styles([nowrap])
+    return style.set_uuid(f"{crc32(' '.join(table.columns).encode()):08x}")  # not random: two runs give equal pages
 
 
 def exact_interval(successes: Any, trials: Any, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:

@@ -496,10 +496,12 @@ def test_the_page_names_the_table_and_warns_of_simulated_ones():
 
 
 def test_shares_are_never_rounded_to_all_or_nothing():
-    shown = explore.styled(
-        pd.DataFrame({"rate": [0.999_996, 1.0, 1e-7, np.nan], "low": 0.0, "high": 1.0, "rows": [1_234_567, 1, 1, 1]})
-    ).to_html()
+    rates = pd.DataFrame(
+        {"rate": [0.999_996, 1.0, 1e-7, np.nan], "low": 0.0, "high": 1.0, "rows": [1_234_567, 1, 1, 1]}
+    )
+    shown = explore.styled(rates).to_html()
     assert "99.9996 % [0, 100]" in shown and "100 % [0, 100]" in shown
+    assert shown == explore.styled(rates).to_html()
     assert "0.00001 %" in shown and "–" in shown and "1,234,567" in shown
 
 
