@@ -354,13 +354,13 @@ async def _drain(receive: Callable[[], Any]) -> None:
 def _accepted(accept: str, sent: str) -> str:
     """The media type to answer with: the best that the caller takes, and what it sent where it takes anything."""
     choices = []
-    for order, choice in enumerate(filter(None, (part.strip() for part in accept.lower().split(",")))):
+    for order, choice in enumerate(filter(None, (part.strip() for part in (accept or "*/*").lower().split(",")))):
         media, *parameters = (part.strip() for part in choice.split(";"))
         quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
         weight = float(quality) if re.fullmatch(r"[01](\.\d{0,3})?", quality) else 1.0
         if weight > 0:
             choices.append((-weight, order, media))
-    for _, _, media in sorted(choices) or [(0, 0, "*/*")]:
+    for _, _, media in sorted(choices):
         if media in MEDIA:
             return MEDIA[media]
         kind = media.removesuffix("*")

@@ -67,7 +67,7 @@ def _imbalance(text: str) -> str:
     try:
         models.sampler(text, 0)
     except ValueError as error:
-        raise SetupError(str(error).split("; ", 1)[-1]) from None
+        raise SetupError(str(error).split("; it ", 1)[-1]) from None
     return text
 
 

@@ -1,0 +1,462 @@
+"""`serve` as SageMaker runs it: a process with a model folder, asked over real HTTP."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fraud_utils import artifact, models
+from fraud_utils.data import ULB
+from fraud_utils.features import FeatureMap
+from fraud_utils.simulate import simulate_transactions
+
+PROGRAMS = Path(__file__).resolve().parents[1] / "container"
+CSV, JSON, LINES = "text/csv", "application/json", "application/jsonlines"
+COLUMNS = [name for name in ULB.columns if name != "Class"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Endpoint:
+    """A running `serve` and ways to ask it."""
+
+    def __init__(self, base, **environment):
+        self.port, self.log = free_port(), base / "serve.log"
+        tree = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(self.port), "SERVE_HOST": "127.0.0.1"}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, PROGRAMS / "serve.py"],
+                env=os.environ | tree | {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"} | environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait(self, seconds=60):
+        """Wait for the first /ping to be answered."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if self.ask("GET", "/ping")[0] == 200:
+                    return self
+            time.sleep(0.05)
+        raise AssertionError(self.log.read_text())
+
+    def ask(self, method, path, body=None, headers=None, timeout=20):
+        """One request on a connection of its own; gives status, headers and text."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return response.status, response.headers, response.read().decode()
+        finally:
+            connection.close()
+
+    def score(self, body, content=CSV, accept=CSV, **headers):
+        """Scores of a body that must be answered."""
+        status, got, text = self.ask(
+            "POST", "/invocations", body, {"Content-Type": content, "Accept": accept, **headers}
+        )
+        assert status == 200, text
+        assert got["Content-Type"] == accept
+        if accept == CSV:
+            return [float(line) for line in text.splitlines()]
+        predictions = json.loads(text)["predictions"] if accept == JSON else map(json.loads, text.splitlines())
+        return [prediction["score"] for prediction in predictions]
+
+    def workers(self):
+        """Process ids of the serving processes."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
+    def stop(self):
+        """End it as SageMaker does; gives the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return simulate_transactions(12_000, seed=5)
+
+
+@pytest.fixture(scope="module")
+def base(frame, tmp_path_factory):
+    """A tree with a model in it."""
+    base = tmp_path_factory.mktemp("tree")
+    columns = dict(frame.items())
+    features = FeatureMap.fit(ULB, columns)
+    booster = models.fit_xgboost(
+        features.matrix(columns), frame.Class.to_numpy(), "undersample 1:10", {"num_round": 60}
+    )
+    artifact.save(
+        base / "model",
+        booster,
+        schema=ULB.to_dict(),
+        columns=COLUMNS,
+        features=features,
+        kept_share=0.05,
+        thresholds={"f1": 0.05, "never": 1.0},
+        hyperparameters={},
+        training={},
+    )
+    return base
+
+
+@pytest.fixture(scope="module")
+def endpoint(base):
+    running = Endpoint(base, SAGEMAKER_MAX_PAYLOAD_IN_MB="6").wait()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def model(base):
+    return artifact.load(base / "model")
+
+
+def bodies(rows, order):
+    """The same rows in every form that the contract allows."""
+    shuffled = rows[order]
+    plain = rows[COLUMNS]
+    yield CSV, shuffled.to_csv(index=False)
+    yield CSV, ("\ufeff" + shuffled.to_csv(index=False, lineterminator="\r\n", quoting=1)).encode()
+    yield CSV, plain.to_csv(index=False, header=False)
+    yield CSV, plain.drop(columns="Time").to_csv(index=False, header=False).rstrip("\n")
+    yield JSON, json.dumps({"instances": shuffled.to_dict("records")})
+    yield JSON, json.dumps({"instances": plain.to_numpy().tolist()})
+    yield LINES, "".join(json.dumps(row) + "\n" for row in shuffled.to_dict("records"))
+    yield LINES, "\n".join(json.dumps(row) for row in plain.to_numpy().tolist())
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_way_of_sending_rows_gives_the_scores_computed_in_process(endpoint, frame, model, data):
+    size = data.draw(st.sampled_from([1, 2, 7, 60, 2000]))
+    first = data.draw(st.integers(0, len(frame) - size))
+    rows = frame.iloc[first : first + size]
+    order = data.draw(st.permutations(rows.columns.to_list() if data.draw(st.booleans()) else COLUMNS))
+    expected = model.score(rows)
+    for content, body in bodies(rows, order):
+        accept = data.draw(st.sampled_from([CSV, JSON, LINES]))
+        np.testing.assert_allclose(endpoint.score(body, content, accept), expected, rtol=0, atol=1e-6)
+
+
+ONE = ",".join(["0"] * 30)
+HEAD = ",".join(COLUMNS)
+OBJECT = dict.fromkeys(COLUMNS, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "body", "message"),
+    [
+        (CSV, "", "the body is empty"),
+        (CSV, "\n\n", "the body is empty"),
+        (CSV, HEAD, "no rows"),
+        (CSV, "1,2,3", "row 1 has 3 values; expected 30"),
+        (CSV, f"{ONE}\n{ONE},0", "row 2 has 31 values; expected 30"),
+        (CSV, f"{HEAD}\n{ONE}\n{ONE[:-1]}x", "row 2, column 'Amount': text where a number"),
+        (CSV, f"{HEAD}\n{ONE}\n{ONE[:-1]}inf", "row 2, column 'Amount': the value is infinite"),
+        (CSV, f"{HEAD}\n{ONE[:-1]}", "row 1, column 'Amount': the value is missing"),
+        (CSV, f"{HEAD}\n{ONE[:-1]}1_0", "row 1, column 'Amount': text where a number"),
+        (CSV, f"{HEAD},Amount\n{ONE},0", "column 'Amount' appears 2 times"),
+        (CSV, f"{HEAD.replace('V7', 'v7')}\n{ONE}", "column 'v7' is unknown; did you mean 'V7'"),
+        (CSV, f"{HEAD.replace(',V7', '')}\n{ONE[2:]}", "column 'V7' is missing"),
+        (CSV, b"\xff\xfe\x00", "not UTF-8"),
+        (CSV, f'{HEAD}\n"{ONE}', "not CSV"),
+        (CSV, "\n".join([ONE] * 3000 + [ONE[:-1] + "x"]), "row 3001, column 'Amount': text where a number"),
+        (CSV, "\n".join([ONE] * 17000 + [ONE[:-1] + "inf"]), "row 17001, column 'Amount': the value is infinite"),
+        (JSON, "", "the body is not JSON"),
+        (JSON, "{", "the body is not JSON"),
+        (JSON, "[" * 100_000, "the body is not JSON"),
+        (JSON, "[]", '{"instances": [...]}'),
+        (JSON, '{"instances": 3}', '{"instances": [...]}'),
+        (JSON, '{"instances": []}', "no rows"),
+        (JSON, '{"instances": [3]}', "row 1 is a number"),
+        (JSON, json.dumps({"instances": [OBJECT, OBJECT | {"V3": "a"}]}), "row 2, column 'V3': text where a number"),
+        (JSON, json.dumps({"instances": [OBJECT, OBJECT | {"V3": None}]}), "row 2, column 'V3': the value is missing"),
+        (
+            JSON,
+            json.dumps({"instances": [OBJECT | {"V3": 1e300}]}),
+            "row 1, column 'V3': the value is infinite or beyond",
+        ),
+        (JSON, json.dumps({"instances": [OBJECT | {"W3": 1}]}), "row 1, column 'W3' is unknown"),
+        (LINES, f"{json.dumps(OBJECT)}\n{{", "row 2 is not JSON"),
+        (LINES, f"{json.dumps(OBJECT)}\n[1, 2]", "row 2 has 2 values"),
+    ],
+)
+def test_rows_that_cannot_be_scored_are_refused_by_row_and_column(endpoint, content, body, message):
+    status, headers, text = endpoint.ask("POST", "/invocations", body, {"Content-Type": content})
+    assert (status, headers["Content-Type"]) == (400, JSON)
+    assert message in json.loads(text)["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/ping", {}, 200),
+        ("HEAD", "/ping", {}, 200),
+        ("POST", "/ping", {}, 405),
+        ("GET", "/invocations", {}, 405),
+        ("GET", "/", {}, 404),
+        ("GET", "/execution-parameters", {}, 200),
+        ("POST", "/invocations", {}, 415),
+        ("POST", "/invocations", {"Content-Type": "text/html"}, 415),
+        ("POST", "/invocations", {"Content-Type": "text/csv; charset=utf-8"}, 200),
+        ("POST", "/invocations", {"Content-Type": "TEXT/CSV"}, 200),
+        ("POST", "/invocations", {"Content-Type": CSV, "Accept": "image/png"}, 406),
+        ("POST", "/invocations", {"Content-Type": CSV, "Accept": "application/json;q=0"}, 406),
+    ],
+)
+def test_each_path_method_and_media_type_has_its_status(endpoint, method, path, headers, status):
+    got, _, text = endpoint.ask(method, path, ONE if method == "POST" else None, headers)
+    assert got == status
+    assert status == 200 or json.loads(text)["error"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "answered"),
+    [
+        ("", CSV),
+        ("*/*", CSV),
+        ("text/*", CSV),
+        ("application/*", JSON),
+        ("application/json, text/csv;q=0.5", JSON),
+        ("text/csv;q=0.1, application/jsonlines", LINES),
+        ("image/png, application/json", JSON),
+    ],
+)
+def test_the_answer_is_what_accept_prefers(endpoint, accept, answered):
+    headers = {"Content-Type": CSV} | ({"Accept": accept} if accept else {})
+    assert endpoint.ask("POST", "/invocations", ONE, headers)[1]["Content-Type"] == answered
+
+
+def test_decisions_and_reasons_are_asked_for_through_custom_attributes(endpoint, frame, model):
+    rows = frame.sort_values("Class").tail(300)
+    asked = {"Content-Type": CSV, "Accept": JSON}
+    attributes = "X-Amzn-SageMaker-Custom-Attributes"
+
+    def predictions(wish):
+        headers = asked | ({attributes: wish} if wish else {})
+        status, got, text = endpoint.ask("POST", "/invocations", rows.to_csv(index=False), headers)
+        assert status == 200, text
+        assert got[attributes] == wish
+        return json.loads(text)["predictions"]
+
+    usual = predictions(None)
+    assert [p["fraud"] for p in usual] == [score >= 0.05 for score in model.score(rows)]
+    assert {p["fraud"] for p in usual} == {True, False}
+    assert "reasons" not in usual[0]
+    assert not any(p["fraud"] for p in predictions("threshold=never"))
+    explained = predictions("trace=abc; reasons=2")
+    assert [p["reasons"] for p in explained] == model.reasons(rows, 2)
+    assert len(predictions("reasons")[0]["reasons"]) == 3
+    for wish in ("threshold=unknown", "reasons=many", "reasons=0"):
+        assert endpoint.ask("POST", "/invocations", ONE, asked | {attributes: wish})[0] == 400
+
+
+HEADERS = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_sent(endpoint):
+    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=10) as client:
+        began = time.monotonic()
+        client.sendall(
+            b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: 9999999999\r\n\r\n"
+        )
+        answer = client.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert time.monotonic() - began < 2
+    status, _, text = endpoint.ask("POST", "/invocations", b"0" * (7 << 20), {"Content-Type": CSV})
+    assert (status, "limit of 6 MB" in text) == (413, True)
+
+
+def test_an_endless_chunked_body_is_refused_at_the_limit(endpoint):
+    chunk = b"10000\r\n" + b"0" * 0x10000 + b"\r\n"
+    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=10) as client:
+        client.sendall(
+            b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 200:
+                client.sendall(chunk)
+                sent += 1
+                if sent * len(chunk) > 8 << 20:
+                    break
+        assert client.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+def test_half_sent_requests_block_nobody(endpoint):
+    head = HEADERS + b"Content-Length: 60\r\n\r\n0,0,"
+    with contextlib.ExitStack() as stack:
+        for part in (head, head[:30], b""):
+            for _ in range(20):
+                client = stack.enter_context(socket.create_connection(("127.0.0.1", endpoint.port)))
+                client.sendall(part)
+        began = time.monotonic()
+        assert len(endpoint.score(ONE)) == 1
+        assert time.monotonic() - began < 2
+
+
+def test_a_long_body_does_not_keep_short_ones_waiting(endpoint, frame):
+    body = frame.iloc[np.arange(20_000) % len(frame)].drop(columns="Class").round(3).to_csv(index=False)
+    slow = threading.Thread(target=endpoint.score, args=(body,))
+    slow.start()
+    waits = []
+    while slow.is_alive():
+        began = time.monotonic()
+        endpoint.score(ONE)
+        waits.append(time.monotonic() - began)
+    slow.join()
+    assert len(waits) >= 3
+
+
+def test_execution_parameters_stay_within_batch_transforms_100_mb(endpoint):
+    text = endpoint.ask("GET", "/execution-parameters")[2]
+    suggested = json.loads(text)
+    assert suggested["MaxConcurrentTransforms"] * suggested["MaxPayloadInMB"] <= 100
+    assert suggested["BatchStrategy"] in ("MULTI_RECORD", "SINGLE_RECORD")
+    assert suggested["MaxPayloadInMB"] <= 6
+
+
+def test_one_json_log_line_a_request_without_its_data(endpoint):
+    before = len(endpoint.log.read_text().splitlines())
+    told = "123456.789"
+    body = ",".join([told] * 30)
+    _, headers, _ = endpoint.ask("POST", "/invocations", f"{body}\n{body}", {"Content-Type": CSV})
+    _, refused, text = endpoint.ask("POST", "/invocations", f"{body},{told}", {"Content-Type": CSV})
+    time.sleep(0.2)
+    lines = endpoint.log.read_text().splitlines()[before:]
+    first, second = (json.loads(line) for line in lines)
+    assert (first["status"], first["rows"], first["id"]) == (200, 2, headers["X-Request-Id"])
+    assert (second["status"], second["id"]) == (400, json.loads(text)["id"])
+    assert refused["X-Request-Id"] == second["id"]
+    assert first["ms"] > 0
+    assert first["time"].endswith("Z")
+    assert told not in "".join(lines)
+
+
+JUNK = st.one_of(
+    st.binary(max_size=400),
+    st.text(max_size=200).map(str.encode),
+    st.lists(st.text('0123456789.,-+eEnaif"\n\r_ ', max_size=40), max_size=9).map(
+        lambda parts: ",".join(parts).encode()
+    ),
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=31) | st.dictionaries(st.sampled_from([*COLUMNS, "x"]), inner, max_size=31)
+        ),
+        max_leaves=60,
+    ).map(lambda value: json.dumps({"instances": [value]}).encode()),
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=JUNK,
+    content=st.sampled_from([CSV, JSON, LINES, "application/x-jsonlines", "text/csv;;", "/", ""]),
+    accept=st.sampled_from([CSV, JSON, "*/*", ";q=", "text/csv;q=x", ",,", "a/b"]),
+    wish=st.sampled_from(
+        ["", "reasons", "reasons=-1", "threshold=", ";;==", "threshold=f1,reasons=99999999999999999999"]
+    ),
+)
+def test_no_body_gets_a_5xx_or_no_answer(endpoint, body, content, accept, wish):
+    headers = {"Content-Type": content, "Accept": accept, "X-Amzn-SageMaker-Custom-Attributes": wish}
+    status, _, text = endpoint.ask("POST", "/invocations", body, headers)
+    assert status in (200, 400, 406, 415), text
+    assert endpoint.ask("GET", "/ping")[0] == 200
+
+
+def test_it_starts_only_with_a_model(tmp_path):
+    endpoint = Endpoint(tmp_path)
+    assert endpoint.process.wait(60) == 1
+    assert "manifest.json: no such file" in endpoint.log.read_text()
+
+
+def test_the_socket_accepts_only_once_the_model_is_loaded(base):
+    endpoint = Endpoint(base)
+    refused = 0
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", endpoint.port), timeout=10):
+                break
+        except ConnectionRefusedError:
+            refused += 1
+            assert endpoint.process.poll() is None, endpoint.log.read_text()
+            time.sleep(0.01)
+    began = time.monotonic()
+    status = endpoint.ask("GET", "/ping")[0]
+    assert (refused > 0, status) == (True, 200)
+    assert time.monotonic() - began < 1
+    assert endpoint.stop() == 0
+
+
+def test_a_killed_worker_is_replaced_and_no_answer_is_wrong(base, frame, model):
+    endpoint = Endpoint(base, SAGEMAKER_MODEL_SERVER_WORKERS="2").wait()
+    rows = frame.head(40)
+    bodies_ = [row.to_csv(index=False) for row in (rows.iloc[i : i + 1] for i in range(40))]
+    expected = model.score(rows)
+    answers, failures, done = 0, 0, threading.Event()
+
+    def client():
+        nonlocal answers, failures
+        while not done.is_set():
+            for i, body in enumerate(bodies_):
+                try:
+                    assert abs(endpoint.score(body)[0] - expected[i]) < 1e-6
+                    answers += 1
+                except (OSError, http.client.HTTPException):
+                    failures += 1  # the one that the killed worker was answering
+
+    clients = [threading.Thread(target=client) for _ in range(2)]
+    for thread in clients:
+        thread.start()
+    for _ in range(4):
+        time.sleep(0.7)
+        os.kill(endpoint.workers()[0], signal.SIGKILL)
+    time.sleep(0.7)
+    done.set()
+    for thread in clients:
+        thread.join()
+    assert len(endpoint.workers()) == 2
+    assert answers > 100
+    assert failures <= 8
+    assert endpoint.stop() == 0
+
+
+def test_sigterm_lets_a_request_in_progress_end(base, frame):
+    endpoint = Endpoint(base).wait()
+    body = frame.iloc[np.arange(60_000) % len(frame)].to_csv(index=False)
+    scores = []
+    slow = threading.Thread(target=lambda: scores.extend(endpoint.score(body)))
+    slow.start()
+    time.sleep(0.3)
+    assert endpoint.stop() == 0
+    slow.join()
+    assert len(scores) == 60_000
+
+
+def test_serving_loads_neither_pandas_nor_scikit_learn(base):
+    endpoint = Endpoint(base).wait()
+    maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in [endpoint.process.pid, *endpoint.workers()])
+    assert endpoint.stop() == 0
+    assert "/xgboost/" in maps
+    assert "/pandas/" not in maps
+    assert "/sklearn/" not in maps
