@@ -86,11 +86,46 @@ lint: env  ## Check style, types, stripped notebooks and shell
 	@$(BIN)/mypy
 	@$(BIN)/shellcheck .ci/run
 
+# The image. docker needs two flags so that SageMaker takes what it builds; podman builds that way by itself.
+ENGINE ?= $(shell command -v docker >/dev/null && echo docker || echo podman)
+BASE_IMAGE ?= python:3.12-slim
+IMAGE ?= fraud-detect
+REPOSITORY ?= sagemaker-fraud-detect
+ifeq ($(notdir $(ENGINE)),podman)
+BUILD_FLAGS := --format docker --network host $(if $(filter localhost/%,$(BASE_IMAGE)),--pull=never)
+else
+BUILD_FLAGS := --platform linux/amd64 --provenance=false
+endif
+
+.PHONY: image
+image:  ## Build the image that trains and serves (ENGINE=docker|podman BASE_IMAGE=...)
+	@$(ENGINE) build $(BUILD_FLAGS) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg GIT_COMMIT=$$(git rev-parse HEAD) \
+	  -f container/Dockerfile -t $(IMAGE) .
+
+.PHONY: image-test
+image-test: env image  ## Train and serve in the image, without a network, and compare its scores with in-process ones
+	@ENGINE=$(ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m pytest -q -s tests/test_image.py $(ARGS)
+
+.PHONY: push
+push:  ## Push the image to ECR, tagged by commit; prints each command, refuses a tree with changes
+	@[ -z "$$(git status --porcelain)" ] || { echo 'make push: the tree has changes that no commit names; commit them first' >&2; exit 1; }
+	@command -v aws >/dev/null || { echo 'make push: needs the AWS command line: https://aws.amazon.com/cli' >&2; exit 1; }
+	@$(MAKE) image
+	@set -x; account=$$(aws sts get-caller-identity --query Account --output text); \
+	region=$${AWS_REGION:-$$(aws configure get region)}; registry=$$account.dkr.ecr.$$region.amazonaws.com; \
+	aws ecr get-login-password --region "$$region" | $(ENGINE) login --username AWS --password-stdin "$$registry"; \
+	aws ecr describe-repositories --region "$$region" --repository-names $(REPOSITORY) >/dev/null || \
+	  aws ecr create-repository --region "$$region" --repository-name $(REPOSITORY) >/dev/null; \
+	$(ENGINE) tag $(IMAGE) "$$registry/$(REPOSITORY):$$(git rev-parse --short=12 HEAD)"; \
+	$(ENGINE) push "$$registry/$(REPOSITORY):$$(git rev-parse --short=12 HEAD)"
+
 .PHONY: lock
 lock: env  ## Resolve requirements.lock again from pyproject.toml
 	@uv=$$(command -v uv || echo .venv-uv/bin/uv); \
 	"$$uv" pip compile --quiet --universal --python-version 3.12 --generate-hashes --group dev \
-	  --no-header --no-annotate --upgrade pyproject.toml --output-file requirements.lock
+	  --no-header --no-annotate --upgrade pyproject.toml --output-file requirements.lock; \
+	"$$uv" pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	  --no-header --no-annotate --constraint requirements.lock container/requirements.in --output-file container/requirements.lock
 
 .PHONY: clean
 clean:  ## Remove the environment and caches; runs/ and data/ stay
