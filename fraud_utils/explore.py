@@ -185,10 +185,15 @@ def day_of(time: Any, frame: pd.DataFrame, schema: Schema) -> Any:
     return (time - frame[schema.time].iloc[0] // _DAY * _DAY) / _DAY
 
 
-def rate_by_day(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Fraud rate by day, counted from 1; a day begins where the time is a multiple of 86,400 seconds."""
-    day = (frame[schema.time].to_numpy() // _DAY).astype(np.int64)
-    return _rates_by(day - day[0] + 1, frame[schema.label], "day")
+def rate_along_time(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Fraud rate by `day` or, beyond eight weeks, by `week`, counted from 1.
+
+    A day begins where the time is a multiple of 86,400 seconds, the first week with the first day.
+    """
+    day = np.floor(day_of(frame[schema.time].to_numpy(), frame, schema)).astype(np.int64)
+    if day[-1] < 56:
+        return _rates_by(day + 1, frame[schema.label], "day")
+    return _rates_by(day // 7 + 1, frame[schema.label], "week")
 
 
 def rate_by_hour(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:

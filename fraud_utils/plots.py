@@ -137,7 +137,7 @@ def plot_rates(data: pd.DataFrame, ax: Axes) -> Axes:
     ax.axhline(overall, color=GREY, linestyle="--", linewidth=1)
     ax.text(1.005, overall, "overall", transform=ax.get_yaxis_transform(), va="center", color=GREY)
     ax.yaxis.set_major_formatter(_percent_axis(min(seen["high"].max(), 1)))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins="auto", min_n_ticks=1))
     ax.set(xlabel=str(data.index.name), ylabel="fraud rate", ylim=(0, min(1.08 * seen["high"].max(), 1.02)))
     ax.set_xlim(seen.index.min() - 0.7, seen.index.max() + 0.7)
     return ax
@@ -153,10 +153,10 @@ def plot_amounts(data: pd.DataFrame, ax: Axes, currency: str) -> Axes:
         ax.step(x, y, where="post", color=OF_CLASS[str(kind)], linestyle=_LINES[i], linewidth=2, label=str(kind))
     ax.set_xscale("symlog", linthresh=linear, linscale=0.5)
     ax.set_xlim(left * 1.2 - 0.3 * linear, right * 1.5)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     ax.yaxis.set_major_formatter(PercentFormatter(1, 0))
     ax.axvline(0, color=GREY, linewidth=0.8)
-    ax.set(xlabel=f"amount in {currency} (log scale, linear below {linear:g})", ylabel="share at or below")
+    ax.set(xlabel=f"amount in {currency} (log scale, linear below {linear:,.10g})", ylabel="share at or below")
     ax.set_ylim(0, 1.02)
     ax.legend(loc="lower right")
     return ax

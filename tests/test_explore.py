@@ -103,9 +103,17 @@ def test_bursts_are_found_where_they_are():
 
 
 def test_one_day_is_compared_with_nothing():
-    days = explore.rate_by_day(table(days=0.5), SCHEMA)
+    days = explore.rate_along_time(table(days=0.5), SCHEMA)
     assert list(days.index) == [1]
     assert "one day" in explore.rate_finding(days, seed=7).headline
+
+
+def test_months_are_compared_by_the_week():
+    frame = table(days=70)
+    weeks = explore.rate_along_time(frame, SCHEMA)
+    assert weeks.index.name == "week" and list(weeks.index) == list(range(1, 11))
+    assert weeks["rows"][2] == ((frame["at"] >= 7 * 86_400) & (frame["at"] < 14 * 86_400)).sum()
+    assert "The weeks cannot be told apart" in explore.rate_finding(weeks, seed=7).headline
 
 
 def test_volume_counts_every_row_by_hour_and_by_day_beyond_two_weeks():
@@ -410,7 +418,7 @@ def all_findings(frame: pd.DataFrame, schema: Schema, seed: int = 7) -> dict[str
         "integrity": explore.integrity_finding(explore.integrity(frame, schema), frame, schema),
         "imbalance": explore.imbalance_finding(explore.class_sizes(split, schema), seed),
         "bursts": explore.bursts_finding(explore.volume(frame, schema), seed),
-        "days": explore.rate_finding(explore.rate_by_day(frame, schema), seed),
+        "days": explore.rate_finding(explore.rate_along_time(frame, schema), seed),
         "hours": explore.rate_finding(explore.rate_by_hour(train, schema), seed),
         "amounts": explore.amounts_finding(explore.amounts_below(train, schema), train, schema),
         "points": explore.price_points_finding(explore.price_points(train, schema), schema),
@@ -513,7 +521,7 @@ def test_the_reference_set(real_data):
     assert "284,807 transactions, 492 frauds; no value is missing" in integrity
     assert "1,825 amounts are zero; frauds among them: 27" in integrity
     assert "75 in the test part" in explore.imbalance_finding(explore.class_sizes(split, ULB), 7).headline
-    days = explore.rate_by_day(frame, ULB)
+    days = explore.rate_along_time(frame, ULB)
     assert days[["rows", "frauds"]].to_numpy().tolist() == [[144_786, 281], [140_021, 211]]
     copies = explore.duplicates_finding(explore.duplicates(frame, split, ULB))
     assert copies.headline == "1,081 rows are exact copies of an earlier row; frauds among them: 19."
