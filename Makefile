@@ -82,7 +82,7 @@ data: env  ## Download the real transactions to data/creditcard.csv (150 MB, no 
 lint: env  ## Check style, types, stripped notebooks and shell
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/nbstripout --verify notebooks/*.ipynb
+	@$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
 	@$(BIN)/mypy
 	@$(BIN)/shellcheck .ci/run
 
