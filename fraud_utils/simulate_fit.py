@@ -1,0 +1,303 @@
+"""Fit the aggregates that ``simulate`` draws from: ``python -m fraud_utils.simulate_fit creditcard.csv.zip``.
+
+Needs the real file, about ten minutes and 2 GB. What it writes are shares, moments and quantiles only: a leaf of a
+probability tree rests on at least ``LEAF_ROWS`` rows, a quantile on an average of ``QUANTILE_ROWS`` or more, an
+amount is named only when at least ``QUANTILE_ROWS`` transactions have it, a kind's moments are those of whole
+groups, and all are rounded.
+
+Legitimate transactions follow sequential trees (Reiter 2005, "Using CART to generate partially synthetic public
+use microdata"): the V's are unmixed by ICA into near independent sources, many of them discrete, and each source is
+given by a probability tree on the hour and the sources before it. Frauds and the legitimate transactions that look
+like frauds follow Gaussian copulas, one for each kind. The kinds are told apart by who finds them out of fold: a
+linear model, a tree model, both or neither; those that neither finds are drawn like legitimate transactions.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+from sklearn.covariance import OAS
+from sklearn.decomposition import FastICA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+from xgboost import XGBClassifier
+
+from fraud_utils.simulate import (
+    AGGREGATES,
+    DIGITS,
+    KIND_BINS,
+    MIXING_GRID,
+    QUANTILE_GRID,
+    SCORE_GRID,
+    TREE_FEATURES,
+    TREE_WEIGHTS,
+)
+
+V = [f"V{i}" for i in range(1, 29)]
+LEAF_ROWS = 100
+QUANTILE_ROWS = 20
+FOLDS = 3
+LOOK_ALIKES = 400  # legitimate rows, of 283,253, that the two models find most like fraud
+FOUND, LOST = 60, 3_000  # a fraud is found with fewer legitimate rows ahead of it, lost with more
+FAR = 14.0  # standard deviations that some V of a fraud far out reaches
+COST_PER_LEAF = 0.0016  # bits of entropy a row that a leaf must save: sets the size of the file
+FACTORS = 14
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the real file, fit and write the aggregates."""
+    parser = argparse.ArgumentParser(prog="python -m fraud_utils.simulate_fit", description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="ULB's creditcard.csv, plain or zipped")
+    parser.add_argument("--out", type=Path, default=AGGREGATES, help="file to write (default: the package's)")
+    given = parser.parse_args(arguments)
+    text = dumps(fit(pd.read_csv(given.data)))
+    given.out.write_text(text, encoding="utf-8")
+    print(f"{given.out}: {len(text.encode()):,} bytes")
+
+
+def fit(frame: pd.DataFrame, seed: int = 7) -> dict:
+    """Aggregates of ULB's transactions, as ``simulate`` reads them."""
+    rng = np.random.default_rng(seed)
+    groups = frame.groupby(list(frame.columns), sort=False)["Class"].agg(["size", "first"])
+    copies = [
+        {"share": round(size, 6), "sizes": counts}
+        for size, counts in (_copies(groups[groups["first"] == label]["size"]) for label in (0, 1))
+    ]
+    hours = frame["Time"].floordiv(3600).astype(int)
+    hourly = [np.bincount(hours[frame["Class"] == label], minlength=48).tolist() for label in (0, 1)]
+    rate = float(frame["Class"].mean())
+
+    rows = frame.drop_duplicates(ignore_index=True)
+    linear, trees = out_of_fold(rows, rng)
+    fraud = rows["Class"].to_numpy() == 1
+    alike = np.zeros(len(rows), bool)
+    likeness = np.minimum(linear.argsort().argsort(), trees.argsort().argsort()) + 0.0
+    likeness[fraud] = -1
+    alike[np.argsort(likeness)[-LOOK_ALIKES:]] = True
+    # Behind how many legitimate rows does each model rank a row?
+    ahead = [(~fraud).sum() - np.searchsorted(np.sort(x[~fraud]), x, side="right") for x in (linear, trees)]
+    found = [rank < FOUND for rank in ahead]
+    lost = (ahead[0] >= LOST) & (ahead[1] >= LOST)
+    both = fraud & found[0] & found[1]
+    far = both & (np.abs(rows[V] / rows[V].std()).max(axis=1).to_numpy() > FAR)
+    kinds = {
+        "plain": both & ~far,
+        "plain, far out": far,
+        "non-linear": fraud & ~found[0] & found[1],
+        "partial": fraud & ~found[1] & ~lost,
+    }
+    camouflaged = fraud & lost
+    print({name: int(kind.sum()) for name, kind in kinds.items()}, "camouflaged", int(camouflaged.sum()))
+    return {
+        "about": {
+            "source": "Aggregates of the credit card transactions by the Machine Learning Group of the Université "
+            "libre de Bruxelles (creditcard.csv, 284,807 rows; OpenML 1597, Kaggle mlg-ulb/creditcardfraud)",
+            "licence": "Database Contents License (DbCL) v1.0",
+            "written by": "python -m fraud_utils.simulate_fit; no number rests on fewer than 20 rows",
+        },
+        "rate": round(rate, 6),
+        "hourly": hourly,
+        "copies": copies,
+        "legitimate": fit_sources(rows[~fraud & ~alike], rng),
+        "look-alike": {"share": round(alike.sum() / (~fraud).sum(), 6)} | fit_kinds(rows, {"look-alike": alike}, rng),
+        "fraud": {"camouflaged": _days(rows, camouflaged)} | fit_kinds(rows, kinds, rng),
+    }
+
+
+def _copies(sizes: pd.Series) -> tuple[float, list[int]]:
+    """Share of rows that repeat an earlier one, and how many groups have 2, 3, 4, ... members."""
+    return float((sizes - 1).sum() / sizes.sum()), np.bincount(sizes.clip(upper=6), minlength=7)[2:].tolist()
+
+
+def out_of_fold(rows: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of a linear and of a tree model, each row's by a model that saw no row of the same second."""
+    X, y = rows[[*V, "Amount"]].to_numpy("float32"), rows["Class"].to_numpy()
+    fold = rng.integers(0, FOLDS, 200_000)[rows["Time"].astype(int)]
+    scores = np.empty((2, len(rows)))
+    for k in range(FOLDS):
+        models = (
+            make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)),
+            XGBClassifier(n_estimators=200, max_depth=5, learning_rate=0.1, max_delta_step=1, subsample=0.8),
+        )
+        for i, model in enumerate(models):
+            scores[i, fold == k] = model.fit(X[fold != k], y[fold != k]).predict_proba(X[fold == k])[:, 1]
+    return scores[0], scores[1]
+
+
+# --- legitimate transactions -------------------------------------------------------------------------------------
+
+
+def fit_sources(rows: pd.DataFrame, rng: np.random.Generator) -> dict:
+    """Unmixed sources of the V's: mixing matrix, quantiles, and the probability trees over their quantile bins."""
+    v, hour = rows[V].to_numpy(), rows["Time"].floordiv(3600).astype(int).to_numpy()
+    far = np.abs(v / v.std(0)).max(1)
+    core = np.flatnonzero(far < np.quantile(far, 0.97))  # outliers would steer the contrast
+    ica = FastICA(28, whiten="unit-variance", fun="exp", max_iter=400, random_state=0)
+    ica.fit(v[rng.permutation(core)[:150_000]])
+    scale = np.std((v - ica.mean_) @ ica.components_.T, axis=0)
+    unmix = ica.components_ / scale[:, None]
+    mean, mixing = np.round(ica.mean_, 4), np.rint(np.linalg.inv(unmix) * MIXING_GRID)
+    sources = (v - mean) @ np.linalg.inv(mixing / MIXING_GRID).T
+    columns = [*sources.T, rows["Amount"].to_numpy()]
+    bins = DIGITS**2
+    codes = np.column_stack([hour, *((_uniform_rank(x, rng) * bins).astype(int) for x in columns)])
+    trees = []
+    for j in range(1, codes.shape[1]):
+        high, low = codes[:, j] // DIGITS, codes[:, j] % DIGITS
+        for known, target in ((np.zeros(len(codes), int), high), (high, low)):
+            # The digit known so far takes feature 0; the hour and the earlier sources follow.
+            trees.append(_encode_tree(np.column_stack([known, codes[:, :j]]), target))
+        print("source", j, len(trees[-2]), len(trees[-1]), "characters", flush=True)
+    return {
+        "mean": mean.tolist(),
+        "mixing": mixing.astype(int).tolist(),
+        "quantiles": [_knots(x, bins) for x in columns[:-1]],
+        "amounts": _amounts(columns[-1], 200),
+        "trees": trees,
+    }
+
+
+def _uniform_rank(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rank in (0, 1), ties in random order: an amount that many share fills an interval."""
+    order = np.lexsort((rng.random(len(x)), x))
+    rank = np.empty(len(x))
+    rank[order] = (np.arange(len(x)) + 0.5) / len(x)
+    return rank
+
+
+def _encode_tree(X: np.ndarray, y: np.ndarray) -> str:
+    """A probability tree in preorder: a split is two characters, a leaf the shares of the digits, one each."""
+    tree = (
+        DecisionTreeClassifier(
+            criterion="entropy",
+            min_samples_leaf=LEAF_ROWS,
+            max_leaf_nodes=2000,
+            ccp_alpha=COST_PER_LEAF,
+            random_state=0,
+        )
+        .fit(X.astype("float32"), y)
+        .tree_
+    )
+    text: list[str] = []
+
+    def visit(node: int) -> None:
+        if tree.children_left[node] < 0:
+            share = tree.value[node, 0]
+            levels = np.rint(np.sqrt(share / share.max()) * (len(TREE_WEIGHTS) - 1)).astype(int)
+            text.extend(TREE_WEIGHTS[level] for level in levels)
+        else:
+            text.append(TREE_FEATURES[tree.feature[node]])
+            text.append((TREE_WEIGHTS + TREE_FEATURES)[int(tree.threshold[node])])
+            visit(tree.children_left[node])
+            visit(tree.children_right[node])
+
+    visit(0)
+    return "".join(text)
+
+
+def _number(x: float, digits: int = 4) -> float:
+    return float(f"{x:.{digits}g}")
+
+
+def _tail(bins: int, rows: int) -> list[float]:
+    """Levels below the first bin's edge, halving while enough rows remain."""
+    levels, level = [], 0.5 / bins
+    while level * rows >= QUANTILE_ROWS:
+        levels.append(level)
+        level /= 2
+    return levels[::-1]
+
+
+def _knots(x: np.ndarray, bins: int) -> dict:
+    """Levels are even between tails of halving levels; the ends make the outermost means right."""
+    x, low = np.sort(x), _tail(bins, len(x))
+    level = np.array([*low, *(np.arange(1, bins) / bins), *(1 - np.array(low[::-1]))])
+    near = QUANTILE_ROWS // 2
+    at = np.clip((level * len(x)).astype(int), near, len(x) - near)
+    value = np.array([x[i - near : i + near].mean() for i in at])
+    count = round(level[0] * len(x))
+    first = 2 * x[:count].mean() - value[0]
+    last = 2 * x[-count:].mean() - value[-1]
+    value = np.maximum.accumulate([min(first, value[0]), *value, max(last, value[-1])])
+    return {"tail": len(low), "values": np.rint(value * QUANTILE_GRID).astype(int).tolist()}
+
+
+def _amounts(x: np.ndarray, at_least: int) -> list[list[float]]:
+    """Distribution function of the amount: [amount, share below, share at or below], steps at the price points."""
+    x = np.sort(x)
+    value, count = np.unique(x, return_counts=True)
+    points = value[count >= at_least]
+    between = np.maximum(_knots(x, 32)["values"], 0) / QUANTILE_GRID
+    table = []
+    for amount in np.unique(np.round([0.0, *points, *between], 2)):
+        below, upto = np.searchsorted(x, amount, "left") / len(x), np.searchsorted(x, amount, "right") / len(x)
+        if amount not in points:  # no step: the share at this very amount is nobody's business
+            below = upto = (below + upto) / 2
+        table.append([_number(amount, 6), round(below, 5), round(upto, 5)])
+    table[0][1], table[-1][2] = 0.0, 1.0
+    return table
+
+
+# --- frauds and what looks like them -----------------------------------------------------------------------------
+
+
+def fit_kinds(rows: pd.DataFrame, kinds: dict[str, np.ndarray], rng: np.random.Generator) -> dict:
+    """Quantiles over all kinds together, and each kind's moments of normal scores."""
+    members = np.logical_or.reduce(list(kinds.values()))
+    columns = rows.loc[members, [*V, "Amount"]].to_numpy().T
+    scores = norm.ppf(np.column_stack([_uniform_rank(x, rng) for x in columns]))
+    fitted = []
+    for name, kind in kinds.items():
+        z = scores[kind[members]]
+        covariance = OAS().fit(z).covariance_
+        values, vectors = np.linalg.eigh(covariance)
+        factor = vectors[:, -FACTORS:] * np.sqrt(values[-FACTORS:])
+        noise = np.sqrt(np.maximum(np.diag(covariance) - (factor**2).sum(1), 0.01))
+        fitted.append(
+            {
+                "name": name,
+                "days": _days(rows, kind),
+                "mean": np.rint(z.mean(0) * SCORE_GRID).astype(int).tolist(),
+                "factor": np.rint(factor * SCORE_GRID).astype(int).tolist(),
+                "noise": np.rint(noise * SCORE_GRID).astype(int).tolist(),
+            }
+        )
+    return {
+        "quantiles": [_knots(x, KIND_BINS) for x in columns[:-1]],
+        "amounts": _amounts(columns[-1], QUANTILE_ROWS),
+        "kinds": fitted,
+    }
+
+
+def _days(rows: pd.DataFrame, kind: np.ndarray) -> list[int]:
+    """How many of a kind on the first day, and on the second."""
+    first_day = rows["Time"].to_numpy() < 86_400
+    return [int((kind & first_day).sum()), int((kind & ~first_day).sum())]
+
+
+def dumps(aggregates: dict) -> str:
+    """JSON with one entry of the two upper levels a line, so that a difference can be read."""
+    lines = []
+    for key, value in aggregates.items():
+        if isinstance(value, dict):
+            inner = ",\n".join(
+                f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False, separators=(',', ':'))}"
+                for k, v in value.items()
+            )
+            lines.append(f" {json.dumps(key)}: {{\n{inner}\n }}")
+        else:
+            lines.append(f" {json.dumps(key)}: {_compact(value)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+if __name__ == "__main__":
+    main()
