@@ -20,11 +20,15 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +47,7 @@ DRAIN_SECONDS = 2  # for a client to stop sending what was refused, so that it r
 INLINE_BYTES = 1 << 14  # larger bodies are scored in a thread, so that small ones need not wait for them
 ARROW_BYTES = 1 << 16  # larger CSV bodies are worth Arrow's parser
 ARROW_SCORES = 10_000  # more scores are worth Arrow's writer
+QUEUE = 2048  # connections that wait to be taken
 REASONS = 3
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -105,8 +110,8 @@ def _json(text: bytes, where: str) -> Any:
 
 def _parse_csv(body: bytes, model: Model) -> dict[str, Any]:
     names, start = _csv_columns(body, model)
-    if len(body) > ARROW_BYTES and (columns := _arrow_columns(body[start:], names, model)) is not None:
-        return columns
+    if len(body) > ARROW_BYTES and (parsed := _arrow_columns(body, start, names, model)) is not None:
+        return parsed
     try:
         text = body[start:].decode("utf-8-sig" if not start else "utf-8")
     except UnicodeDecodeError as error:
@@ -118,10 +123,14 @@ def _parse_csv(body: bytes, model: Model) -> dict[str, Any]:
         table.append(row)
     if not table:
         raise RequestError(400, "the body has no rows")
-    columns = dict(zip(names, zip(*table, strict=True), strict=True))
+    columns: dict[str, Any] = dict(zip(names, zip(*table, strict=True), strict=True))
+    plain = "_" not in text  # Python reads 1_000 as a number; CSV does not
     for name in model.features.raw:
         if name in columns and name not in model.features.categories:
-            columns[name] = tuple(_csv_numbers(name, columns[name]))
+            try:
+                columns[name] = list(map(float, columns[name])) if plain else _csv_numbers(name, columns[name])
+            except ValueError:
+                columns[name] = _csv_numbers(name, columns[name])
     return columns
 
 
@@ -132,14 +141,15 @@ def _csv_rows(text: str) -> Iterator[list[str]]:
         raise RequestError(400, f"the body is not CSV: {error}") from None
 
 
-def _csv_numbers(name: str, values: tuple[str, ...]) -> Iterator[float]:
-    for number, text in enumerate(values, 1):
+def _csv_numbers(name: str, values: Sequence[str]) -> list[float]:
+    """A column's values one by one: empty ones are missing, and what is no number is named."""
+    numbers = []
+    for row, text in enumerate(values, 1):
         try:
-            if "_" in text:  # Python's, not CSV's
-                raise ValueError
-            yield float(text) if text.strip() else np.nan
+            numbers.append(float(text.replace("_", "?")) if text.strip() else np.nan)
         except ValueError:
-            raise RequestError(400, f"row {number}, column {name!r}: text where a number is needed") from None
+            raise RequestError(400, f"row {row}, column {name!r}: text where a number is needed") from None
+    return numbers
 
 
 def _csv_columns(body: bytes, model: Model) -> tuple[tuple[str, ...], int]:
@@ -157,7 +167,7 @@ def _csv_columns(body: bytes, model: Model) -> tuple[tuple[str, ...], int]:
     except UnicodeDecodeError as error:
         raise RequestError(400, f"the body is not UTF-8: {error}") from None
     first = [name.strip() for name in first]
-    if not any(name in model.accepted for name in first) and any(_is_value(text) for text in first):
+    if model.accepted.isdisjoint(first) and any(_is_value(text) for text in first):
         return model.names_of(len(first), 1), 0
     if repeated := next((name for name in first if first.count(name) > 1), None):
         raise RequestError(400, f"column {repeated!r} appears {first.count(repeated)} times in the header")
@@ -172,7 +182,7 @@ def _is_value(text: str) -> bool:
     return True
 
 
-def _arrow_columns(rows: bytes, names: tuple[str, ...], model: Model) -> dict[str, Any] | None:
+def _arrow_columns(body: bytes, start: int, names: tuple[str, ...], model: Model) -> dict[str, Any] | None:
     """Parse a long body of numbers on several cores, or give None for the thorough parser to find what is wrong."""
     import pyarrow
     from pyarrow import csv as arrow_csv
@@ -180,16 +190,27 @@ def _arrow_columns(rows: bytes, names: tuple[str, ...], model: Model) -> dict[st
     texts = model.features.categories
     wanted = [name for name in names if name in model.features.raw]
     types = {name: pyarrow.string() if name in texts else pyarrow.float64() for name in wanted}
-    try:
-        table = arrow_csv.read_csv(
-            pyarrow.py_buffer(rows),
-            read_options=arrow_csv.ReadOptions(column_names=list(names), block_size=1 << 21),
+    quoted = b'"' in body  # quotes may hold a line's end, and cost time
+
+    def read(piece: tuple[int, int]) -> Any:
+        return arrow_csv.read_csv(
+            pyarrow.py_buffer(memoryview(body)[slice(*piece)]),
+            read_options=arrow_csv.ReadOptions(column_names=list(names), use_threads=False),
+            parse_options=arrow_csv.ParseOptions(quote_char='"' if quoted else False),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=types, include_columns=wanted, null_values=[""], strings_can_be_null=True
             ),
         )
-    except pyarrow.ArrowInvalid:
-        return None
+
+    # Arrow's own threads take twice the time of reading one piece a core.
+    count = 1 if quoted else min(CORES, 1 + (len(body) >> 20))
+    ends = (body.find(b"\n", start + (len(body) - start) * i // count) + 1 for i in range(1, count))
+    edges = sorted({start, len(body), *(end for end in ends if end > start)})
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            table = pyarrow.concat_tables(pool.map(read, pairwise(edges)))
+        except pyarrow.ArrowInvalid:
+            return None
     # Columns that the model does not use need no values, but their names are checked.
     unused = {name: np.empty(0) for name in names if name not in types}
     return {name: table[name].to_numpy() for name in wanted} | unused
@@ -351,6 +372,7 @@ async def _drain(receive: Callable[[], Any]) -> None:
         return
 
 
+@lru_cache(maxsize=256)
 def _accepted(accept: str, sent: str) -> str:
     """The media type to answer with: the best that the caller takes, and what it sent where it takes anything."""
     choices = []
@@ -371,6 +393,7 @@ def _accepted(accept: str, sent: str) -> str:
     raise RequestError(406, f"Accept {accept[:100]!r} cannot be served; take {CSV}, {JSON} or {JSON_LINES}")
 
 
+@lru_cache(maxsize=256)
 def _wishes(attributes: str) -> dict[str, str]:
     """`reasons=3, threshold=name` in the custom attributes; whatever else callers put there is theirs."""
     pairs = (part.partition("=") for part in re.split("[,;]", attributes))
@@ -395,6 +418,19 @@ def _log(request: Request, status: int, began: float, **more: str) -> None:
 # ---------------------------------------------------------------- processes
 
 
+class Http(uvicorn.Server):
+    """uvicorn, taking connections one by one from the queue that it shares with the other workers.
+
+    asyncio would else empty the whole queue whenever it wakes, and one worker end up with all the connections.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen with asyncio's batch at one connection, then give the kernel's queue its length back."""
+        await super().startup(sockets)
+        for shared in sockets or ():
+            shared.listen(QUEUE)
+
+
 class HttpWorker(Worker):
     """A gunicorn worker that speaks HTTP through uvicorn."""
 
@@ -417,12 +453,13 @@ class HttpWorker(Worker):
             log_config=None,
             access_log=False,
             server_header=False,
+            backlog=1,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=20,
             timeout_notify=5,
             callback_notify=notify,
         )
-        server = uvicorn.Server(config)
+        server = Http(config)
         loop = config.get_loop_factory()
         with asyncio.Runner(loop_factory=loop) as runner:
             runner.run(server.serve(sockets=self.sockets))
@@ -440,6 +477,7 @@ class Server(BaseApplication):
         memory = Path("/dev/shm")  # noqa: S108 - heartbeats need no disk, and the image's may be read-only
         settings = {
             "bind": f"{self.host}:{self.port}",
+            "backlog": QUEUE,
             "workers": self.service.workers,
             "worker_class": HttpWorker,
             "preload_app": True,
