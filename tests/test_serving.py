@@ -101,9 +101,8 @@ def base(frame, tmp_path_factory):
     base = tmp_path_factory.mktemp("tree")
     columns = dict(frame.items())
     features = FeatureMap.fit(ULB, columns)
-    booster = models.fit_xgboost(
-        features.matrix(columns), frame.Class.to_numpy(), "undersample 1:10", {"num_round": 60}
-    )
+    X, y = features.matrix(columns), frame.Class.to_numpy()
+    booster = models.fit_xgboost(X, y, "undersample 1:10", {"num_round": 60})
     scores = 1 / (1 + np.exp(-booster.inplace_predict(X, predict_type="margin")))
     middle = float(np.median(artifact.prior_correction(scores, 0.05)))
     artifact.save(
