@@ -383,7 +383,7 @@ def ranked_intervals(table: pd.DataFrame, tied: Sequence[str]) -> pd.DataFrame:
     """Average precision with its interval, best first, for `plots.plot_intervals`: `value`, `low`, `high`, `group`."""
     ranked = table.sort_values("average_precision", ascending=False)
     bounds = np.array(ranked["average_precision_ci"].tolist())
-    group = ["tie set" if name in tied else "behind the best" for name in ranked.index]
+    group = ["tie set" if name in tied else "outside the tie set" for name in ranked.index]
     return pd.DataFrame(
         {"value": ranked["average_precision"], "low": bounds[:, 0], "high": bounds[:, 1], "group": group}
     )
