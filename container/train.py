@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import xgboost
 from sklearn.metrics import average_precision_score, log_loss
 
@@ -201,9 +202,10 @@ def read_channel(folder: Path, schema: Schema | None) -> tuple[pd.DataFrame, Sch
         digests.append(frame.attrs["provenance"]["sha256"])
         frames.append(frame)
     schema = schema or ULB
-    whole = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-    digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    return whole.sort_values(schema.time, kind="stable", ignore_index=True), schema, digest
+    if len(frames) == 1:  # in order of time already
+        return frames[0], schema, digests[0]
+    whole = pd.concat(frames, ignore_index=True).sort_values(schema.time, kind="stable", ignore_index=True)
+    return whole, schema, hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _read_table(file: Path, schema: Schema | None) -> pd.DataFrame:
@@ -386,6 +388,7 @@ def train(base: Path, stop: Callable[[], bool]) -> None:
         validation = features.matrix(dict(held_out.items())), held_out[label].to_numpy()
         print(f"validation_rows:{len(validation[1])}; validation_frauds:{int(validation[1].sum())};", flush=True)
     del frame, held_out
+    pyarrow.default_memory_pool().release_unused()  # the parser's memory, which else stays with us while fitting
     if missing and settings["imbalance"].startswith("SMOTE"):
         raise SetupError(
             f"hyperparameter 'imbalance' is {settings['imbalance']!r}, but column {missing[0]!r} has missing values, "

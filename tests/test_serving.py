@@ -385,6 +385,24 @@ def test_no_body_gets_a_5xx_or_no_answer(endpoint, body, content, accept, wish):
     assert endpoint.ask("GET", "/ping")[0] == 200
 
 
+def test_an_unexpected_error_gives_an_id_that_the_log_explains_and_no_trace(base, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.ubj").write_bytes((base / "model" / "model.ubj").read_bytes())
+    manifest = json.loads((base / "model" / "manifest.json").read_text())
+    manifest["thresholds"] = {}  # no model of ours has none, so nothing expects it
+    (tmp_path / "model" / "manifest.json").write_text(json.dumps(manifest))
+    endpoint = Endpoint(tmp_path).wait()
+    status, headers, text = endpoint.ask("POST", "/invocations", ONE, {"Content-Type": CSV})
+    assert endpoint.ask("GET", "/ping")[0] == 200
+    assert endpoint.stop() == 0
+    answer = json.loads(text)
+    assert (status, answer) == (500, {"error": "internal error; quote the id", "id": headers["X-Request-Id"]})
+    line = next(line for line in map(json.loads, endpoint.log.read_text().splitlines()) if line["status"] == 500)
+    assert line["id"] == answer["id"]
+    assert line["error"]
+    assert ".py:" in line["at"]
+
+
 def test_it_starts_only_with_a_model(tmp_path):
     endpoint = Endpoint(tmp_path)
     assert endpoint.process.wait(60) == 1
