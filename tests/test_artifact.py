@@ -145,6 +145,7 @@ def test_missing_values_where_training_had_some(shop):
     ]
     np.testing.assert_array_equal(model.score(records), expected)
     np.testing.assert_array_equal(model.score(rows.drop(columns="b")), model.score(rows.assign(b=np.nan)))
+    np.testing.assert_array_equal(np.concatenate([model.score([record]) for record in records]), expected)
     unseen = model.score([records[0] | {"channel": "carrier pigeon"}])
     assert unseen == model.score([{name: v for name, v in records[0].items() if name != "channel"}])
 

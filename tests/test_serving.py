@@ -39,10 +39,11 @@ class Endpoint:
     def __init__(self, base, **environment):
         self.port, self.log = free_port(), base / "serve.log"
         tree = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(self.port), "SERVE_HOST": "127.0.0.1"}
+        given = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}  # as in the image
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, PROGRAMS / "serve.py"],
-                env=os.environ | tree | {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"} | environment,
+                env=given | tree | {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"} | environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -316,16 +317,25 @@ def test_half_sent_requests_block_nobody(endpoint):
 
 
 def test_a_long_body_does_not_keep_short_ones_waiting(endpoint, frame):
-    body = frame.iloc[np.arange(20_000) % len(frame)].drop(columns="Class").round(3).to_csv(index=False)
-    slow = threading.Thread(target=endpoint.score, args=(body,))
-    slow.start()
-    waits = []
-    while slow.is_alive():
+    body = frame.iloc[np.arange(30_000) % len(frame)].drop(columns="Class").round(2).to_csv(index=False)
+    assert len(body) < 6 << 20
+    seconds = []
+
+    def score_all():
         began = time.monotonic()
-        endpoint.score(ONE)
-        waits.append(time.monotonic() - began)
-    slow.join()
-    assert len(waits) >= 3
+        endpoint.score(body)
+        seconds.append(time.monotonic() - began)
+
+    waits = []
+    for _ in range(3):
+        slow = threading.Thread(target=score_all)
+        slow.start()
+        while slow.is_alive():
+            began = time.monotonic()
+            endpoint.score(ONE)
+            waits.append(time.monotonic() - began)
+        slow.join()
+    assert np.sort(waits)[-2] < 0.5 * min(seconds)
 
 
 def test_execution_parameters_stay_within_batch_transforms_100_mb(endpoint):
