@@ -238,7 +238,8 @@ def main() -> None:
         for connections in CONNECTIONS:
             ours, usual = figures["serve", connections], figures["flask", connections]
             print(
-                f"{connections:3} at once: {ours[0] / usual[0]:.1f} times the throughput, 1/{usual[2] / ours[2]:.1f} of p99"
+                f"{connections:3} at once: {ours[0] / usual[0]:.1f} times the throughput, "
+                f"1/{usual[2] / ours[2]:.1f} of p99"
             )
         bulk(base, model, rows, expected)
         killed(base, single, expected, options.load_seconds)
