@@ -66,7 +66,7 @@ def _number(kind: type, low: float, high: float = float("inf"), above: bool = Fa
 
 def _imbalance(text: str) -> str:
     try:
-        models.sampler(text, 0)
+        models.kept_share(text, np.array([0, 1]))  # knows the names, and imports nothing for it
     except ValueError as error:
         raise SetupError(str(error).split("; it ", 1)[-1]) from None
     return text
@@ -388,7 +388,6 @@ def train(base: Path, stop: Callable[[], bool]) -> None:
         validation = features.matrix(dict(held_out.items())), held_out[label].to_numpy()
         print(f"validation_rows:{len(validation[1])}; validation_frauds:{int(validation[1].sum())};", flush=True)
     del frame, held_out
-    pyarrow.default_memory_pool().release_unused()  # the parser's memory, which else stays with us while fitting
     if missing and settings["imbalance"].startswith("SMOTE"):
         raise SetupError(
             f"hyperparameter 'imbalance' is {settings['imbalance']!r}, but column {missing[0]!r} has missing values, "
@@ -441,6 +440,9 @@ def _check_hosts(file: Path) -> None:
 
 def main() -> int:
     """Run the job and answer with its exit status."""
+    # Arrow by itself keeps a block a core in flight and freed memory in hand: 40 MB for nothing that is faster.
+    pyarrow.set_cpu_count(1)
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     asked_to_stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked_to_stop.append(number))

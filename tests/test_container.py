@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fraud_utils import artifact, models
-from fraud_utils.data import ULB, split_by_time
+from fraud_utils.data import ULB, load_transactions, split_by_time
 from fraud_utils.features import FeatureMap
 from fraud_utils.simulate import simulate_transactions
 
@@ -212,7 +212,7 @@ def test_a_failing_process_exits_with_status_one(tmp_path, frame):
 
 
 LONG = {
-    "num_round": "1500",
+    "num_round": "900",
     "eta": "0.02",
     "max_depth": "6",
     "imbalance": "undersample 1:50",
@@ -261,10 +261,22 @@ def test_sigterm_leaves_a_model_that_loads_and_a_checkpoint_to_go_on_from(frame,
     assert process.returncode == 0, err
     assert "stopped by SIGTERM" in out
     model = artifact.load(base / "model")
-    assert 0 < model.booster.num_boosted_rounds() < 1500
+    assert 0 < model.booster.num_boosted_rounds() < 900
     assert model.score(frame.head(5)).shape == (5,)
     run(base)
     assert (base / "model" / "model.ubj").read_bytes() == long_model
+
+
+@pytest.mark.real_data
+def test_peak_memory_is_within_three_matrices_and_300_mb(real_data, tmp_path):
+    rows = split_by_time(load_transactions(real_data), ULB).train
+    base = lay_out(tmp_path, QUICK | {"imbalance": "undersample 1:10"}, train={"rows.csv": rows})
+    process = start(base)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    peak_mb = usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+    matrix_mb = len(rows) * 29 * 4 / 1024**2
+    assert peak_mb <= 3 * matrix_mb + 300
 
 
 def test_a_checkpoint_of_other_hyperparameters_is_not_gone_on_from(frame, trained, tmp_path):
