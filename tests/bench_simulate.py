@@ -4,6 +4,7 @@ Prints one line a figure. ``tests/test_simulate.py`` takes the same measures at 
 """
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -103,7 +104,9 @@ def nearest(simulated: pd.DataFrame, real: pd.DataFrame, label: int, rows: int =
 def main() -> None:
     """Print every figure; about ten minutes on two quiet cores."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("real", nargs="?", help="ULB's creditcard.csv, plain or zipped; without it only speed")
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "creditcard.csv.zip"
+    known = os.environ.get("FRAUD_DATA") or (str(beside) if beside.exists() else None)
+    parser.add_argument("real", nargs="?", default=known, help="ULB's creditcard.csv, plain or zipped (FRAUD_DATA)")
     parser.add_argument("--seeds", type=int, default=5, help="simulated sets for the difficulty (default 5)")
     given = parser.parse_args()
 
