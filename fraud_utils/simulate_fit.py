@@ -100,7 +100,8 @@ def fit(frame: pd.DataFrame, seed: int = 7) -> dict:
             "source": "Aggregates of the credit card transactions by the Machine Learning Group of the Université "
             "libre de Bruxelles (creditcard.csv, 284,807 rows; OpenML 1597, Kaggle mlg-ulb/creditcardfraud)",
             "licence": "Database Contents License (DbCL) v1.0",
-            "written by": "python -m fraud_utils.simulate_fit; hourly counts and counts of copies apart, no number rests on fewer than 20 rows",
+            "written by": "python -m fraud_utils.simulate_fit; hourly counts and counts of copies apart, "
+            "no number rests on fewer than 20 rows",
         },
         "rate": round(rate, 6),
         "hourly": hourly,
