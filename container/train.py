@@ -22,6 +22,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,7 @@ def read_channel(folder: Path, schema: Schema | None) -> tuple[pd.DataFrame, Sch
 def _read_table(file: Path, schema: Schema | None) -> pd.DataFrame:
     given, schema = schema, dataclasses.replace(schema or ULB)  # a part of the reference set need not be all of it
     place = f"{file.parent.name}/{file.name}"
-    with tempfile.TemporaryDirectory() as scratch:
+    with ExitStack() as stack:  # a read-only file system may have no room for copies, and most tables need none
         source = file
         try:
             if not file.name.lower().endswith((".parquet", ".zip")) and (width := _width_without_header(file)):
@@ -222,6 +223,7 @@ def _read_table(file: Path, schema: Schema | None) -> pd.DataFrame:
                         f"{place}: no header and {width} columns, but schema {schema.name!r} has {len(names)} "
                         f"({names[0]}, {names[1]}, ... {names[-1]}){remedy}"
                     )
+                scratch = stack.enter_context(tempfile.TemporaryDirectory())
                 source = Path(scratch) / file.name.removesuffix(".gz")
                 with source.open("wb") as copy, _opened(file) as rows:
                     copy.write((",".join(names) + "\n").encode())
