@@ -79,12 +79,13 @@ data: env  ## Download the real transactions to data/creditcard.csv (150 MB, no 
 	@$(BIN)/python -m fraud_utils.data
 
 .PHONY: lint
-lint: env  ## Check style, types, stripped notebooks and shell
+lint: env  ## Check style, types, stripped notebooks, shell and Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
 	@$(BIN)/mypy
 	@$(BIN)/shellcheck .ci/run
+	@$(BIN)/hadolint container/Dockerfile
 
 # The image. docker needs two flags so that SageMaker takes what it builds; podman builds that way by itself.
 ENGINE ?= $(shell command -v docker >/dev/null && echo docker || echo podman)

@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ASKED = {"jupyterlab", "papermill", "xgboost", "scikit-learn", "imbalanced-learn", "seaborn", "pandas", "sagemaker"}
 
 
-def locked() -> dict[str, tuple[Requirement, list[str]]]:
+def locked(lock: str = "requirements.lock") -> dict[str, tuple[Requirement, list[str]]]:
     """Requirement and hashes by name."""
-    lines = (ROOT / "requirements.lock").read_text().replace("\\\n", " ").splitlines()
+    lines = (ROOT / lock).read_text().replace("\\\n", " ").splitlines()
     parsed = {}
     for line in lines:
         text, *hashes = line.split(" --hash=")
@@ -54,6 +54,14 @@ def test_the_lock_holds_what_the_project_declares_on_both_pythons_and_platforms(
                 here = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": system}
                 if requirement.marker is None or requirement.marker.evaluate(here):
                     assert pinned.marker is None or pinned.marker.evaluate(here), (requirement.name, python, system)
+
+
+def test_the_image_gets_the_same_versions():
+    project, image = locked(), locked("container/requirements.lock")
+    assert len(image) > 10
+    for name, (pinned, hashes) in image.items():
+        assert pinned.specifier == project[name][0].specifier, name
+        assert set(hashes) <= set(project[name][1]), name
 
 
 def test_this_environment_is_the_locked_one():
