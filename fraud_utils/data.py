@@ -347,14 +347,16 @@ def _check_header(header: list[str], schema: Schema, path: str) -> None:
         raise DataError(f"{path}: the first line names no columns; a header line is needed")
     if repeated := next((name for name in header if header.count(name) > 1), None):
         raise DataError(f"{path}: column {repeated!r} appears {header.count(repeated)} times; rename or drop one")
+    extra = [name for name in header if name not in schema.columns and name not in schema.ignored]
     if missing := [name for name in schema.columns if name not in header]:
-        close = get_close_matches(missing[0], header, 1)
+        close = get_close_matches(missing[0], extra, 1)
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         remedy = f"the file has {close[0]!r}: rename it" if close else "add it"
         raise DataError(
-            f"{path}: column {missing[0]!r} is missing ({len(missing)} of the schema {schema.name!r} are); {remedy}, "
-            "or describe this table in a YAML file and give it with SCHEMA=path (README: 'Bring another table')"
+            f"{path}: column {missing[0]!r} is missing{more}; {remedy}, or describe this "
+            "table in a YAML file and give it with SCHEMA=path (README: 'Bring another table')"
         )
-    if extra := [name for name in header if name not in schema.columns and name not in schema.ignored]:
+    if extra:
         raise DataError(
             f"{path}: column {extra[0]!r} is not in the schema {schema.name!r}; drop it, or list it in a schema file "
             "(SCHEMA=path) under 'features', 'categorical' or 'ignored'"

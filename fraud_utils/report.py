@@ -239,9 +239,10 @@ def given(options: argparse.Namespace, known: Mapping[str, Parameter]) -> dict[s
         if name == "run_folder":
             raise UsageError(f"{source}: 'run_folder' follows from the run's name; set RUN instead")
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
+            ours = sorted(known.keys() - {"run_folder"})
+            close = difflib.get_close_matches(name, ours, 1)
             hint = f"did you mean {close[0]!r}?" if close else "no notebook has it"
-            raise UsageError(f"{source}: unknown parameter {name!r}; {hint} (known: {', '.join(sorted(known))})")
+            raise UsageError(f"{source}: unknown parameter {name!r}; {hint} (known: {', '.join(ours)})")
         try:
             values[name] = _convert(value, known[name].type)
         except ValueError as error:

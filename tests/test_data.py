@@ -78,8 +78,10 @@ def changed(column: str, row: int, value: object) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("frame", "parts"),
     [
-        pytest.param(small().drop(columns="b"), ["column 'b' is missing", "add it"], id="missing column"),
-        pytest.param(small().rename(columns={"amount": "amuont"}), ["'amount' is missing", "'amuont'"], id="misspelt"),
+        pytest.param(small().drop(columns="b"), ["column 'b' is missing; add it"], id="missing column"),
+        pytest.param(
+            small().rename(columns={"amount": "amuont"}), ["column 'amount'", "has 'amuont': rename it"], id="misspelt"
+        ),
         pytest.param(small().assign(note=1), ["column 'note'", "ignored"], id="extra column"),
         pytest.param(changed("a", 7, "abc"), ["row 7", "column 'a'", "'abc'", "not a number"], id="text"),
         pytest.param(changed("t", 5, None), ["row 5", "column 't'", "missing"], id="no time"),
