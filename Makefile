@@ -42,7 +42,7 @@ env-venv:
 	  rm -rf .venv-uv; mv "$$new-uv" .venv-uv; }; \
 	index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$("$$python" -m pip config get global.index-url 2>/dev/null || true)}}; \
 	[ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"; \
-	echo "make env: building .venv with $$("$$python" -V) (about 1.2 GB, one to three minutes)"; \
+	echo "make env: building .venv with $$("$$python" -V) (1.4 GB; a minute or two)"; \
 	"$$uv" venv --quiet --relocatable --python "$$python" --prompt fraud-detection "$$new"; \
 	if [ -t 2 ]; then quiet=; else quiet=--quiet; fi; \
 	"$$uv" pip install $$quiet --python "$$new" --require-hashes --compile-bytecode -r requirements.lock; \

@@ -65,6 +65,12 @@ def _number(kind: type, low: float, high: float = float("inf"), above: bool = Fa
     return parse
 
 
+def _device(text: str) -> str:
+    if text not in ("cpu", "cuda"):
+        raise SetupError("must be cpu or cuda")
+    return text
+
+
 def _imbalance(text: str) -> str:
     try:
         models.kept_share(text, np.array([0, 1]))  # knows the names, and imports nothing for it
@@ -117,6 +123,7 @@ _BOOSTER: dict[str, Callable[[str], Any]] = {
     "colsample_bytree": _number(float, 0, 1, above=True),
     "colsample_bylevel": _number(float, 0, 1, above=True),
     "colsample_bynode": _number(float, 0, 1, above=True),
+    "device": _device,
 }
 _OURS: dict[str, Callable[[str], Any]] = {
     "imbalance": _imbalance,
