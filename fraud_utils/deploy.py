@@ -201,31 +201,40 @@ def check_target(target: str) -> None:
 
 
 def read_choice(run_folder: str | Path) -> dict[str, Any]:
-    """What notebook 02 chose in this run.
+    """What notebook 02 chose in this run, with the average precision it `reached` on the test set.
 
     Raises
     ------
     DeployError
         Notebook 02 has not run there.
     """
+    recorded = results.read(run_folder)
     try:
-        return results.read(run_folder)["chosen"]
-    except KeyError:
+        choice = recorded["chosen"]
+        tested = next(model["test"] for model in recorded["models"] if model["name"] == choice["name"])
+    except (KeyError, StopIteration):
         raise DeployError(
             f"{run_folder}: no choice is recorded there; run notebook 02 with the same run_folder first"
         ) from None
+    return choice | {"reached": tested["average_precision"]}
 
 
 def describe(
-    name: str, served: np.ndarray, difference: float, reached: float, latency_ms: Mapping[str, float], deleted: bool
+    choice: Mapping[str, Any],
+    served: np.ndarray,
+    difference: float,
+    reached: float,
+    latency_ms: Mapping[str, float],
+    deleted: bool,
 ) -> str:
     """The notebook's findings."""
+    same = "as" if abs(reached - choice["reached"]) < 1e-6 else f"**not** the {choice['reached']:.4f} that was found"
     return "\n".join(
         [
-            f"- **{name}** was trained by the container's program and served over HTTP.",
+            f"- **{choice['name']}** was trained by the container's program and served over HTTP.",
             f"- All {len(served):,} test rows were scored through the endpoint; the largest difference from scoring in "
             f"the notebook is {difference:.1e}.",
-            f"- Served scores reach an average precision of {reached:.4f} on the test set.",
+            f"- Served scores reach an average precision of {reached:.4f} on the test set, {same} in notebook 02.",
             f"- A single row took {latency_ms['p50']:.1f} ms in the median, {latency_ms['p99']:.1f} ms in the slowest "
             "hundredth, on this machine and with this client.",
             "- The endpoint is gone." if deleted else "- **The endpoint still answers: stop it by hand.**",

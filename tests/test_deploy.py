@@ -70,7 +70,15 @@ def test_a_damaged_model_is_not_served(trained, tmp_path):
 def test_a_run_without_a_choice_and_an_unknown_target_are_refused(tmp_path):
     with pytest.raises(DeployError, match="run notebook 02 with the same run_folder first"):
         deploy.read_choice(tmp_path)
-    results.record(tmp_path, chosen=CHOICE)
-    assert deploy.read_choice(tmp_path) == CHOICE
+    chosen = CHOICE | {"name": "xgboost"}
+    results.record(tmp_path, chosen=chosen, models=[{"name": "xgboost", "test": {"average_precision": 0.7}}])
+    assert deploy.read_choice(tmp_path) == chosen | {"reached": 0.7}
     with pytest.raises(DeployError, match="TARGET=local"):
         deploy.check_target("aws")
+
+
+def test_the_findings_say_whether_the_served_model_is_the_one_that_was_tested():
+    choice, scores, latency = {"name": "xgboost", "reached": 0.7}, np.zeros(5), {"p50": 1.0, "p99": 2.0}
+    assert "0.7000 on the test set, as in notebook 02" in deploy.describe(choice, scores, 0.0, 0.7, latency, True)
+    assert "**not** the 0.7000" in deploy.describe(choice, scores, 0.0, 0.6, latency, True)
+    assert "still answers" in deploy.describe(choice, scores, 0.0, 0.7, latency, False)
