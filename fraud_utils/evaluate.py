@@ -431,7 +431,7 @@ def choose(
     if eligible:
         chosen = min(eligible, key=lambda c: sum(treated_counts(c.imbalance, y)) * c.hyperparameters["num_round"])
         others = len(tied) - 1
-        told = f"one of {len(tied)} that cannot be told from each other" if others else "better than every other"
+        told = f"one of {len(tied)} that cannot be told from the best" if others else "better than every other"
         reason = f"the cheapest XGBoost in the tie set: {told} at {LEVEL:.0%} on the same out-of-fold rows"
     else:
         chosen = max(served, key=lambda c: average_precisions[c.name])
@@ -456,7 +456,9 @@ def describe_ties(table: pd.DataFrame, tied: Sequence[str]) -> str:
         return f"{lead}, and every other candidate's paired {LEVEL:.0%} interval lies below it."
     others = ", ".join(f"{name} ({table.loc[name, 'average_precision']:.3f})" for name in tied[1:])
     behind = len(table) - len(tied)
-    return f"{lead}. These rows cannot tell it from {others}; the other {behind} are behind it in a paired comparison."
+    are = "one is" if behind == 1 else f"{behind} are"
+    rest = f"; the other {are} behind it in a paired comparison" if behind else ", which is all of them"
+    return f"{lead}. These rows cannot tell it from {others}{rest}."
 
 
 def describe_test(oof: pd.DataFrame, test: pd.DataFrame, chosen: str) -> str:

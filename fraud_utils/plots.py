@@ -7,7 +7,6 @@ line, so that no figure needs its colours.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -245,21 +244,6 @@ def plot_precision_recall(data: pd.DataFrame, ax: Axes, base_rate: float | None 
     ax.set(xlabel="recall (share of frauds caught)", ylabel="precision (share of alerts that are fraud)")
     ax.set(xlim=(0, 1.01), ylim=(0, 1.02))
     ax.legend(fontsize=9)
-    return ax
-
-
-def plot_cost(data: pd.DataFrame, ax: Axes, currency: str = "EUR") -> Axes:
-    """Savings over the cost of one review; columns `review_cost`, `savings`, `low`, `high`, and `name` for several."""
-    curves: Any = data.groupby("name", sort=False) if "name" in data else [("", data)]
-    for i, (name, curve) in enumerate(curves):
-        curve, colour = curve.sort_values("review_cost"), PALETTE[i % len(PALETTE)]
-        ax.fill_between(curve["review_cost"], curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0)
-        line = _LINES[i % len(_LINES)]
-        ax.plot(curve["review_cost"], curve["savings"], color=colour, linestyle=line, linewidth=2, label=str(name))
-    ax.axhline(0, color=GREY, linewidth=1)
-    ax.set(xlabel=f"cost of one review in {currency}", ylabel="savings (1 = all avoidable cost)")
-    if "name" in data:
-        ax.legend()
     return ax
 
 

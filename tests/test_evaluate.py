@@ -190,3 +190,13 @@ def test_metrics_have_every_key_and_null_what_does_not_apply():
     assert full["savings"] is not None
     bare = evaluate.metrics(y, score * 9, 0.5, probability=False)
     assert (bare["brier"], bare["log_loss"], bare["savings"]) == (None, None, None)
+
+
+def test_the_sentence_on_ties_claims_no_loser_where_there_is_none():
+    table = pd.DataFrame(
+        {"average_precision": [0.8, 0.7], "average_precision_ci": [[0.7, 0.9], [0.6, 0.8]]}, ["a", "b"]
+    )
+    assert "cannot tell it from b (0.700), which is all of them." in evaluate.describe_ties(table, ["a", "b"])
+    assert "every other candidate" in evaluate.describe_ties(table, ["a"])
+    longer = pd.concat([table, table.loc[["b"]].rename(index={"b": "c"})])
+    assert "the other one is behind it" in evaluate.describe_ties(longer, ["a", "b"])

@@ -182,15 +182,6 @@ def test_precision_recall_draws_each_curve_and_chance(ax):
     assert "0.17%" in ax.get_legend().get_texts()[-1].get_text()
 
 
-def test_cost_draws_the_curve_inside_its_band(ax):
-    curve = pd.DataFrame({"review_cost": [3.0, 1, 2], "savings": [0.2, 0.6, 0.4], "low": -0.1, "high": 0.7})
-    plots.plot_cost(curve, ax, "SEK")
-    assert ax.lines[0].get_xydata().tolist() == [[1, 0.6], [2, 0.4], [3, 0.2]]
-    band = ax.collections[0].get_paths()[0].vertices
-    assert (band[:, 1].min(), band[:, 1].max()) == (-0.1, 0.7)
-    assert "SEK" in ax.get_xlabel()
-
-
 def test_colours_stay_apart_for_colour_blind_readers():
     """Machado, Oliveira and Fernandes (2009): how deuteranopes and protanopes see linear RGB."""
     views = {
