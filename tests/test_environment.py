@@ -74,7 +74,7 @@ def test_this_environment_is_the_locked_one():
 def test_every_dependency_has_its_reason():
     text = (ROOT / "pyproject.toml").read_text()
     for requirement in declared():
-        line = next(line for line in text.splitlines() if re.match(rf'\s*"{re.escape(requirement.name)}[>;=]', line))
+        line = next(line for line in text.splitlines() if re.match(rf'\s*"{re.escape(requirement.name)}[>;=[]', line))
         assert re.search(r'",\s+# \S+', line), line
 
 
