@@ -247,8 +247,6 @@ def given(options: argparse.Namespace, known: Mapping[str, Parameter]) -> dict[s
             values[name] = _convert(value, known[name].type)
         except ValueError as error:
             raise UsageError(f"{source}: parameter {name!r} {error}") from None
-        if values[name] == "aws" and name == "target":
-            raise UsageError(f"{source}: the target aws is not built yet; local runs the container's programs here")
         if values[name] not in CHOICES.get(name, (values[name],)):
             raise UsageError(f"{source}: {name} is {' or '.join(CHOICES[name])}, not {value!r}")
         if name in ("data", "schema") and values[name] and not Path(values[name]).expanduser().is_file():
