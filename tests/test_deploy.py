@@ -214,15 +214,7 @@ def test_a_damaged_model_is_not_served_and_its_log_says_why(deployment, split):
 
 
 def test_a_value_too_long_for_sagemaker_is_refused_with_its_name(deployment, split):
-    wide = Schema.from_dict(
-        {
-            "name": "wide",
-            "label": "y",
-            "time": "t",
-            "time_unit": "seconds",
-            "features": [f"a_long_name_{i}" for i in range(300)],
-        }
-    )
+    wide = Schema.from_dict(ULB.to_dict() | {"features": [f"a_long_name_{i}" for i in range(300)]})
     with pytest.raises(DeployError, match=r"'schema' is .* characters long; SageMaker takes 2500"):
         deployment.train(CHOICE, wide, {})
 
