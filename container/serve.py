@@ -14,26 +14,28 @@ SAGEMAKER_MAX_CONCURRENT_TRANSFORMS, SAGEMAKER_BATCH_STRATEGY    suggested to ba
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
 import os
 import re
 import signal
-import socket
 import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from email.utils import formatdate
+from functools import lru_cache, partial
+from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httptools
 import numpy as np
-import uvicorn
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.base import Worker
 
@@ -42,8 +44,11 @@ from fraud_utils.artifact import ArtifactError, Model, RowError
 
 CSV, JSON, JSON_LINES = "text/csv", "application/json", "application/jsonlines"
 MEDIA = {CSV: CSV, JSON: JSON, JSON_LINES: JSON_LINES, "application/x-jsonlines": JSON_LINES, "text/json": JSON}
-BODY_SECONDS = 30  # for a whole body to arrive
+ARRIVAL_SECONDS = 30  # for a whole request to arrive
+IDLE_SECONDS = 75  # for a client to ask again, longer than load balancers keep connections; or to read its answers
+GRACE_SECONDS = 20  # for requests in progress to end after SIGTERM; SageMaker waits for 30
 DRAIN_SECONDS = 2  # for a client to stop sending what was refused, so that it reads the answer
+HEAD_BYTES = 1 << 16
 INLINE_BYTES = 1 << 14  # larger bodies are scored in a thread, so that small ones need not wait for them
 ARROW_BYTES = 1 << 16  # larger CSV bodies are worth Arrow's parser
 ARROW_SCORES = 10_000  # more scores are worth Arrow's writer
@@ -62,23 +67,44 @@ class RequestError(Exception):
 
 @dataclass
 class Request:
-    """One request, and what its log line will say."""
+    """One request as it arrives, and what its log line will say."""
 
-    method: str
-    path: str
-    headers: dict[bytes, bytes]
-    identity: str = field(default_factory=lambda: uuid.uuid4().hex)
+    method: str = ""  # empty until the head is whole
+    path: str = ""
+    url: bytes = b""
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    head_bytes: int = 0
+    body: bytearray | memoryview = field(default_factory=bytearray)
+    body_bytes: int = 0
+    refusal: RequestError | None = None  # what is wrong with it before anybody looks at its body
+    last: bool = False  # whether the connection ends with it
+    identity: str = field(default_factory=lambda: os.urandom(16).hex())
+    began: float = field(default_factory=time.perf_counter)
     rows: int = 0
+    status: int = 0
+    fault: dict[str, str] = field(default_factory=dict)
 
     def header(self, name: str) -> str:
         """A header's value, empty when it was not sent."""
         return self.headers.get(name.encode(), b"").decode("latin-1")
 
+    def expect(self, size: int) -> None:
+        """Make room for a long body. NumPy asks for huge pages: in small ones, 50 MB cost 50 ms of page faults."""
+        self.body = memoryview(np.empty(size, dtype=np.uint8))
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece of the body."""
+        if isinstance(self.body, memoryview):
+            self.body[self.body_bytes : self.body_bytes + len(piece)] = piece
+        else:
+            self.body += piece
+        self.body_bytes += len(piece)
+
 
 # ---------------------------------------------------------------- bodies
 
 
-def parse(body: bytes, media: str, model: Model) -> Any:
+def parse(body: bytearray | memoryview, media: str, model: Model) -> Any:
     """Turn a body into rows as `Model.score` takes them.
 
     Raises
@@ -86,15 +112,18 @@ def parse(body: bytes, media: str, model: Model) -> Any:
     RequestError
         The body is not what its content type says, or has no rows.
     """
+    if media == CSV and len(body) > ARROW_BYTES and (columns := _parse_long_csv(memoryview(body), model)) is not None:
+        return columns
+    content = bytes(body)
     if media == CSV:
-        return _parse_csv(body, model)
+        return _parse_csv(content, model)
     if media == JSON:
-        document = _json(body, "the body")
+        document = _json(content, "the body")
         if not isinstance(document, dict) or not isinstance(document.get("instances"), list):
             raise RequestError(400, 'the body must be {"instances": [...]}, a list of objects or lists')
         rows = document["instances"]
     else:
-        lines = [line for line in body.split(b"\n") if line.strip()]
+        lines = [line for line in content.split(b"\n") if line.strip()]
         rows = [_json(line, f"row {number}") for number, line in enumerate(lines, 1)]
     if not rows:
         raise RequestError(400, "the body has no rows")
@@ -110,8 +139,6 @@ def _json(text: bytes, where: str) -> Any:
 
 def _parse_csv(body: bytes, model: Model) -> dict[str, Any]:
     names, start = _csv_columns(body, model)
-    if len(body) > ARROW_BYTES and (parsed := _arrow_columns(body, start, names, model)) is not None:
-        return parsed
     try:
         text = body[start:].decode("utf-8-sig" if not start else "utf-8")
     except UnicodeDecodeError as error:
@@ -182,19 +209,23 @@ def _is_value(text: str) -> bool:
     return True
 
 
-def _arrow_columns(body: bytes, start: int, names: tuple[str, ...], model: Model) -> dict[str, Any] | None:
+def _parse_long_csv(body: memoryview, model: Model) -> dict[str, Any] | None:
     """Parse a long body of numbers on several cores, or give None for the thorough parser to find what is wrong."""
     import pyarrow
     from pyarrow import csv as arrow_csv
 
+    head = bytes(body[:ARROW_BYTES])
+    if b"\n" not in head.lstrip(b"\r\n"):
+        return None
+    names, start = _csv_columns(head, model)
     texts = model.features.categories
     wanted = [name for name in names if name in model.features.raw]
     types = {name: pyarrow.string() if name in texts else pyarrow.float64() for name in wanted}
-    quoted = b'"' in body  # quotes may hold a line's end, and cost time
+    quoted = any(b'"' in bytes(body[i : i + (1 << 20)]) for i in range(0, len(body), 1 << 20))
 
     def read(piece: tuple[int, int]) -> Any:
         return arrow_csv.read_csv(
-            pyarrow.py_buffer(memoryview(body)[slice(*piece)]),
+            pyarrow.py_buffer(body[slice(*piece)]),
             read_options=arrow_csv.ReadOptions(column_names=list(names), use_threads=False),
             parse_options=arrow_csv.ParseOptions(quote_char='"' if quoted else False),
             convert_options=arrow_csv.ConvertOptions(
@@ -202,10 +233,14 @@ def _arrow_columns(body: bytes, start: int, names: tuple[str, ...], model: Model
             ),
         )
 
-    # Arrow's own threads take twice the time of reading one piece a core.
+    def line_end(near: int) -> int:
+        ahead = bytes(body[near : near + ARROW_BYTES]).find(b"\n")
+        return near + ahead + 1 if ahead >= 0 else start
+
+    # Arrow's own threads take twice the time of reading one piece a core. Quotes may hold a line's end, and cost time.
     count = 1 if quoted else min(CORES, 1 + (len(body) >> 20))
-    ends = (body.find(b"\n", start + (len(body) - start) * i // count) + 1 for i in range(1, count))
-    edges = sorted({start, len(body), *(end for end in ends if end > start)})
+    ends = [line_end(start + (len(body) - start) * i // count) for i in range(1, count)]
+    edges = sorted({start, len(body), *ends})
     with ThreadPoolExecutor(count) as pool:
         try:
             table = pyarrow.concat_tables(pool.map(read, pairwise(edges)))
@@ -238,7 +273,11 @@ class Service:
     def __init__(self, model: Model, workers: int, limit_mb: int) -> None:
         self.model, self.workers, self.limit_mb = model, workers, limit_mb
 
-    def answer(self, request: Request, body: bytes) -> tuple[str, bytes]:
+    def too_large(self) -> RequestError:
+        """The refusal of a body over the limit."""
+        return RequestError(413, f"the body is over the limit of {self.limit_mb} MB; send fewer rows at a time")
+
+    def answer(self, request: Request, body: bytearray | memoryview) -> tuple[str, bytes]:
         """Score a body; gives the media type and the text of the answer."""
         media = request.header("content-type").partition(";")[0].strip().lower()
         if media not in MEDIA:
@@ -280,44 +319,37 @@ class Service:
             }
         ).encode()
 
-    async def __call__(self, scope: dict[str, Any], receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
-        """Speak ASGI: one request in, one answer and one log line out."""
-        began = time.perf_counter()
-        request = Request(scope["method"], scope["path"], dict(scope["headers"]))
+    def respond(self, request: Request) -> bytes:
+        """Answer a request, whatever it is; gives the whole message, and `request.status` for the log."""
         headers = {"x-request-id": request.identity}
-        refused = b""
         try:
-            media, text = await self._route(request, receive)
-            status = 200
+            media, text = self._route(request)
+            request.status = 200
+            if attributes := request.header("x-amzn-sagemaker-custom-attributes"):
+                headers["x-amzn-sagemaker-custom-attributes"] = attributes
         except RequestError as error:
-            status, media, headers = error.status, JSON, headers | error.headers
+            request.status, media, headers = error.status, JSON, headers | error.headers
             text = json.dumps({"error": str(error), "id": request.identity}).encode()
-            refused = text if "connection" in error.headers else b""
-        except ConnectionError:  # nobody is left to answer
-            _log(request, 499, began)
-            return
         except Exception as error:  # the caller gets an id, the log what it stands for
-            status, media = 500, JSON
+            request.status, media = 500, JSON
             text = json.dumps({"error": "internal error; quote the id", "id": request.identity}).encode()
             place = error.__traceback__
             while place and place.tb_next:
                 place = place.tb_next
             line = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
-            _log(request, status, began, error=type(error).__name__, at=line)
-        else:
-            if attributes := request.header("x-amzn-sagemaker-custom-attributes"):
-                headers["x-amzn-sagemaker-custom-attributes"] = attributes
-        pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        pairs += [(b"content-type", media.encode()), (b"content-length", str(len(text)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": pairs})
-        await send({"type": "http.response.body", "body": text, "more_body": bool(refused)})
-        if refused:
-            await _drain(receive)
-            await send({"type": "http.response.body"})
-        if status != 500:
-            _log(request, status, began)
+            request.fault = {"error": type(error).__name__, "at": line}
+        if request.last:
+            headers["connection"] = "close"
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = (
+            f"{_status_line(request.status)}date: {_date(int(time.time()))}\r\n{head}"
+            f"content-type: {media}\r\ncontent-length: {len(text)}\r\n\r\n"
+        )
+        return head.encode("latin-1") + (b"" if request.method == "HEAD" else text)
 
-    async def _route(self, request: Request, receive: Callable[[], Any]) -> tuple[str, bytes]:
+    def _route(self, request: Request) -> tuple[str, bytes]:
+        if request.refusal:
+            raise request.refusal
         methods = {"/ping": ("GET", "HEAD"), "/invocations": ("POST",), "/execution-parameters": ("GET", "HEAD")}
         if request.path not in methods:
             raise RequestError(404, f"no such path; there are {', '.join(methods)}")
@@ -328,48 +360,17 @@ class Service:
             return JSON, b'{"status": "ok"}'
         if request.path == "/execution-parameters":
             return JSON, self.execution_parameters()
-        body = await self._body(request, receive)
-        if len(body) <= INLINE_BYTES:
-            return self.answer(request, body)
-        return await asyncio.to_thread(self.answer, request, body)
-
-    async def _body(self, request: Request, receive: Callable[[], Any]) -> bytes:
-        too_large = RequestError(
-            413, f"the body is over the limit of {self.limit_mb} MB; send fewer rows at a time", connection="close"
-        )
-        limit = self.limit_mb << 20
-        declared = request.header("content-length")
-        if declared.isdecimal() and int(declared) > limit:
-            raise too_large
-        chunks, size = [], 0
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ConnectionError
-                    chunks.append(message.get("body", b""))
-                    size += len(chunks[-1])
-                    if size > limit:
-                        raise too_large
-                    if not message.get("more_body"):
-                        return b"".join(chunks)
-        except TimeoutError:
-            raise RequestError(
-                408, f"the body did not arrive within {BODY_SECONDS} seconds; send it again", connection="close"
-            ) from None
+        return self.answer(request, request.body)
 
 
-async def _drain(receive: Callable[[], Any]) -> None:
-    """Throw away what a refused client still sends, for a while: closing at once could cost it the answer."""
-    try:
-        async with asyncio.timeout(DRAIN_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect" or not message.get("more_body"):
-                    return
-    except TimeoutError:
-        return
+@lru_cache
+def _status_line(status: int) -> str:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 @lru_cache(maxsize=256)
@@ -400,7 +401,7 @@ def _wishes(attributes: str) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, _, value in pairs if name.strip()}
 
 
-def _log(request: Request, status: int, began: float, **more: str) -> None:
+def _log(request: Request) -> None:
     """One JSON line a request: never a value of a transaction."""
     moment = time.time()
     line = {
@@ -408,34 +409,196 @@ def _log(request: Request, status: int, began: float, **more: str) -> None:
         "id": request.identity,
         "path": request.path[:100],
         "rows": request.rows,
-        "status": status,
-        "ms": round((time.perf_counter() - began) * 1000, 3),
+        "status": request.status,
+        "ms": round((time.perf_counter() - request.began) * 1000, 3),
     }
-    sys.stdout.write(json.dumps(line | more) + "\n")
+    sys.stdout.write(json.dumps(line | request.fault) + "\n")
     sys.stdout.flush()
+
+
+# ---------------------------------------------------------------- connections
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection: HTTP/1.1 as httptools parses it, answered in the order of asking.
+
+    A general ASGI server costs a row a third more time, and waits for the rest of a request's head for ever. While a
+    request is scored in a thread, or the client does not read its answers, nothing more is read from it.
+    """
+
+    def __init__(self, service: Service, connections: set[Connection]) -> None:
+        self.service, self.connections = service, connections
+        self.parser: Any = httptools.HttpRequestParser(self)
+        self.arriving: Any = None  # a Request
+        self.waiting: deque[Request] = deque()
+        self.scoring = self.unread = self.draining = self.last = False
+        self.since = time.perf_counter()  # when it became idle, a request began to arrive, or draining began
+
+    def connection_made(self, transport: Any) -> None:
+        """Called by asyncio."""
+        self.transport = transport
+        self.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Called by asyncio."""
+        self.connections.discard(self)
+        if self.arriving and self.arriving.method:
+            self.arriving.status = 499  # nobody is left to answer
+            _log(self.arriving)
+        self.parser = None
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio: parse what came, and answer the requests that it completes."""
+        if self.draining:
+            return
+        begun = self.arriving
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.last = True  # what follows would be another protocol, and there is none
+        except httptools.HttpParserError as error:
+            self._refuse(RequestError(400, f"not an HTTP/1.1 request: {error}"))
+        if begun and begun is self.arriving and not begun.method:
+            begun.head_bytes += len(data)
+            if begun.head_bytes > HEAD_BYTES:
+                self._refuse(RequestError(431, f"the headers are over {HEAD_BYTES >> 10} KB"))
+        self._answer()
+
+    def eof_received(self) -> bool:
+        """Called by asyncio when the client sends no more: it may still wait for an answer."""
+        self.last = True
+        return bool(self.scoring or self.waiting)
+
+    def pause_writing(self) -> None:
+        """Called by asyncio when answers pile up."""
+        self.unread = True
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Called by asyncio when they have gone."""
+        self.unread = False
+        if not self.scoring:
+            self.transport.resume_reading()
+            self._answer()
+
+    def on_message_begin(self) -> None:
+        """Called by httptools, as are the next five."""
+        self.arriving = Request()
+        self.since = self.arriving.began
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the path."""
+        self.arriving.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A whole header."""
+        self.arriving.headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: refuse what is too long before it is sent."""
+        if self.draining:
+            return
+        request = self.arriving
+        request.method = self.parser.get_method().decode()
+        request.path = request.url.partition(b"?")[0].decode("latin-1")
+        request.last = self.parser.get_http_version() == "1.0" or not self.parser.should_keep_alive()
+        declared = int(request.header("content-length") or 0)  # the parser has refused what is no number
+        if declared > self.service.limit_mb << 20:
+            self._refuse(self.service.too_large())
+            return
+        if declared > INLINE_BYTES:
+            request.expect(declared)
+        if request.header("expect").lower() == "100-continue" and not (self.scoring or self.waiting):
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, piece: bytes) -> None:
+        """A piece of the body."""
+        if self.draining:
+            return
+        self.arriving.add(piece)
+        if self.arriving.body_bytes > self.service.limit_mb << 20:
+            self._refuse(self.service.too_large())
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if not self.draining:
+            self.waiting.append(self.arriving)
+            self.arriving = None
+
+    def _refuse(self, refusal: RequestError) -> None:
+        """Answer what has arrived so far with an error, after the requests before it, and listen no more."""
+        if self.draining:
+            return
+        request = self.arriving or Request()
+        request.refusal, request.last = refusal, True
+        self.waiting.append(request)
+        self.arriving, self.draining = None, True
+
+    def _answer(self) -> None:
+        while self.waiting and not self.scoring and not self.unread:
+            request = self.waiting.popleft()
+            request.last |= self.last and not self.waiting
+            if request.body_bytes <= INLINE_BYTES or request.refusal:
+                self._send(request, self.service.respond(request))
+                continue
+            self.scoring = True
+            self.transport.pause_reading()
+            answer = asyncio.get_running_loop().run_in_executor(None, self.service.respond, request)
+            answer.add_done_callback(partial(self._scored, request))
+
+    def _scored(self, request: Request, answer: asyncio.Future[bytes]) -> None:
+        self.scoring = False
+        if self.transport.is_closing():
+            request.status = 499
+            _log(request)
+            return
+        self._send(request, answer.result())
+        if not self.unread:
+            self.transport.resume_reading()
+            self._answer()
+
+    def _send(self, request: Request, answer: bytes) -> None:
+        self.transport.write(answer)
+        self.since = time.perf_counter()
+        if request.refusal:
+            # Closing now would make the kernel reset the connection, and cost the client the answer, while it sends.
+            self.transport.write_eof()
+            self.transport.resume_reading()
+        elif request.last:
+            self.waiting.clear()
+            self.transport.close()
+        _log(request)
+
+    def expire(self, now: float) -> None:
+        """End what has taken too long: a request to arrive, a client to ask again or to read its answers."""
+        waited = now - self.since
+        if self.scoring:
+            return
+        if self.arriving and not self.unread and not self.draining:
+            if waited > ARRIVAL_SECONDS:
+                self._refuse(
+                    RequestError(408, f"the request did not arrive within {ARRIVAL_SECONDS} seconds; send it again")
+                )
+                self._answer()
+        elif waited > (DRAIN_SECONDS if self.draining and not self.unread else IDLE_SECONDS):
+            self.transport.abort()
+
+    def end(self) -> None:
+        """Close now, or once the request that has begun is answered."""
+        self.last = True
+        begun = self.arriving and self.arriving.method
+        if not (begun or self.waiting or self.scoring):
+            self.transport.close()
 
 
 # ---------------------------------------------------------------- processes
 
 
-class Http(uvicorn.Server):
-    """uvicorn, taking connections one by one from the queue that it shares with the other workers.
-
-    asyncio would else empty the whole queue whenever it wakes, and one worker end up with all the connections.
-    """
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen with asyncio's batch at one connection, then give the kernel's queue its length back."""
-        await super().startup(sockets)
-        for shared in sockets or ():
-            shared.listen(QUEUE)
-
-
 class HttpWorker(Worker):
-    """A gunicorn worker that speaks HTTP through uvicorn."""
+    """A gunicorn worker that serves its connections in one event loop."""
 
     def init_signals(self) -> None:
-        """Leave signals to uvicorn, which ends gracefully on SIGTERM."""
+        """Leave signals to the event loop."""
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -443,26 +606,39 @@ class HttpWorker(Worker):
     def run(self) -> None:
         """Serve until told to stop."""
         self.wsgi.model.booster.set_param({"nthread": CORES})
+        asyncio.run(self._serve())
 
-        async def notify() -> None:
+    async def _serve(self) -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            loop.add_signal_handler(number, stop.set)
+        connections: set[Connection] = set()
+        # asyncio would empty the whole queue of connections, which the workers share, whenever it wakes, and one worker
+        # end up with all of them: so its batch is one connection, and then the queue gets its length back.
+        sockets = [shared.sock for shared in self.sockets]
+        servers = [
+            await loop.create_server(partial(Connection, self.wsgi, connections), sock=shared, backlog=1)
+            for shared in sockets
+        ]
+        for shared in sockets:
+            shared.listen(QUEUE)
+        end = float("inf")
+        while (connections or not stop.is_set()) and (now := time.perf_counter()) < end:
             self.notify()
-
-        config = uvicorn.Config(
-            self.wsgi,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            backlog=1,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=20,
-            timeout_notify=5,
-            callback_notify=notify,
-        )
-        server = Http(config)
-        loop = config.get_loop_factory()
-        with asyncio.Runner(loop_factory=loop) as runner:
-            runner.run(server.serve(sockets=self.sockets))
+            for connection in list(connections):
+                connection.expire(now)
+            if stop.is_set():
+                await asyncio.sleep(0.05)
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 1)
+            if stop.is_set() or os.getppid() != self.ppid:  # a worker without its parent would hold the port for ever
+                stop.set()
+                end = time.perf_counter() + GRACE_SECONDS
+                for server in servers:
+                    server.close()
+                for connection in list(connections):
+                    connection.end()
 
 
 class Server(BaseApplication):

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -36,13 +38,16 @@ def free_port():
 class Endpoint:
     """A running `serve` and ways to ask it."""
 
-    def __init__(self, base, **environment):
+    def __init__(self, base, changed="", **environment):
         self.port, self.log = free_port(), base / "serve.log"
         tree = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(self.port), "SERVE_HOST": "127.0.0.1"}
         given = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}  # as in the image
+        # `changed`: statements that shorten the program's own constants, for tests that cannot wait for them
+        program = ["-c", f"import serve; {changed}; raise SystemExit(serve.main())"] if changed else ["serve.py"]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, PROGRAMS / "serve.py"],
+                [sys.executable, *program],
+                cwd=PROGRAMS,
                 env=given | tree | {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"} | environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -84,6 +89,11 @@ class Endpoint:
         """Process ids of the serving processes."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
+
+    def connections(self):
+        """How many the serving processes hold."""
+        held = (connection for pid in self.workers() for connection in psutil.Process(pid).net_connections("tcp"))
+        return sum(connection.status == psutil.CONN_ESTABLISHED for connection in held)
 
     def stop(self):
         """End it as SageMaker does; gives the exit status."""
@@ -316,6 +326,140 @@ def test_half_sent_requests_block_nobody(endpoint):
         assert time.monotonic() - began < 2
 
 
+def read_all(client):
+    """Everything until the server closes."""
+    answer = b""
+    while part := client.recv(65536):
+        answer += part
+    return answer
+
+
+@pytest.fixture(scope="module")
+def hasty(base, tmp_path_factory):
+    """A server that waits seconds where `serve` waits half a minute and more."""
+    tree = tmp_path_factory.mktemp("hasty")
+    (tree / "model").symlink_to(base / "model")
+    changed = "serve.ARRIVAL_SECONDS = 1; serve.IDLE_SECONDS = 3; serve.DRAIN_SECONDS = 1"
+    running = Endpoint(tree, changed).wait()
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize(
+    "part", [HEADERS[:40], HEADERS, HEADERS + b"Content-Length: 60\r\n\r\n0,0,"], ids=["line", "head", "body"]
+)
+@pytest.mark.parametrize("trickle", [False, True])
+def test_a_request_that_does_not_arrive_in_time_is_ended(hasty, part, trickle):
+    with socket.create_connection(("127.0.0.1", hasty.port), timeout=10) as client:
+        client.sendall(part)
+        while trickle and not select.select([client], [], [], 0.3)[0]:
+            client.sendall(b"0")
+        answer = read_all(client)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close\r\n" in answer
+    assert "did not arrive within 1 seconds" in json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+
+
+def test_connections_that_ask_nothing_or_read_nothing_are_ended(hasty):
+    request = HEADERS + b"Accept: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    body = "\n".join([ONE] * 100).encode()
+    with contextlib.ExitStack() as stack:
+        silent, deaf = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", hasty.port), timeout=10)) for _ in range(2)
+        )
+        deaf.settimeout(1)
+        with pytest.raises(TimeoutError):  # once the answers that nobody reads fill all that can hold them
+            while True:
+                deaf.sendall(request % (len(body), body))
+        assert read_all(silent) == b""
+        for _ in range(100):
+            if not hasty.connections():
+                return
+            time.sleep(0.1)
+    raise AssertionError("the server still holds the connection")
+
+
+def ask_raw(port, sent, half_close=False):
+    """What the server says to these bytes until it closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(sent)
+        if half_close:
+            client.shutdown(socket.SHUT_WR)
+        return read_all(client)
+
+
+def request_of(rows, last=b""):
+    body = "\n".join([ONE] * rows).encode()
+    return HEADERS + last + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+LAST = b"Connection: close\r\n"
+
+
+def test_requests_sent_ahead_are_answered_in_order(endpoint):
+    lengths = [1, 2000, 1, 3]  # the second is scored in a thread, while the others wait
+    sent = b"".join(request_of(rows, LAST if rows == 3 else b"") for rows in lengths)
+    answers = [text.partition(b"\r\n\r\n")[2] for text in ask_raw(endpoint.port, sent).split(b"HTTP/1.1 200 OK\r\n")]
+    assert [answer.count(b"\n") for answer in answers[1:]] == lengths
+
+
+@pytest.mark.parametrize("rows", [1, 2000])
+def test_a_client_that_sends_no_more_still_gets_its_answer(endpoint, rows):
+    answer = ask_raw(endpoint.port, request_of(rows), half_close=True)
+    assert answer.partition(b"\r\n\r\n")[2].count(b"\n") == rows
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /ping HTTP/1.0\r\n\r\n", 200),
+        (b"GET /ping?x=1 HTTP/1.1\r\nHost: x\r\n" + LAST + b"\r\n", 200),
+        (b"GET /ping HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n", 200),
+        (HEADERS + LAST + b"Transfer-Encoding: chunked\r\n\r\n3b\r\n" + ONE.encode() + b"\r\n0\r\n\r\n", 200),
+        (b"GET /ping HTTP/1.1\r\n" + b"x: " + b"y" * 400_000, 431),
+        (b"GET /ping HTTP/7\r\n\r\n", 400),
+        (HEADERS + b"Content-Length: -1\r\n\r\n", 400),
+        (HEADERS + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n0", 400),
+        (HEADERS + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (HEADERS + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+    ],
+)
+def test_http_itself_is_spoken_well(endpoint, sent, status):
+    answer = ask_raw(endpoint.port, sent)
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+    assert answer.count(b"x-request-id: ") == 1
+
+
+def test_a_client_that_asks_first_is_told_to_go_on_or_that_the_body_is_too_long(endpoint):
+    ahead = HEADERS + b"Expect: 100-continue\r\n"
+    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=10) as client:
+        client.sendall(ahead + LAST + b"Content-Length: %d\r\n\r\n" % len(ONE))
+        assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(ONE.encode())
+        assert read_all(client).startswith(b"HTTP/1.1 200 ")
+    assert ask_raw(endpoint.port, ahead + b"Content-Length: 99999999\r\n\r\n").startswith(b"HTTP/1.1 413 ")
+
+
+PIECES = [HEADERS, LAST, b"Content-Length: 59\r\n", b"Transfer-Encoding: chunked\r\n", b"\r\n", ONE.encode(), b"3b\r\n"]
+PIECES += [
+    b"0\r\n\r\n",
+    b"GET /ping HTTP/1.1\r\n",
+    b"X-Amzn-SageMaker-Custom-Attributes: a\r\n b\r\n",
+    b"Expect: 100-continue\r\n",
+]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=30), max_size=12).map(b"".join))
+def test_no_bytes_get_a_5xx_or_end_the_server(endpoint, sent):
+    with contextlib.suppress(ConnectionError):
+        answer = ask_raw(endpoint.port, sent, half_close=True)
+        assert b"HTTP/1.1 5" not in answer
+        assert answer.startswith(b"HTTP/1.1 ") or not answer
+    assert endpoint.ask("GET", "/ping")[0] == 200
+    assert "Traceback" not in endpoint.log.read_text()
+
+
 def test_a_long_body_does_not_keep_short_ones_waiting(endpoint, frame):
     body = frame.iloc[np.arange(30_000) % len(frame)].drop(columns="Class").round(2).to_csv(index=False)
     assert len(body) < 6 << 20
@@ -347,20 +491,20 @@ def test_execution_parameters_stay_within_batch_transforms_100_mb(endpoint):
 
 
 def test_one_json_log_line_a_request_without_its_data(endpoint):
-    before = len(endpoint.log.read_text().splitlines())
     told = "123456.789"
     body = ",".join([told] * 30)
     _, headers, _ = endpoint.ask("POST", "/invocations", f"{body}\n{body}", {"Content-Type": CSV})
     _, refused, text = endpoint.ask("POST", "/invocations", f"{body},{told}", {"Content-Type": CSV})
     time.sleep(0.2)
-    lines = endpoint.log.read_text().splitlines()[before:]
-    first, second = (json.loads(line) for line in lines)
-    assert (first["status"], first["rows"], first["id"]) == (200, 2, headers["X-Request-Id"])
+    written = endpoint.log.read_text()
+    lines = [json.loads(line) for line in written.splitlines()]
+    (first,) = (line for line in lines if line["id"] == headers["X-Request-Id"])
+    (second,) = (line for line in lines if line["id"] == refused["X-Request-Id"])
+    assert (first["status"], first["rows"]) == (200, 2)
     assert (second["status"], second["id"]) == (400, json.loads(text)["id"])
-    assert refused["X-Request-Id"] == second["id"]
     assert first["ms"] > 0
     assert first["time"].endswith("Z")
-    assert told not in "".join(lines)
+    assert told not in written
 
 
 JUNK = st.one_of(
