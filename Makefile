@@ -111,9 +111,10 @@ image-test: env image  ## Train and serve in the image, without a network, and c
 push:  ## Push the image to ECR, tagged by commit; prints each command, refuses a tree with changes
 	@[ -z "$$(git status --porcelain)" ] || { echo 'make push: the tree has changes that no commit names; commit them first' >&2; exit 1; }
 	@command -v aws >/dev/null || { echo 'make push: needs the AWS command line: https://aws.amazon.com/cli' >&2; exit 1; }
-	@$(MAKE) image
-	@set -x; account=$$(aws sts get-caller-identity --query Account --output text); \
-	region=$${AWS_REGION:-$$(aws configure get region)}; registry=$$account.dkr.ecr.$$region.amazonaws.com; \
+	@region=$${AWS_REGION:-$${AWS_DEFAULT_REGION:-$$(aws configure get region || true)}}; \
+	[ -n "$$region" ] || { echo 'make push: no AWS region is configured; name it: make push AWS_REGION=eu-west-1' >&2; exit 1; }; \
+	export AWS_DEFAULT_REGION="$$region"; $(MAKE) image; \
+	set -x; account=$$(aws sts get-caller-identity --query Account --output text); registry=$$account.dkr.ecr.$$region.amazonaws.com; \
 	aws ecr get-login-password --region "$$region" | $(ENGINE) login --username AWS --password-stdin "$$registry"; \
 	aws ecr describe-repositories --region "$$region" --repository-names $(REPOSITORY) >/dev/null || \
 	  aws ecr create-repository --region "$$region" --repository-name $(REPOSITORY) >/dev/null; \
