@@ -1,73 +1,51 @@
-"""Out-of-fold scores, metrics with intervals, thresholds, cost: what a model is judged by."""
+"""Out-of-fold scores, metrics with intervals, thresholds, calibration, cost: what a model is judged by."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fraud_utils import fits
 from fraud_utils.artifact import prior_correction
 from fraud_utils.data import DataError
-from fraud_utils.models import Candidate, build, kept_share, treated_counts
+from fraud_utils.fits import Fit
+from fraud_utils.models import Candidate
 
 LEVEL = 0.95
+# By profile: folds, repeats of them, bootstrap resamples, trials of the search, random splits.
+PROTOCOLS = {"full": (3, 2, 1000, 8, 5), "quick": (3, 1, 200, 3, 2)}
 
 
-def _fit_and_score(
-    candidate: Candidate, X: Any, y: Any, train: Any, X_new: Any, new: Any, seed: int
-) -> tuple[Any, float]:
-    """Fit on some rows, score others; the seconds are the fit's alone."""
-    start = time.perf_counter()
-    model = build(candidate, seed).fit(X[train], y[train])
-    seconds = time.perf_counter() - start
-    scores = model.predict_proba(X_new[new])[:, 1].astype(np.float64)
-    return prior_correction(scores, kept_share(candidate.imbalance, y[train])), seconds
+@dataclass(frozen=True)
+class Scores:
+    """Scores of the same rows by several candidates.
 
-
-def _run(calls: Iterable[tuple], total: int, what: str, n_jobs: int | None) -> list[tuple[np.ndarray, float]]:
-    """Fit several at a time, each on one thread, with a progress bar."""
-    import joblib
-    from tqdm import tqdm
-
-    workers = min(n_jobs or joblib.cpu_count(), total)
-    results = joblib.Parallel(n_jobs=workers, return_as="generator")(
-        joblib.delayed(_fit_and_score)(*call) for call in calls
-    )
-    return list(tqdm(results, total=total, desc=what, unit="fit", file=sys.stdout, mininterval=1))
-
-
-def out_of_fold(
-    candidates: Sequence[Candidate],
-    X: np.ndarray,
-    y: np.ndarray,
-    groups: np.ndarray,
-    folds: int = 5,
-    seed: int = 7,
-    n_jobs: int | None = None,
-) -> tuple[pd.DataFrame, pd.Series]:
-    """Score every row by a model that has not seen it, nor a copy of it.
-
-    Parameters
+    Attributes
     ----------
-    X : numpy.ndarray of float32, shape (rows, columns)
-    y : numpy.ndarray, shape (rows,)
-    groups : numpy.ndarray of int, shape (rows,)
-        Rows of one group share a fold: exact copies, or a card's transactions.
-    folds : int
-        Stratified by whether a group holds a fraud.
-    n_jobs : int, optional
-        Fits side by side; one a core when not given.
-
-    Returns
-    -------
-    scores : pandas.DataFrame, shape (rows, candidates)
-        Probabilities, corrected for the treatment's prior inside each fold.
+    values : pandas.DataFrame, shape (repeats * rows, candidates)
+        One repeat of all rows after the other.
+    block : numpy.ndarray of int, shape (repeats * rows,)
+        Rows of one block were scored by the same fit, so that their ranking is one model's.
     seconds : pandas.Series
-        Mean seconds of a fit, by candidate.
+        Of a fit, by candidate; the mean where there are several.
+    boosters : dict of str to bytes
+        XGBoost's models, where one fit scored all rows.
+    """
+
+    values: pd.DataFrame
+    block: np.ndarray
+    seconds: pd.Series
+    boosters: Mapping[str, bytes]
+
+
+def assign_folds(groups: np.ndarray, y: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Give each row a fold from 0; rows of one group share it, and folds have about as many groups with frauds.
 
     Raises
     ------
@@ -89,17 +67,83 @@ def out_of_fold(
     fold_of_group = np.empty(len(fraud_groups), dtype=int)
     for number, (_, held_out) in enumerate(splitter.split(fraud_groups, fraud_groups)):
         fold_of_group[held_out] = number
-    fold_of = fold_of_group[group_of]
-    parts = [(np.flatnonzero(fold_of != number), np.flatnonzero(fold_of == number)) for number in range(folds)]
-    calls = [(c, X, y, train, X, held_out, seed) for c in candidates for train, held_out in parts]
-    done = _run(calls, len(calls), f"Fitting on {folds} folds", n_jobs)
-    scores = np.empty((len(y), len(candidates)))
-    seconds = np.zeros(len(candidates))
-    for i, (values, took) in enumerate(done):
-        scores[parts[i % folds][1], i // folds] = values
-        seconds[i // folds] += took / folds
+    return fold_of_group[group_of]
+
+
+def _score(
+    candidates: Sequence[Candidate],
+    X: np.ndarray,
+    y: np.ndarray,
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    seed: int,
+    what: str,
+    cache: str | Path,
+    n_jobs: int | None,
+) -> Scores:
+    """Fit each candidate on each part's rows and score its others; averages come from their members' scores."""
+    fitted = [c for c in candidates if c.learner != "average"]
+    labels = [f"{number} of {len(parts)}" if len(parts) > 1 else "" for number in range(1, len(parts) + 1)]
+    todo = [Fit(c, *part, seed, label) for c in fitted for part, label in zip(parts, labels, strict=True)]
+    done = fits.run(todo, X, y, what, cache, n_jobs)
+    values, seconds, boosters = {}, {}, {}
+    for i, candidate in enumerate(fitted):
+        mine = done[i * len(parts) : (i + 1) * len(parts)]
+        values[candidate.name] = np.concatenate([fit.scores for fit in mine])
+        seconds[candidate.name] = float(np.mean([fit.seconds for fit in mine]))
+        if len(mine) == 1 and mine[0].booster:
+            boosters[candidate.name] = mine[0].booster
+    for candidate in candidates:
+        if candidate.learner == "average":
+            members = list(candidate.hyperparameters["members"])
+            values[candidate.name] = np.mean([values[name] for name in members], axis=0)
+            seconds[candidate.name] = sum(seconds[name] for name in members)
     names = [candidate.name for candidate in candidates]
-    return pd.DataFrame(scores, columns=names), pd.Series(seconds, names)
+    block = np.repeat(np.arange(len(parts)), [len(new) for _, new in parts])
+    return Scores(pd.DataFrame(values)[names], block, pd.Series(seconds)[names], boosters)
+
+
+def out_of_fold(
+    candidates: Sequence[Candidate],
+    X: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray,
+    folds: int = 5,
+    repeats: int = 1,
+    seed: int = 7,
+    cache: str | Path = "",
+    n_jobs: int | None = None,
+) -> Scores:
+    """Score every row by models that have not seen it, nor a copy of it.
+
+    Parameters
+    ----------
+    X : numpy.ndarray of float32, shape (rows, columns)
+    y : numpy.ndarray, shape (rows,)
+    groups : numpy.ndarray of int, shape (rows,)
+        Rows of one group share a fold: exact copies, or a card's transactions.
+    folds : int
+        Stratified by whether a group holds a fraud.
+    repeats : int
+        With other folds each time.
+    cache, n_jobs
+        As in `fits.run`.
+
+    Returns
+    -------
+    Scores
+        Probabilities corrected for the treatment's prior inside each fold, or anomaly scores.
+
+    Raises
+    ------
+    DataError
+        There are too few frauds for so many folds.
+    """
+    fold_of = [assign_folds(groups, y, folds, seed + repeat) for repeat in range(repeats)]
+    parts = [(np.flatnonzero(of != k), np.flatnonzero(of == k)) for of in fold_of for k in range(folds)]
+    scored = _score(candidates, X, y, parts, seed, f"Fitting on {folds} folds", cache, n_jobs)
+    place = np.concatenate([new + (i // folds) * len(y) for i, (_, new) in enumerate(parts)])
+    back = np.argsort(place)
+    return Scores(scored.values.iloc[back].reset_index(drop=True), scored.block[back], scored.seconds, scored.boosters)
 
 
 def fit_and_score(
@@ -108,22 +152,81 @@ def fit_and_score(
     y: np.ndarray,
     X_test: np.ndarray,
     seed: int = 7,
+    cache: str | Path = "",
     n_jobs: int | None = None,
-) -> tuple[pd.DataFrame, pd.Series]:
-    """Fit each candidate on all training rows and score the test rows; to be called once, at the end.
+) -> Scores:
+    """Fit each candidate on all training rows and score the test rows; to be called once, at the end."""
+    rows = np.arange(len(X) + len(X_test))
+    parts = [(rows[: len(X)], rows[len(X) :])]
+    stacked = np.concatenate([X, X_test])
+    return _score(candidates, stacked, y, parts, seed, "Fitting on all training rows", cache, n_jobs)
+
+
+def forward_chaining(
+    candidates: Sequence[Candidate],
+    X: np.ndarray,
+    y: np.ndarray,
+    time: np.ndarray,
+    blocks: int = 5,
+    seed: int = 7,
+    cache: str | Path = "",
+    n_jobs: int | None = None,
+) -> pd.DataFrame:
+    """Average precision on each block in time, fitted on all blocks before it.
+
+    Parameters
+    ----------
+    time : numpy.ndarray, shape (rows,)
+        Ascending; rows of one moment stay together, as copies of a transaction do.
+    blocks : int
+        With about as many rows each; the first is for fitting only.
 
     Returns
     -------
-    scores : pandas.DataFrame, shape (test rows, candidates)
-        Probabilities, corrected for the treatment's prior.
-    seconds : pandas.Series
-        Seconds of the fit, by candidate.
+    pandas.DataFrame
+        A row a candidate, a column a block that has frauds; the columns' names count rows and frauds.
     """
-    calls = [(c, X, y, slice(None), X_test, slice(None), seed) for c in candidates]
-    done = _run(calls, len(calls), "Fitting on all training rows", n_jobs)
-    names = [candidate.name for candidate in candidates]
-    scores = pd.DataFrame(np.column_stack([values for values, _ in done]), columns=names)
-    return scores, pd.Series([took for _, took in done], names)
+    edges = [int(np.searchsorted(time, time[len(y) * k // blocks])) for k in range(1, blocks)] + [len(y)]
+    rows = np.arange(len(y))
+    parts = [(rows[:start], rows[start:end]) for start, end in itertools.pairwise(edges)]
+    parts = [(train, new) for train, new in parts if y[train].sum() >= 6 and y[new].any()]
+    scored = _score(candidates, X, y, parts, seed, "Forward chaining", cache, n_jobs)
+    table = {}
+    for number, (_, new) in enumerate(parts):
+        mine = scored.values[scored.block == number]
+        heading = f"block {number + 2} ({int(y[new].sum())} frauds)"
+        table[heading] = {name: average_precision(y[new], mine[name].to_numpy()) for name in mine}
+    return pd.DataFrame(table)
+
+
+def random_splits(
+    candidates: Sequence[Candidate],
+    X: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray,
+    splits: int = 5,
+    seed: int = 7,
+    cache: str | Path = "",
+    n_jobs: int | None = None,
+) -> pd.DataFrame:
+    """Average precision on stratified random fifths of all rows, the rest fitted: how most results are published.
+
+    Copies of a transaction stay on one side. A row a candidate, a column a split.
+    """
+    parts = []
+    for number in range(splits):
+        fold_of = assign_folds(groups, y, 5, seed + 1000 + number)
+        parts.append((np.flatnonzero(fold_of != 0), np.flatnonzero(fold_of == 0)))
+    scored = _score(candidates, X, y, parts, seed, "Random splits", cache, n_jobs)
+    return pd.DataFrame(
+        {
+            f"split {number + 1}": {
+                name: average_precision(y[new], scored.values.loc[scored.block == number, name].to_numpy())
+                for name in scored.values
+            }
+            for number, (_, new) in enumerate(parts)
+        }
+    )
 
 
 def _ranked(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -151,25 +254,41 @@ def _average_precision(caught_here: np.ndarray, false_alerts: np.ndarray) -> flo
     return float(np.sum(caught_here * caught / np.maximum(caught + false_alerts, 1)) / caught[-1])
 
 
-def average_precision(y: np.ndarray, score: np.ndarray) -> float:
-    """Mean over the frauds of the precision at their score; equals scikit-learn's `average_precision_score`."""
-    step, _, reached = _ranked(y, score)
-    return _average_precision(np.bincount(step), reached)
+def average_precision(y: np.ndarray, score: np.ndarray, block: np.ndarray | None = None) -> float:
+    """Mean over the frauds of the precision at their score; equals scikit-learn's `average_precision_score`.
 
-
-def bootstrap_average_precision(
-    y: np.ndarray, scores: pd.DataFrame, resamples: int = 1000, seed: int = 7
-) -> pd.DataFrame:
-    """Average precision on stratified bootstrap resamples, the same resamples for every column.
-
-    Frauds and legitimate rows are resampled apart, so that each resample has as many of both as the data; columns
-    share resamples, so that their differences are paired. Rows are sorted once: a resample is a weight for each row,
-    summed along the ranking.
+    With blocks, the mean of their values: each fold's fit has a scale of its own, and what will be deployed is one
+    fit. Pooling ranks rows of different fits against each other, which is no model's ranking (Forman and Scholz 2010,
+    "Apples-to-apples in cross-validation studies").
 
     Parameters
     ----------
     y : numpy.ndarray, shape (rows,)
-    scores : pandas.DataFrame, shape (rows, models)
+    score : numpy.ndarray, shape (repeats * rows,)
+    block : numpy.ndarray of int, shape (repeats * rows,), optional
+    """
+    if block is None:
+        step, _, reached = _ranked(y, score)
+        return _average_precision(np.bincount(step), reached)
+    y = np.tile(y, len(score) // len(y))
+    return float(np.mean([average_precision(y[block == k], score[block == k]) for k in np.unique(block)]))
+
+
+def bootstrap_average_precision(
+    y: np.ndarray, scores: pd.DataFrame, resamples: int = 1000, seed: int = 7, block: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Average precision on stratified bootstrap resamples, the same resamples for every column.
+
+    Frauds and legitimate rows are resampled apart, so that each resample has as many of both as the data; columns
+    share resamples, so that their differences are paired; a row's repeats are drawn together. Rows are sorted once: a
+    resample is a weight for each row, summed along the ranking.
+
+    Parameters
+    ----------
+    y : numpy.ndarray, shape (rows,)
+    scores : pandas.DataFrame, shape (repeats * rows, models)
+    block : numpy.ndarray of int, shape (repeats * rows,), optional
+        As in `average_precision`.
 
     Returns
     -------
@@ -179,8 +298,21 @@ def bootstrap_average_precision(
 
     import joblib
 
-    ranked = [_ranked(y, scores[name].to_numpy()) for name in scores]
     frauds, legitimate = int((y == 1).sum()), int((y == 0).sum())
+    place = np.where(y == 1, np.cumsum(y == 1), np.cumsum(y == 0)) - 1  # of each row among those of its class
+    block = np.zeros(len(scores), dtype=int) if block is None else block
+    parts = [np.flatnonzero(block == number) for number in np.unique(block)]
+
+    def rank(score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        step, order, reached = _ranked(y_here, score)
+        return fraud_here, step, legitimate_here[order], reached
+
+    ranked: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {name: [] for name in scores}
+    for part in parts:
+        y_here, place_here = y[part % len(y)], place[part % len(y)]
+        fraud_here, legitimate_here = place_here[y_here == 1], place_here[y_here == 0].astype(np.int32)
+        for name in scores:
+            ranked[name].append(rank(scores[name].to_numpy()[part]))
 
     def replicate(number: int) -> list[float]:
         rng = np.random.default_rng([seed, number])  # one generator a resample: the same on any number of threads
@@ -188,9 +320,14 @@ def bootstrap_average_precision(
         times = np.bincount(rng.integers(0, legitimate, legitimate, dtype=np.int32), minlength=legitimate)
         times = times.astype(np.uint8)  # fits the cache; no row is drawn 256 times
         row = []
-        for step, order, reached in ranked:
-            summed = np.concatenate([[0], np.cumsum(times[order], dtype=np.int32)])
-            row.append(_average_precision(np.bincount(step, drawn, len(reached)), summed[reached]))
+        for blocks in ranked.values():
+            values = []
+            for fraud, step, order, reached in blocks:
+                weights = np.bincount(step, drawn[fraud], len(reached))
+                if weights.any():
+                    summed = np.concatenate([[0], np.cumsum(times[order], dtype=np.int32)])
+                    values.append(_average_precision(weights, summed[reached]))
+            row.append(float(np.mean(values)))
         return row
 
     with ThreadPoolExecutor(joblib.cpu_count()) as threads:
@@ -252,20 +389,52 @@ def best_f1_threshold(y: np.ndarray, score: np.ndarray) -> float:
     return float(steps[np.argmax(f1[:-1])])
 
 
-def thresholds(y: np.ndarray, score: np.ndarray, days: float, alerts_per_day: int = 100) -> dict[str, float]:
+def thresholds(
+    y: np.ndarray,
+    score: np.ndarray,
+    days: float,
+    alerts_per_day: int = 100,
+    amount: np.ndarray | None = None,
+    review_cost: float = 3.0,
+    precision: float = 0.9,
+) -> dict[str, float]:
     """Scores from which to alert, chosen on out-of-fold scores and then fixed.
+
+    Parameters
+    ----------
+    y, score, amount : numpy.ndarray, shape (rows,)
+    days : float
+        That the rows span.
 
     Returns
     -------
     dict
-        `f1`: where F1 is highest; `alerts_100_a_day` (for a budget of 100): where that many rows a day score at or
-        above it.
+        `f1`: where F1 is highest; `precision_90` (for a precision of .9): the lowest score above which alerts are
+        that precise, left out when none is; `alerts_100_a_day` (for a budget of 100): where that many rows a day
+        score at or above it; `cost`: where reviews and missed amounts together cost least.
     """
+    from sklearn.metrics import precision_recall_curve
+
     budget = min(max(round(alerts_per_day * days), 1), len(score))
-    return {
-        "f1": best_f1_threshold(y, score),
-        f"alerts_{alerts_per_day}_a_day": float(np.partition(score, len(score) - budget)[len(score) - budget]),
-    }
+    found = {"f1": best_f1_threshold(y, score)}
+    reached, _, steps = precision_recall_curve(y, score)
+    if len(precise := steps[reached[:-1] >= precision]):
+        found[f"precision_{precision * 100:g}"] = float(precise[0])
+    found[f"alerts_{alerts_per_day}_a_day"] = float(np.partition(score, len(score) - budget)[len(score) - budget])
+    if amount is not None:
+        found["cost"] = cheapest_threshold(y, score, amount, review_cost)
+    return found
+
+
+def cheapest_threshold(y: np.ndarray, score: np.ndarray, amount: np.ndarray, review_cost: float) -> float:
+    """The score from which alerts make reviews and the amounts of missed frauds cost least together.
+
+    Where alerting nobody is cheapest, 1 or the highest score, whichever is more.
+    """
+    steps, place = np.unique(-score, return_inverse=True)
+    saved = np.bincount(place, np.where(y == 1, amount, 0.0) - review_cost).cumsum()
+    best = int(np.argmax(saved))
+    return float(-steps[best]) if saved[best] > 0 else max(1.0, float(score.max()))
 
 
 def metrics(
@@ -276,222 +445,163 @@ def metrics(
     review_cost: float = 3.0,
     probability: bool = True,
     average_precision_ci: list[float] | None = None,
+    block: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Judge one model on one set of rows by everything that `metrics.json` holds.
 
     Parameters
     ----------
+    y, amount : numpy.ndarray, shape (rows,)
+        Without amounts savings are null. They alert where probability times amount exceeds the review's cost.
+    score : numpy.ndarray, shape (repeats * rows,)
+        Of several repeats the means are given, and the bounds of intervals are averaged.
     threshold : float
         Fixed before these rows were seen, except on the out-of-fold rows it was chosen on.
-    amount : numpy.ndarray, optional
-        For savings, which alert where probability times amount exceeds the review's cost; null without it.
     probability : bool
         Whether the score is one; Brier score, log loss and savings are null where not.
+    block : numpy.ndarray of int, shape (repeats * rows,), optional
+        As in `average_precision`.
     """
-    from sklearn.metrics import brier_score_loss, log_loss, precision_recall_fscore_support, roc_auc_score
+    repeats = [_metrics(y, part, threshold, amount, review_cost, probability) for part in score.reshape(-1, len(y))]
+    means = {
+        key: None if repeats[0][key] is None else np.mean([repeat[key] for repeat in repeats], axis=0).tolist()
+        for key in repeats[0]
+    }
+    reached = {"average_precision": average_precision(y, score, block), "average_precision_ci": average_precision_ci}
+    return reached | means
 
+
+def _metrics(
+    y: np.ndarray, score: np.ndarray, threshold: float, amount: Any, review_cost: float, probability: bool
+) -> dict[str, Any]:
+    """All but average precision, of rows that were scored once."""
+    from scipy.stats import rankdata
+
+    frauds = int(y.sum())
     alert = score >= threshold
-    precision, recall, f1, _ = precision_recall_fscore_support(y, alert, average="binary", zero_division=0)
+    alerts, caught = int(alert.sum()), int(y[alert].sum())
+    # The share of pairs in which the fraud scores higher (Mann-Whitney).
+    ranks = rankdata(score)[y == 1].sum() - frauds * (frauds + 1) / 2
     precision_100, recall_100 = top_k(y, score, 100)
+    clipped = np.clip(score, 1e-15, 1 - 1e-15)
     saved: tuple[float | None, list[float] | None] = (None, None)
     if amount is not None and probability and amount[y == 1].sum() > 0:
         saved = savings(y, score * amount > review_cost, amount, review_cost)
     return {
-        "average_precision": average_precision(y, score),
-        "average_precision_ci": average_precision_ci,
-        "roc_auc": float(roc_auc_score(y, score)),
-        "f1": float(f1),
-        "precision": float(precision),
-        "recall": float(recall),
+        "roc_auc": float(ranks / (frauds * (len(y) - frauds))),
+        "f1": 2 * caught / (alerts + frauds),
+        "precision": caught / max(alerts, 1),
+        "recall": caught / frauds,
         "precision_at_100": precision_100,
         "recall_at_100": recall_100,
-        "brier": float(brier_score_loss(y, score)) if probability else None,
-        "log_loss": float(log_loss(y, np.clip(score, 1e-15, 1 - 1e-15))) if probability else None,
+        "brier": float(np.mean((score - y) ** 2)) if probability else None,
+        "log_loss": float(-np.mean(np.log(np.where(y == 1, clipped, 1 - clipped)))) if probability else None,
         "savings": saved[0],
         "savings_ci": saved[1],
     }
 
 
-def compare(
-    candidates: Sequence[Candidate],
-    y: np.ndarray,
-    scores: pd.DataFrame,
-    resampled: pd.DataFrame,
-    amount: np.ndarray | None = None,
-    review_cost: float = 3.0,
-    thresholds: Mapping[str, float] | None = None,
-) -> pd.DataFrame:
-    """Judge every candidate on one set of rows.
+def calibrate(y: np.ndarray, score: np.ndarray, block: np.ndarray, method: str) -> np.ndarray:
+    """Map scores to probabilities by a curve that is fitted on the rows of other blocks.
 
     Parameters
     ----------
-    scores, resampled : pandas.DataFrame
-        A column a candidate: scores of the rows, and average precision on resamples.
-    thresholds : mapping of str to float, optional
-        By candidate, fixed on other rows. Without it each candidate's best by F1 on these rows, which is for choosing
-        only: such F1, precision and recall are too good.
+    score : numpy.ndarray, shape (rows,)
+        Out-of-fold probabilities.
+    block : numpy.ndarray of int, shape (rows,)
+        The fold of each row; a block's curve comes from the others, so that what is shown was not fitted on.
+    method : {"sigmoid", "isotonic"}
+        A line in log-odds (Platt 1999), or any rising curve (Zadrozny and Elkan 2002).
+    """
+    from sklearn.isotonic import IsotonicRegression
+    from sklearn.linear_model import LogisticRegression
+
+    result = np.empty(len(y))
+    log_odds = np.log(np.clip(score, 1e-12, 1 - 1e-12) / (1 - np.clip(score, 1e-12, 1 - 1e-12)))
+    for number in np.unique(block):
+        here = block == number
+        if method == "sigmoid":
+            line = LogisticRegression(C=np.inf, max_iter=1000).fit(log_odds[~here, None], y[~here])
+            result[here] = line.predict_proba(log_odds[here, None])[:, 1]
+        elif method == "isotonic":
+            curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(score[~here], y[~here])
+            result[here] = curve.predict(score[here])
+        else:
+            raise ValueError(f"method is {method!r}; it must be 'sigmoid' or 'isotonic'")
+    return result
+
+
+def reliability(y: np.ndarray, probabilities: pd.DataFrame, bins: int = 8) -> pd.DataFrame:
+    """Compare what probabilities say with what happened, in bins that hold about as many frauds each.
 
     Returns
     -------
     pandas.DataFrame
-        A row a candidate: `learner`, `imbalance`, `kind`, `threshold`, and what `metrics` gives.
+        Tidy: `name`, `predicted` (mean of the bin), `observed` (share of frauds) with its exact interval `low`,
+        `high`, and `rows`.
     """
-    rows = {}
-    for candidate in candidates:
-        score = scores[candidate.name].to_numpy()
-        threshold = best_f1_threshold(y, score) if thresholds is None else thresholds[candidate.name]
-        rows[candidate.name] = {
-            "learner": candidate.learner,
-            "imbalance": candidate.imbalance,
-            "kind": candidate.kind,
-            "threshold": threshold,
-            **metrics(
-                y, score, threshold, amount, review_cost, average_precision_ci=interval(resampled[candidate.name])
-            ),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    from scipy.stats import beta
 
-
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """The numbers of a comparison, best average precision first, to three places."""
-    shown = table.select_dtypes("number").astype(float)
-    return (
-        shown.sort_values("average_precision", ascending=False)
-        .rename(columns=lambda name: name.replace("_", " "))
-        .round(3)
-    )
-
-
-def as_sections(
-    oof: pd.DataFrame, test: pd.DataFrame, seconds: pd.Series, test_seconds: pd.Series
-) -> list[dict[str, Any]]:
-    """The comparison as the `models` section of `metrics.json`."""
-    about, judged = ["learner", "imbalance", "kind"], list(oof.columns[4:])
-    return [
-        {
-            "name": name,
-            **oof.loc[name, about].to_dict(),
-            "oof": oof.loc[name, judged].to_dict(),
-            "test": test.loc[name, judged].to_dict(),
-            "seconds": {"fold_fit": seconds[name], "fit": test_seconds[name]},
-        }
-        for name in oof.index
-    ]
-
-
-def ranked_intervals(table: pd.DataFrame, tied: Sequence[str]) -> pd.DataFrame:
-    """Average precision with its interval, best first, for `plots.plot_intervals`: `value`, `low`, `high`, `group`."""
-    ranked = table.sort_values("average_precision", ascending=False)
-    bounds = np.array(ranked["average_precision_ci"].tolist())
-    group = ["tie set" if name in tied else "outside the tie set" for name in ranked.index]
-    return pd.DataFrame(
-        {"value": ranked["average_precision"], "low": bounds[:, 0], "high": bounds[:, 1], "group": group}
-    )
-
-
-def precision_recall(y: np.ndarray, scores: pd.DataFrame) -> pd.DataFrame:
-    """Precision and recall at every distinct score, tidy: `name`, `recall`, `precision`."""
-    from sklearn.metrics import precision_recall_curve
-
-    curves = []
-    for name in scores:
-        precision, recall, _ = precision_recall_curve(y, scores[name])
-        curves.append(pd.DataFrame({"name": name, "recall": recall, "precision": precision}))
-    return pd.concat(curves, ignore_index=True)
-
-
-def tie_set(average_precisions: pd.Series, resampled: pd.DataFrame) -> tuple[str, list[str]]:
-    """The best model, and all that cannot be told from it (the best included).
-
-    A model is in the set when the paired bootstrap interval of its distance to the best reaches zero.
-    """
-    ranked = list(average_precisions.sort_values(ascending=False, kind="stable").index)
-    return ranked[0], [name for name in ranked if interval(resampled[ranked[0]] - resampled[name])[0] <= 0]
-
-
-def choose(
-    candidates: Sequence[Candidate], average_precisions: pd.Series, resampled: pd.DataFrame, y: np.ndarray
-) -> tuple[Candidate, list[str], str]:
-    """Choose the XGBoost to serve, by a rule fixed beforehand.
-
-    The cheapest XGBoost in the tie set, cost being the rows that its treatment leaves times its rounds (counted, not
-    timed, so that the choice is the same tomorrow); where no XGBoost ties with the best, the best XGBoost.
-
-    Returns
-    -------
-    chosen : Candidate
-    tied : list of str
-        Names in the tie set, best first.
-    reason : str
-        One sentence for the report.
-    """
-    best, tied = tie_set(average_precisions, resampled)
-    served = [candidate for candidate in candidates if candidate.learner == "xgboost"]
-    eligible = [candidate for candidate in served if candidate.name in tied]
-    if eligible:
-        chosen = min(eligible, key=lambda c: sum(treated_counts(c.imbalance, y)) * c.hyperparameters["num_round"])
-        others = len(tied) - 1
-        told = f"one of {len(tied)} that cannot be told from the best" if others else "better than every other"
-        reason = f"the cheapest XGBoost in the tie set: {told} at {LEVEL:.0%} on the same out-of-fold rows"
-    else:
-        chosen = max(served, key=lambda c: average_precisions[c.name])
-        low, high = interval(resampled[best] - resampled[chosen.name])
-        reason = (
-            f"the best XGBoost, since the container serves XGBoost; {best} is better by {low:.3f} to {high:.3f} "
-            "of average precision on the same out-of-fold rows"
+    found = []
+    for name in probabilities:
+        values = probabilities[name].to_numpy()
+        edges = np.unique(np.quantile(values[y == 1], np.linspace(0, 1, bins + 1)[1:-1]))
+        place = np.searchsorted(edges, values, side="right")
+        rows, frauds = np.bincount(place), np.bincount(place, y)
+        found.append(
+            pd.DataFrame(
+                {
+                    "name": name,
+                    "predicted": np.bincount(place, values) / rows,
+                    "observed": frauds / rows,
+                    "low": np.nan_to_num(beta.ppf((1 - LEVEL) / 2, frauds, rows - frauds + 1)),
+                    "high": beta.ppf((1 + LEVEL) / 2, frauds + 1, rows - frauds),
+                    "rows": rows,
+                }
+            )
         )
-    return chosen, tied, reason
+    return pd.concat(found, ignore_index=True)
 
 
-def _reach(row: pd.Series) -> str:
-    low, high = row["average_precision_ci"]
-    return f"{row['average_precision']:.3f} [{low:.3f}, {high:.3f}]"
+def uncorrected(probability: np.ndarray, kept_share: float) -> np.ndarray:
+    """Undo `artifact.prior_correction`: what the model fitted on rebalanced rows says by itself."""
+    return prior_correction(probability, 1 / kept_share)
 
 
-def describe_ties(table: pd.DataFrame, tied: Sequence[str]) -> str:
-    """Say which candidates share the lead."""
-    best = table.loc[tied[0]]
-    lead = f"**{tied[0]}** has the highest average precision, {_reach(best)}"
-    if len(tied) == 1:
-        return f"{lead}, and every other candidate's paired {LEVEL:.0%} interval lies below it."
-    others = ", ".join(f"{name} ({table.loc[name, 'average_precision']:.3f})" for name in tied[1:])
-    behind = len(table) - len(tied)
-    are = "one is" if behind == 1 else f"{behind} are"
-    rest = f"; the other {are} behind it in a paired comparison" if behind else ", which is all of them"
-    return f"{lead}. These rows cannot tell it from {others}{rest}."
+def probability_quality(
+    y: np.ndarray, probabilities: pd.DataFrame, amount: np.ndarray | None, review_cost: float
+) -> pd.DataFrame:
+    """Brier score, log loss, mean probability over base rate, and savings where decisions follow the probability."""
+    table = {}
+    for name in probabilities:
+        values = probabilities[name].to_numpy()
+        judged = _metrics(y, values, 0.5, amount, review_cost, True)
+        low, high = judged["savings_ci"] or (None, None)
+        table[name] = {
+            "brier": judged["brier"],
+            "log_loss": judged["log_loss"],
+            "mean_over_base_rate": values.mean() / y.mean(),
+            "alerts": None if amount is None else int((values * amount > review_cost).sum()),
+            "savings": judged["savings"],
+            "savings_low": low,
+            "savings_high": high,
+        }
+    return pd.DataFrame.from_dict(table, orient="index")
 
 
-def describe_test(oof: pd.DataFrame, test: pd.DataFrame, chosen: str) -> str:
-    """Say what the choice reaches on rows that had no part in it."""
-    low, high = test.loc[chosen, "average_precision_ci"]
-    before = oof.loc[chosen, "average_precision"]
-    place = "inside" if low <= before <= high else "outside"
-    ranks = test["average_precision"].rank(ascending=False, method="min").astype(int)
-    return (
-        f"**{chosen}** reaches an average precision of {_reach(test.loc[chosen])} on the test set; its out-of-fold "
-        f"figure, {before:.3f}, lies {place} that interval. At its fixed threshold it catches "
-        f"{test.loc[chosen, 'recall']:.0%} of the frauds, and {test.loc[chosen, 'precision']:.0%} of its alerts are "
-        f"frauds. By point values it is number {ranks[chosen]} of {len(test)}."
-    )
-
-
-def describe_findings(
-    provenance: Mapping[str, Any], oof: pd.DataFrame, test: pd.DataFrame, tied: Sequence[str], chosen: str, reason: str
-) -> str:
-    """The notebook's findings, from its tables."""
-    dummy = oof.loc[oof["kind"] == "baseline", "average_precision"]
-    saved, saved_ci = test.loc[chosen, "savings"], test.loc[chosen, "savings_ci"]
-    lines = [
-        f"- Data: {provenance['name']}, {provenance['rows']:,} rows, {provenance['frauds']:,} frauds.",
-        f"- {describe_ties(oof, tied)} Guessing at random reaches {dummy.max():.4f}.",
-        f"- Served: **{chosen}**, {reason}.",
-        f"- {describe_test(oof, test, chosen)}",
-    ]
-    if saved_ci is not None and saved is not None:
-        verdict = "better than" if saved_ci[0] > 0 else "not shown to be better than"
-        lines.append(
-            f"- Alerting where probability times amount exceeds the review's cost saves {saved:.0%} "
-            f"[{saved_ci[0]:.0%}, {saved_ci[1]:.0%}] of the avoidable cost on the test set: {verdict} alerting on "
-            "nothing or on everything."
-        )
-    return "\n".join(lines)
+def savings_curve(
+    y: np.ndarray,
+    probabilities: pd.DataFrame,
+    amount: np.ndarray,
+    review_costs: Sequence[float],
+    resamples: int = 500,
+    seed: int = 7,
+) -> pd.DataFrame:
+    """Savings at several costs of a review, decisions following each: `name`, `review_cost`, `value`, `low`, `high`."""
+    rows = []
+    for name in probabilities:
+        at_stake = probabilities[name].to_numpy() * amount
+        for cost in review_costs:
+            value, (low, high) = savings(y, at_stake > cost, amount, cost, resamples, seed)
+            rows.append({"name": name, "review_cost": cost, "value": value, "low": low, "high": high})
+    return pd.DataFrame(rows)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+
+from fraud_utils.features import FeatureMap
 
 # Native names, since the container hands them to XGBoost as they are. max_delta_step keeps the first trees from
 # overshooting where hessians are tiny: without it XGBoost collapses at 0.2 % fraud.
@@ -22,7 +24,21 @@ XGBOOST: dict[str, float | int] = {
     "subsample": 0.8,
     "colsample_bytree": 0.5,
 }
-IMBALANCES = ("none", "class weight", "undersample 1:N", "SMOTE", "SMOTE 1:N")
+# What `xgboost.train` does when nobody tells it otherwise: the lesson that stands in the table once.
+LIBRARY_DEFAULTS = {
+    "num_round": 100,
+    "eta": 0.3,
+    "max_depth": 6,
+    "min_child_weight": 1,
+    "max_delta_step": 0,
+    "lambda": 1,
+    "subsample": 1,
+    "colsample_bytree": 1,
+}
+IMBALANCES = ("none", "class weight", "undersample 1:N", "SMOTE", "SMOTE 1:N", "Borderline-SMOTE 1:N")
+BASELINES = ("dummy", "amount rule")
+UNSUPERVISED = ("isolation forest", "PCA reconstruction", "robust covariance", "autoencoder")
+_DRAW_INSIDE = ("balanced random forest", "bagged xgboost")  # each member draws its own legitimate rows
 
 
 @dataclass(frozen=True)
@@ -32,54 +48,99 @@ class Candidate:
     Attributes
     ----------
     learner : str
-        `dummy`, `logistic regression`, `random forest` or `xgboost`.
+        One that `build` knows, `average` (of other candidates' scores), or any name when `estimator` is given.
     imbalance : str
         `none`, `class weight`, `undersample 1:N` (N legitimate rows kept for a fraud), `SMOTE` (as many frauds as
-        legitimate rows) or `SMOTE 1:N`.
+        legitimate rows), `SMOTE 1:N` or `Borderline-SMOTE 1:N`.
     hyperparameters : dict
-        Of the learner, in its library's own names (XGBoost's native ones).
+        Of the learner, in its library's own names (XGBoost's native ones); `members`, names of candidates, of an
+        average.
+    note : str
+        Tells apart candidates that are otherwise called the same.
+    estimator : scikit-learn estimator, optional
+        Somebody's own learner, unfitted, with `predict_proba` or, where it needs no labels, `score_samples`.
     """
 
     learner: str
     imbalance: str = "none"
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    estimator: Any = None
 
     @property
     def name(self) -> str:
         """How tables and plots call it."""
-        return self.learner if self.imbalance == "none" else f"{self.learner} + {self.imbalance}"
+        if self.learner == "average":
+            *most, last = self.hyperparameters["members"]
+            return f"average of {', '.join(most)} and {last}"
+        treated = "" if self.imbalance == "none" else f" + {self.imbalance}"
+        return f"{self.learner}{treated}" + (f" ({self.note})" if self.note else "")
 
     @property
     def kind(self) -> str:
-        """`baseline` or `supervised`."""
-        return "baseline" if self.learner == "dummy" else "supervised"
+        """`baseline`, `supervised` or `unsupervised`."""
+        if self.learner in BASELINES:
+            return "baseline"
+        own = self.estimator is not None and not hasattr(self.estimator, "predict_proba")
+        return "unsupervised" if own or self.learner in UNSUPERVISED else "supervised"
 
 
-def candidates(profile: str = "full", complete: bool = True) -> list[Candidate]:
+def candidates(profile: str = "full", complete: bool = True, features: FeatureMap | None = None) -> list[Candidate]:
     """List what notebook 02 compares.
+
+    Left out, since they cost much and teach nothing here: SMOTE at full ratio for the forests (four minutes a fit, and
+    no better than 1:10), cleaning by nearest neighbours (ENN and Tomek links search all pairs of rows), LOF (hours),
+    EasyEnsemble (what the bag over under-samples does, with weaker members).
 
     Parameters
     ----------
     profile : {"full", "quick"}
-        `quick` grows fewer and smaller trees.
+        `quick` has fewer candidates with fewer and smaller trees.
     complete : bool
         Whether the table has no missing values. SMOTE interpolates between rows and cannot do without, so its
         candidates are left out otherwise.
+    features : FeatureMap, optional
+        Says where the matrix holds the amount; without it there is no amount rule.
     """
     if profile not in ("full", "quick"):
         raise ValueError(f"profile is {profile!r}; it must be 'full' or 'quick'")
     quick = profile == "quick"
-    forest = {"n_estimators": 60, "max_samples": 0.1} if quick else {"n_estimators": 100, "max_samples": 0.25}
-    settings: dict[str, dict[str, Any]] = {
-        "logistic regression": {},
-        "random forest": {"min_samples_leaf": 2, **forest},
-        "xgboost": XGBOOST | ({"num_round": 150, "eta": 0.1} if quick else {}),
+    forest = {"n_estimators": 40, "max_samples": 0.1 if quick else 0.15, "min_samples_leaf": 2}
+    boosted = XGBOOST | ({"num_round": 150, "eta": 0.12} if quick else {})
+    treatments = {
+        "logistic regression": ("class weight", "undersample 1:1", "undersample 1:10", "undersample 1:50", "SMOTE"),
+        "random forest": ("class weight", "undersample 1:1", "undersample 1:10", "undersample 1:50"),
+        "xgboost": ("class weight", "undersample 1:1", "undersample 1:10", "undersample 1:50", "SMOTE"),
     }
-    treatments = ["none", "undersample 1:10", *(["SMOTE 1:10"] if complete else [])]
-    return [
-        Candidate("dummy"),
-        *(Candidate(name, how, setting) for name, setting in settings.items() for how in treatments),
+    listed = [Candidate("dummy")]
+    if features and features.amount:
+        listed.append(Candidate("amount rule", hyperparameters={"column": len(features.numeric)}))
+    for learner, settings in (("logistic regression", {}), ("random forest", forest), ("xgboost", boosted)):
+        chosen = ("undersample 1:10",) if quick else treatments[learner]
+        listed += [Candidate(learner, how, settings) for how in ("none", *chosen, "SMOTE 1:10")]
+    listed += [
+        Candidate("extra trees", hyperparameters=forest | {"max_samples": None}),
+        Candidate("histogram gradient boosting"),
+        Candidate("neural network", hyperparameters={"n_estimators": 1 if quick else 2}),
+        Candidate("isolation forest"),
+        Candidate("PCA reconstruction"),
     ]
+    if quick:
+        listed = [c for c in listed if c.learner != "extra trees"]
+        members = ["xgboost", "neural network"]
+    else:
+        members = ["xgboost", "extra trees", "neural network"]
+        listed += [
+            Candidate("xgboost", "Borderline-SMOTE 1:10", boosted),
+            Candidate("xgboost defaults", hyperparameters=LIBRARY_DEFAULTS),
+            Candidate("bagged xgboost", "undersample 1:10", boosted),
+            Candidate("balanced random forest", "undersample 1:1"),
+            Candidate("xgboost on anomaly scores", hyperparameters=boosted),
+            Candidate("robust covariance"),
+            Candidate("autoencoder"),
+        ]
+    listed.append(Candidate("average", hyperparameters={"members": members}))
+    return [c for c in listed if complete or "SMOTE" not in c.imbalance]
 
 
 def treated_counts(imbalance: str, y: np.ndarray) -> tuple[int, int]:
@@ -89,7 +150,7 @@ def treated_counts(imbalance: str, y: np.ndarray) -> tuple[int, int]:
         return legitimate, frauds
     if imbalance in ("class weight", "SMOTE"):
         return legitimate, max(legitimate, frauds)
-    parts = re.fullmatch(r"(undersample|SMOTE) 1:(\d+)", imbalance)
+    parts = re.fullmatch(r"(undersample|SMOTE|Borderline-SMOTE) 1:(\d+)", imbalance)
     if not parts or not int(parts[2]):
         raise ValueError(f"imbalance is {imbalance!r}; it must be one of {', '.join(IMBALANCES)} (N = 1, 2, ...)")
     each = int(parts[2])
@@ -120,10 +181,11 @@ def sampler(imbalance: str, seed: int) -> Any | None:
         from imblearn.under_sampling import RandomUnderSampler
 
         return RandomUnderSampler(sampling_strategy=lambda y: {0: treated_counts(imbalance, y)[0]}, random_state=seed)
-    if imbalance.startswith("SMOTE"):
-        from imblearn.over_sampling import SMOTE
+    if "SMOTE" in imbalance:
+        from imblearn.over_sampling import SMOTE, BorderlineSMOTE
 
-        return SMOTE(sampling_strategy=lambda y: {1: treated_counts(imbalance, y)[1]}, random_state=seed)
+        kind = BorderlineSMOTE if imbalance.startswith("Borderline") else SMOTE
+        return kind(sampling_strategy=lambda y: {1: treated_counts(imbalance, y)[1]}, random_state=seed)
     return None
 
 
@@ -194,39 +256,156 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         fraud = 1 / (1 + np.exp(-margin))  # not float32: prior correction would magnify its rounding near 1
         return np.column_stack([1 - fraud, fraud])
 
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Labels at one half, which scikit-learn's ensembles ask for."""
+        return (self.predict_proba(X)[:, 1] > 0.5).astype(int)
+
+
+class Reconstruction(BaseEstimator):
+    """Anomalies are rows that an estimator, fitted to give rows back, gives back badly.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+        A decomposition with `inverse_transform`, or a regressor that is fitted from the rows to the rows.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: np.ndarray, y: Any = None) -> Reconstruction:
+        """Fit on rows; labels are not looked at."""
+        self.estimator_ = clone(self.estimator).fit(X, X if hasattr(self.estimator, "predict") else None)
+        return self
+
+    def score_samples(self, X: np.ndarray) -> np.ndarray:
+        """Minus the mean squared error of each row, so that higher is more normal, as in scikit-learn."""
+        inner = self.estimator_
+        back = inner.predict(X) if hasattr(inner, "predict") else inner.inverse_transform(inner.transform(X))
+        return -np.square(X - back).mean(axis=1)
+
+
+class AnomalyScores(TransformerMixin, BaseEstimator):
+    """Adds the scores of detectors, fitted without labels, to the columns."""
+
+    def __init__(self, detectors: Sequence[Any]) -> None:
+        self.detectors = detectors
+
+    def fit(self, X: np.ndarray, y: Any = None) -> AnomalyScores:
+        """Fit each detector on rows; labels are not looked at."""
+        self.detectors_ = [clone(detector).fit(X) for detector in self.detectors]
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Columns, then a score a detector; float32."""
+        return np.column_stack([X, *(detector.score_samples(X) for detector in self.detectors_)]).astype(np.float32)
+
+
+def _some_rows(X: np.ndarray, y: np.ndarray, seed: int, most: int = 5000) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.random.default_rng(seed).choice(len(X), min(most, len(X)), replace=False)
+    return X[rows], y[rows]
+
 
 def build(candidate: Candidate, seed: int = 7) -> Any:
     """Make the candidate's pipeline, unfitted; its sampler acts while fitting only.
 
-    One thread each: `evaluate` fits several at a time.
+    One thread each: `fits` runs several at a time.
 
     Returns
     -------
     imblearn.pipeline.Pipeline
-        With `fit(X, y)` and `predict_proba(X)`.
+        With `fit(X, y)` and `predict_proba(X)`, or `score_samples(X)` (higher is more normal) of a learner that
+        needs no labels.
     """
     from imblearn.pipeline import Pipeline
-    from sklearn.dummy import DummyClassifier
-    from sklearn.ensemble import RandomForestClassifier
+
+    steps, model = _learner(candidate, seed)
+    resampler = None if candidate.learner in _DRAW_INSIDE else sampler(candidate.imbalance, seed)
+    return Pipeline([*steps, *([("resample", resampler)] if resampler is not None else []), ("model", model)])
+
+
+def _learner(candidate: Candidate, seed: int) -> tuple[list[tuple[str, Any]], Any]:
+    """What comes before the sampler, and the learner."""
+    from sklearn import ensemble
     from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
     settings = dict(candidate.hyperparameters)
     weights = "balanced" if candidate.imbalance == "class weight" else None
-    steps: list[tuple[str, Any]] = []
-    model: Any
-    if candidate.learner == "dummy":
-        model = DummyClassifier(strategy="prior")
-    elif candidate.learner == "logistic regression":
-        steps = [("impute", SimpleImputer(strategy="median")), ("scale", StandardScaler())]
-        model = LogisticRegression(max_iter=1000, class_weight=weights, **settings)
-    elif candidate.learner == "random forest":
-        model = RandomForestClassifier(class_weight=weights, random_state=seed, n_jobs=1, **settings)
-    elif candidate.learner == "xgboost":
-        model = XGBoost(settings, "class weight" if weights else "none", seed)
-    else:
-        raise ValueError(f"unknown learner {candidate.learner!r}")
-    if (resampler := sampler(candidate.imbalance, seed)) is not None:
-        steps.append(("resample", resampler))
-    return Pipeline([*steps, ("model", model)])
+    impute = ("impute", SimpleImputer(strategy="median"))
+    scaled = [impute, ("scale", StandardScaler())]
+    match candidate.learner:
+        case _ if candidate.estimator is not None:
+            model = clone(candidate.estimator).set_params(**settings)
+            seeds = {key: seed for key in model.get_params() if key.split("__")[-1] == "random_state"}
+            return [], model.set_params(**seeds)
+        case "dummy":
+            from sklearn.dummy import DummyClassifier
+
+            return [], DummyClassifier(strategy="prior")
+        case "amount rule":
+            from sklearn.compose import make_column_transformer
+            from sklearn.tree import DecisionTreeClassifier
+
+            bands = DecisionTreeClassifier(max_leaf_nodes=10, min_samples_leaf=0.005, random_state=seed)
+            return [("amount", make_column_transformer((impute[1], [settings["column"]])))], bands
+        case "logistic regression":
+            from sklearn.linear_model import LogisticRegression
+
+            return scaled, LogisticRegression(max_iter=1000, class_weight=weights, **settings)
+        case "random forest":
+            return [], ensemble.RandomForestClassifier(class_weight=weights, random_state=seed, n_jobs=1, **settings)
+        case "extra trees":
+            return [], ensemble.ExtraTreesClassifier(class_weight=weights, random_state=seed, n_jobs=1, **settings)
+        case "balanced random forest":
+            from imblearn.ensemble import BalancedRandomForestClassifier
+
+            settings = {"n_estimators": 200, "sampling_strategy": "all", "replacement": True} | settings
+            return [impute], BalancedRandomForestClassifier(bootstrap=False, random_state=seed, n_jobs=1, **settings)
+        case "xgboost" | "xgboost defaults":
+            return [], XGBoost(settings, "class weight" if weights else "none", seed)
+        case "bagged xgboost":
+            from imblearn.ensemble import BalancedBaggingClassifier
+
+            draw = {"sampling_strategy": lambda y: {0: treated_counts(candidate.imbalance, y)[0]}, "bootstrap": False}
+            return [], BalancedBaggingClassifier(XGBoost(settings), 10, random_state=seed, n_jobs=1, **draw)
+        case "xgboost on anomaly scores":
+            detectors = [build(Candidate(name), seed) for name in ("isolation forest", "PCA reconstruction")]
+            return [impute, ("anomalies", AnomalyScores(detectors))], XGBoost(settings, seed=seed)
+        case "histogram gradient boosting":
+            # L2 and a fixed number of trees: with the library's own settings it collapses where frauds are rare.
+            settings = {
+                "learning_rate": 0.05,
+                "max_iter": 200,
+                "max_leaf_nodes": 15,
+                "l2_regularization": 10,
+            } | settings
+            settings |= {"early_stopping": False, "class_weight": weights, "random_state": seed}
+            return [], ensemble.HistGradientBoostingClassifier(**settings)
+        case "neural network":
+            from sklearn.neural_network import MLPClassifier
+
+            # One network's average precision varies by .02 with its seed alone: several are averaged.
+            one = MLPClassifier(hidden_layer_sizes=(64, 32), alpha=1e-3, batch_size=512, max_iter=15)
+            return scaled, ensemble.BaggingClassifier(one, bootstrap=False, random_state=seed, **settings)
+        case "isolation forest":
+            return [impute], ensemble.IsolationForest(random_state=seed, **settings)
+        case "PCA reconstruction":
+            from sklearn.decomposition import PCA
+
+            return scaled, Reconstruction(PCA(**{"n_components": 0.5, "random_state": seed} | settings))
+        case "robust covariance":
+            from imblearn import FunctionSampler
+            from sklearn.covariance import EllipticEnvelope
+
+            # The determinant's search takes a minute on all rows, and finds the same covariance on a sample.
+            few = FunctionSampler(func=_some_rows, kw_args={"seed": seed}, validate=False)
+            return [*scaled, ("sample", few)], EllipticEnvelope(support_fraction=0.9, random_state=seed, **settings)
+        case "autoencoder":
+            from sklearn.neural_network import MLPRegressor
+
+            narrow = MLPRegressor(
+                hidden_layer_sizes=(16, 4, 16), max_iter=5, batch_size=512, random_state=seed, **settings
+            )
+            return scaled, Reconstruction(narrow)
+    raise ValueError(f"unknown learner {candidate.learner!r}; give `estimator` to bring your own")

@@ -247,6 +247,61 @@ def plot_precision_recall(data: pd.DataFrame, ax: Axes, base_rate: float | None 
     return ax
 
 
+def plot_reliability(data: pd.DataFrame, ax: Axes) -> Axes:
+    """What probabilities say against what happened, on log scales (`evaluate.reliability`)."""
+    smallest = data.loc[data["predicted"] > 0, "predicted"].min()
+    for i, (name, part) in enumerate(data.groupby("name", sort=False)):
+        colour, marker = PALETTE[i % len(PALETTE)], _MARKERS[i % len(_MARKERS)]
+        ax.vlines(part["predicted"], part["low"].clip(lower=smallest / 10), part["high"], color=colour, alpha=0.5)
+        ax.plot(
+            part["predicted"], part["observed"], marker, linestyle=_LINES[i % len(_LINES)], color=colour, label=name
+        )
+    ax.plot([smallest, 1], [smallest, 1], color=GREY, linewidth=1, linestyle="--", label="as it should be")
+    ax.set(xscale="log", yscale="log", xlabel="mean probability of the bin", ylabel="share of frauds in the bin")
+    ax.set_ylim(smallest / 10, 1.5)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.legend(fontsize=9, loc="lower right")
+    return ax
+
+
+def plot_savings(data: pd.DataFrame, ax: Axes, currency: str) -> Axes:
+    """Savings over the cost of a review with their intervals (`evaluate.savings_curve`)."""
+    for i, (name, part) in enumerate(data.groupby("name", sort=False)):
+        colour = PALETTE[i % len(PALETTE)]
+        ax.fill_between(part["review_cost"], part["low"], part["high"], color=colour, alpha=0.15, linewidth=0)
+        ax.plot(part["review_cost"], part["value"], color=colour, linestyle=_LINES[i % len(_LINES)], label=name)
+    ax.axhline(0, color=GREY, linewidth=1, linestyle="--")
+    ax.set(xscale="log", xlabel=f"cost of a review in {currency} (log scale)", ylabel="share of avoidable cost saved")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    ax.set_ylim(max(-1, data["low"].min() - 0.05), 1)
+    ax.legend(fontsize=9, loc="lower left")
+    return ax
+
+
+def plot_contributions(data: pd.DataFrame, ax: Axes) -> Axes:
+    """SHAP values by column, a dot a row, coloured by the value's rank in its column (`explain.strongest`)."""
+    names = list(dict.fromkeys(data["column"]))
+    rng = np.random.default_rng(0)
+    for place, name in enumerate(names):
+        part = data[data["column"] == name]
+        heights = place + rng.uniform(-0.3, 0.3, len(part))
+        dots = ax.scatter(
+            part["contribution"], heights, c=part["level"], cmap="cividis", s=7, linewidth=0, vmin=0, vmax=1
+        )
+    ax.axvline(0, color=GREY, linewidth=1)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel("contribution to the log-odds of fraud")
+    bar = ax.figure.colorbar(dots, ax=ax, ticks=[0, 0.5, 1])
+    bar.ax.set_yticklabels(["lowest", "median", "highest"])
+    bar.set_label("value within its column")
+    bar.outline.set_visible(False)
+    return ax
+
+
 def _percent_axis(largest: float) -> PercentFormatter:
     """Percent with as many decimals as the largest value needs."""
     return PercentFormatter(1, decimals=0 if largest >= 0.05 else 1 if largest >= 0.005 else 2)

@@ -323,7 +323,13 @@ def _point_latest(folder: Path) -> None:
 # Notebooks ----------------------------------------------------------------------------------------------------------
 
 
-def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], on_cell: Callable[[int], None]) -> None:
+def _execute(
+    notebook: Path,
+    output: Path,
+    parameters: Mapping[str, Any],
+    on_cell: Callable[[int], None],
+    on_line: Callable[[str], None],
+) -> None:
     """Execute a notebook with papermill in a kernel of this very interpreter, and leave no process behind.
 
     Parameters
@@ -334,6 +340,8 @@ def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], on_cel
         Typed values for names that the notebook declares.
     on_cell : callable
         Told each code cell's position, from 1, when it begins.
+    on_line : callable
+        Told what long work says of its progress, line by line.
 
     Raises
     ------
@@ -353,7 +361,11 @@ def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], on_cel
         cell, source = cell_index + 1, now["cell"].source
         on_cell(cell)
 
-    with tempfile.TemporaryDirectory() as private, (Path(private) / "output").open("w+", errors="replace") as noise:
+    with (
+        tempfile.TemporaryDirectory() as private,
+        (Path(private) / "output").open("w+", errors="replace") as noise,
+        _followed(Path(private) / "progress", on_line) as progress,
+    ):
         kernel = AsyncKernelManager(
             kernel_name="python3",
             # With no folder to look in, this is ipykernel in sys.executable, whatever kernels the user registered.
@@ -368,7 +380,8 @@ def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], on_cel
                 extra_arguments=["--HistoryManager.hist_file=:memory:"],
                 stdout=noise,
                 stderr=noise,
-                env=os.environ | {"TQDM_DISABLE": "1"},  # bars are for a screen, not for a page
+                # Bars are for a screen, not for a page: what they would show comes as lines, and to the terminal.
+                env=os.environ | {"TQDM_DISABLE": "1", "FRAUD_PROGRESS": str(progress)},
             )
             executed = papermill.execute_notebook(
                 notebook,
@@ -393,6 +406,29 @@ def _execute(notebook: Path, output: Path, parameters: Mapping[str, Any], on_cel
             _stop(kernel)
     if executed.metadata.papermill.exception:  # papermill takes sys.exit(0) for success
         raise NotebookError(notebook.stem, cell, source, "", "the cell left the notebook before its end")
+
+
+@contextmanager
+def _followed(path: Path, on_line: Callable[[str], None]) -> Iterator[Path]:
+    """Hand on the lines that others append to a file, as they come."""
+    path.touch()
+    done = threading.Event()
+
+    def follow() -> None:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            last = False
+            while not last:
+                last = done.wait(0.5)
+                for line in file:
+                    on_line(line.rstrip("\n"))
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield path
+    finally:
+        done.set()
+        thread.join()
 
 
 def _stop(kernel: Any) -> None:
@@ -575,7 +611,7 @@ def _run_notebook(notebook: Path, folder: Path, parameters: Mapping[str, Any], n
     note(notebook=notebook.stem, cell=cell)
     cells = len(_cells(notebook)) + bool(parameters)  # papermill injects one
     try:
-        with _progress(notebook.stem, cells) as show:
+        with _progress(notebook.stem, cells) as (show, say):
 
             def on_cell(position: int) -> None:
                 nonlocal cell
@@ -583,7 +619,7 @@ def _run_notebook(notebook: Path, folder: Path, parameters: Mapping[str, Any], n
                 note(cell=cell)
                 show(cell)
 
-            _execute(notebook, output, parameters, on_cell)
+            _execute(notebook, output, parameters, on_cell, say)
     except (NotebookError, KeyboardInterrupt) as error:
         if output.exists():
             _mark_unfinished(output, cell)
@@ -601,12 +637,12 @@ def _one_line(error: BaseException) -> str:
 
 
 @contextmanager
-def _progress(notebook: str, cells: int) -> Iterator[Callable[[int], None]]:
-    """One live line a notebook on a terminal, plain lines elsewhere."""
+def _progress(notebook: str, cells: int) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
+    """One live line a notebook on a terminal, plain lines elsewhere; lines of long work stand above it."""
     if not sys.stderr.isatty():
         started = time.perf_counter()
         print(f"{notebook}: {cells} cells", file=sys.stderr, flush=True)
-        yield lambda cell: None
+        yield lambda cell: None, lambda line: print(f"  {line}", file=sys.stderr, flush=True)
         print(f"{notebook}: done in {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
         return
     columns, rows = shutil.get_terminal_size()  # not 0 by 0, as tqdm finds where a container gave no size
@@ -625,7 +661,7 @@ def _progress(notebook: str, cells: int) -> Iterator[Callable[[int], None]]:
     thread = threading.Thread(target=tick, daemon=True)
     thread.start()
     try:
-        yield show
+        yield show, lambda line: bar.write(f"  {line}", file=sys.stderr)
         show(cells)
     finally:
         done.set()

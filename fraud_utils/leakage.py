@@ -1,0 +1,140 @@
+"""Wrong ways to measure, each beside the right one; and a check that finds them without being told where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fraud_utils import models
+from fraud_utils.evaluate import average_precision, best_f1_threshold, out_of_fold
+from fraud_utils.models import Candidate
+
+Procedure = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def shuffled_labels(procedure: Procedure, y: np.ndarray, repeats: int = 10, seed: int = 7) -> tuple[float, float]:
+    """Run a whole way of measuring on labels that mean nothing; an honest one then finds nothing.
+
+    A permutation test (Ojala and Garriga 2010, "Permutation tests for studying classifier performance") of the
+    procedure, not of a model: whatever carries held-out labels into the scores, be it a feature computed on all rows,
+    resampling before the split, or a threshold chosen on the rows it is judged on, survives the shuffling.
+
+    Parameters
+    ----------
+    procedure : callable
+        From labels, shape (rows,), to the labels and the scores (or alerts) of the rows it judges by. It must do
+        everything that depends on labels.
+    y : numpy.ndarray, shape (rows,)
+
+    Returns
+    -------
+    roc_auc : float
+        Mean over shuffles; one half where nothing leaks.
+    z : float
+        Its distance from one half in standard errors; beyond 4 is a leak.
+    """
+    from scipy.stats import mannwhitneyu, norm
+
+    rng = np.random.default_rng(seed)
+    areas, distances = [], []
+    for _ in range(repeats):
+        truth, score = procedure(rng.permutation(y))
+        test = mannwhitneyu(score[truth == 1], score[truth == 0], alternative="greater", method="asymptotic")
+        areas.append(test.statistic / (truth.sum() * (len(truth) - truth.sum())))
+        distances.append(norm.isf(np.clip(test.pvalue, 1e-300, 1 - 1e-16)))
+    return float(np.mean(areas)), float(np.sum(distances) / np.sqrt(repeats))
+
+
+def lab(
+    candidate: Candidate,
+    X: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray,
+    y_test: np.ndarray,
+    test_score: np.ndarray,
+    threshold: float,
+    folds: int = 3,
+    seed: int = 7,
+    cache: str | Path = "",
+) -> pd.DataFrame:
+    """Measure one model rightly and in five wrong ways.
+
+    Parameters
+    ----------
+    candidate : Candidate
+        The model; the ways that resample take its learner and settings with SMOTE 1:10.
+    X, y, groups
+        The training rows, as in `evaluate.out_of_fold`.
+    y_test, test_score : numpy.ndarray, shape (test rows,)
+        The model's scores of the test set.
+    threshold : float
+        Chosen on out-of-fold rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `metric`, `wrong`, `right`, by the wrong way's name.
+    """
+    rng = np.random.default_rng(seed)
+    legitimate = np.flatnonzero(y_test == 0)
+    frauds = np.flatnonzero(y_test == 1)
+    balanced = np.concatenate([frauds, rng.choice(legitimate, min(len(frauds), len(legitimate)), replace=False)])
+    alert = test_score >= threshold
+    peeked = test_score >= best_f1_threshold(y_test, test_score)
+    rows = {}
+    smote = Candidate(candidate.learner, "SMOTE 1:10", candidate.hyperparameters)
+    if np.isfinite(X).all():
+        resampler: Any = models.sampler(smote.imbalance, seed)
+        X_more, y_more = resampler.fit_resample(X, y)
+        plain = Candidate(candidate.learner, "none", candidate.hyperparameters)
+        leaking = _area(plain, X_more, y_more, np.arange(len(y_more)), folds, seed, cache)
+        rows["SMOTE before the folds"] = ("average precision", leaking, _area(smote, X, y, groups, folds, seed, cache))
+    honest = _area(candidate, X, y, groups, folds, seed, cache)
+    rows["copies on both sides"] = (
+        "average precision",
+        _area(candidate, X, y, np.arange(len(y)), folds, seed, cache),
+        honest,
+    )
+    rows["threshold chosen on the test set"] = ("F1", _f1(y_test, peeked), _f1(y_test, alert))
+    rows["balanced test set"] = (
+        "precision",
+        _precision(y_test[balanced], alert[balanced]),
+        _precision(y_test, alert),
+    )
+    rows["ROC AUC of alerts, not scores"] = ("ROC AUC", _roc(y_test, alert), _roc(y_test, test_score))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["metric", "wrong", "right"])
+
+
+def _area(
+    candidate: Candidate, X: np.ndarray, y: np.ndarray, groups: np.ndarray, folds: int, seed: int, cache: str | Path
+) -> float:
+    scores = out_of_fold([candidate], X, y, groups, folds, 1, seed, cache)
+    return average_precision(y, scores.values[candidate.name].to_numpy(), scores.block)
+
+
+def _f1(y: np.ndarray, alert: np.ndarray) -> float:
+    return float(2 * y[alert].sum() / (alert.sum() + y.sum()))
+
+
+def _precision(y: np.ndarray, alert: np.ndarray) -> float:
+    return float(y[alert].mean()) if alert.any() else 0.0
+
+
+def _roc(y: np.ndarray, score: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(y, score))
+
+
+def describe(table: pd.DataFrame) -> str:
+    """Say how far each wrong way is from the right one."""
+    gaps = table["wrong"] - table["right"]
+    parts = [
+        f"{name} {abs(gap):.3f} {'above' if gap > 0 else 'below'} ({table.loc[name, 'metric']})"
+        for name, gap in gaps.items()
+    ]
+    return f"Against the right figure: {'; '.join(parts)}."
