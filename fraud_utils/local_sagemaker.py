@@ -76,13 +76,16 @@ def end_group():
         os.killpg(program.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
+left_alone = threading.Event()
 def follow():
     status = program.wait()
-    end_group()
-    os._exit(status if status >= 0 else 128 - status)
+    if not left_alone.is_set():
+        end_group()
+        os._exit(status if status >= 0 else 128 - status)
 threading.Thread(target=follow, daemon=True).start()
 while os.read(0, 1):
     pass
+left_alone.set()
 end_group()
 if after:
     subprocess.run(after, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
