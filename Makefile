@@ -84,10 +84,10 @@ lint: env  ## Check style, types, stripped notebooks, shell and Dockerfile
 	@$(BIN)/ruff format --check .
 	@$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
 	@$(BIN)/mypy
-	@$(BIN)/shellcheck .ci/run
+	@$(BIN)/shellcheck .ci/run container/on-start.sh
 	@$(BIN)/hadolint container/Dockerfile
 
-# The image. docker needs two flags so that SageMaker takes what it builds; podman builds that way by itself.
+# The image. SageMaker takes no manifest of OCI's, which docker needs two flags to avoid; podman needs one.
 ENGINE ?= $(shell command -v docker >/dev/null && echo docker || echo podman)
 BASE_IMAGE ?= python:3.12-slim
 IMAGE ?= fraud-detect
@@ -95,7 +95,7 @@ REPOSITORY ?= sagemaker-fraud-detect
 ifeq ($(notdir $(ENGINE)),podman)
 BUILD_FLAGS := --format docker --network host $(if $(filter localhost/%,$(BASE_IMAGE)),--pull=never)
 else
-BUILD_FLAGS := --platform linux/amd64 --provenance=false
+BUILD_FLAGS := --platform linux/amd64 --provenance=false --output type=docker
 endif
 
 .PHONY: image

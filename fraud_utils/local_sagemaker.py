@@ -894,7 +894,8 @@ class Front:
 
         def respond(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             query = f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") and " " in what else ""
-            print(f"{datetime.now(UTC):%H:%M:%S} {name} {what}{query} {status[:3]}", flush=True)
+            sys.stdout.write(f"{datetime.now(UTC):%H:%M:%S} {name} {what}{query} {status[:3]}\n")  # whole lines
+            sys.stdout.flush()
             return start_response(status, headers, *more)
 
         if invoked:
