@@ -339,6 +339,7 @@ class Deployment:
         if self._keeper:
             self._keeper.communicate(b"done")
             self._keeper = None
+            (self.run_folder / "cleanup.log").unlink(missing_ok=True)
 
     def delete(self) -> bool:
         """Delete all that this deployment made but registered models; gives whether nothing is left."""
@@ -421,8 +422,8 @@ class Deployment:
         from sagemaker.core import shapes
         from sagemaker.core.resources import TrainingJob
 
-        hyperparameters = {key: str(value) for key, value in choice["hyperparameters"].items()}
-        hyperparameters |= {"schema": json.dumps(schema.to_dict()), "thresholds": json.dumps(choice["thresholds"])}
+        values = choice["hyperparameters"] | {"schema": schema.to_dict(), "thresholds": choice["thresholds"]}
+        hyperparameters = {key: v if isinstance(v, str) else json.dumps(v) for key, v in values.items()}
         if long := [name for name, text in hyperparameters.items() if len(text) > LONGEST_HYPERPARAMETER]:
             raise DeployError(
                 f"hyperparameter {long[0]!r} is {len(hyperparameters[long[0]])} characters long; SageMaker takes "
