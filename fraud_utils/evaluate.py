@@ -257,8 +257,9 @@ def _average_precision(caught_here: np.ndarray, false_alerts: np.ndarray) -> flo
 def average_precision(y: np.ndarray, score: np.ndarray, block: np.ndarray | None = None) -> float:
     """Mean over the frauds of the precision at their score; equals scikit-learn's `average_precision_score`.
 
-    With blocks, the mean of their values: each fold's fit has a scale of its own, and what will be deployed is one
-    fit. Pooling ranks rows of different fits against each other, which is no model's ranking (Forman and Scholz 2010,
+    With blocks (without, each repeat is one), the mean of their values: each fold's fit has a scale of its own, and
+    what will be deployed is one fit. Pooling ranks rows of different fits against each other, which is no model's
+    ranking (Forman and Scholz 2010,
     "Apples-to-apples in cross-validation studies").
 
     Parameters
@@ -267,9 +268,10 @@ def average_precision(y: np.ndarray, score: np.ndarray, block: np.ndarray | None
     score : numpy.ndarray, shape (repeats * rows,)
     block : numpy.ndarray of int, shape (repeats * rows,), optional
     """
-    if block is None:
+    if block is None and len(score) == len(y):
         step, _, reached = _ranked(y, score)
         return _average_precision(np.bincount(step), reached)
+    block = np.arange(len(score)) // len(y) if block is None else block
     y = np.tile(y, len(score) // len(y))
     return float(np.mean([average_precision(y[block == k], score[block == k]) for k in np.unique(block)]))
 

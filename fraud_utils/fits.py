@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -144,7 +145,7 @@ def _read(path: Path) -> Fitted | None:
             found = Fitted(kept["scores"], float(kept["seconds"]), kept["booster"].tobytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError):  # damaged: fit again
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # damaged: fit again
         path.unlink(missing_ok=True)
         return None
     os.utime(path)

@@ -13,6 +13,7 @@ from fraud_utils import models
 from fraud_utils.evaluate import average_precision, best_f1_threshold, out_of_fold
 from fraud_utils.models import Candidate
 
+LEAK = 4.0  # standard errors
 Procedure = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -35,7 +36,7 @@ def shuffled_labels(procedure: Procedure, y: np.ndarray, repeats: int = 10, seed
     roc_auc : float
         Mean over shuffles; one half where nothing leaks.
     z : float
-        Its distance from one half in standard errors; beyond 4 is a leak.
+        Its distance from one half in standard errors; beyond `LEAK` it leaks.
     """
     from scipy.stats import mannwhitneyu, norm
 
@@ -47,6 +48,39 @@ def shuffled_labels(procedure: Procedure, y: np.ndarray, repeats: int = 10, seed
         areas.append(test.statistic / (truth.sum() * (len(truth) - truth.sum())))
         distances.append(norm.isf(np.clip(test.pvalue, 1e-300, 1 - 1e-16)))
     return float(np.mean(areas)), float(np.sum(distances) / np.sqrt(repeats))
+
+
+def check(
+    candidate: Candidate,
+    X: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray,
+    folds: int = 3,
+    repeats: int = 5,
+    seed: int = 7,
+    cache: str | Path = "",
+) -> tuple[float, float]:
+    """Put `evaluate.out_of_fold` itself to the test of `shuffled_labels`, with one candidate.
+
+    Labels are shuffled between groups, so that copies still share theirs.
+    """
+    _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
+
+    def procedure(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        shared = labels[group_of]
+        scored = out_of_fold([candidate], X, shared, groups, folds, 1, seed, cache)
+        return shared, scored.values[candidate.name].to_numpy()
+
+    return shuffled_labels(procedure, y[first], repeats, seed)
+
+
+def describe_check(roc_auc: float, z: float) -> str:
+    """Say what shuffled labels showed."""
+    verdict = "this way of measuring leaks" if z > LEAK else "nothing leaks into the scores"
+    return (
+        f"With shuffled labels, which nothing can predict, the folds above give a ROC AUC of {roc_auc:.3f}, {z:+.1f} "
+        f"standard errors from one half: {verdict}."
+    )
 
 
 def lab(

@@ -13,12 +13,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from fraud_utils.features import FeatureMap
 
 # Native names, since the container hands them to XGBoost as they are. max_delta_step keeps the first trees from
-# overshooting where hessians are tiny: without it XGBoost collapses at 0.2 % fraud.
+# overshooting where hessians are tiny: without it XGBoost collapses at 0.2 % fraud. Shallow trees and light leaves,
+# since frauds are few: out of fold, before the test set of the reference data, depth 4 and a weight of 0.1 reach .872
+# where depth 5 and 1 reach .869.
 XGBOOST: dict[str, float | int] = {
-    "num_round": 300,
-    "eta": 0.05,
-    "max_depth": 5,
-    "min_child_weight": 1,
+    "num_round": 400,
+    "eta": 0.06,
+    "max_depth": 4,
+    "min_child_weight": 0.1,
     "max_delta_step": 1,
     "lambda": 10,
     "subsample": 0.8,

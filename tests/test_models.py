@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.ensemble import IsolationForest
+from sklearn.tree import DecisionTreeClassifier
 
 from fraud_utils import models
+from fraud_utils.features import FeatureMap
 from fraud_utils.models import Candidate
 
 
@@ -16,26 +19,78 @@ def table(rows: int = 3000, frauds: int = 60, seed: int = 0) -> tuple[np.ndarray
     return X.astype(np.float32), y
 
 
+def scores_of(candidate: Candidate, X: np.ndarray, y: np.ndarray, seed: int = 1) -> np.ndarray:
+    model = models.build(candidate, seed).fit(X, y)
+    return model.predict_proba(X)[:, 1] if hasattr(model, "predict_proba") else -model.score_samples(X)
+
+
+FEATURES = FeatureMap(("a", "b", "c", "d"), "amount")
+
+
 @pytest.mark.parametrize("profile", ["full", "quick"])
-def test_every_candidate_fits_and_gives_probabilities(profile):
+def test_every_candidate_fits_and_ranks_frauds_higher(profile):
     X, y = table()
-    listed = models.candidates(profile)
+    listed = models.candidates(profile, features=FEATURES)
     assert len({candidate.name for candidate in listed}) == len(listed)
-    assert {"dummy", "logistic regression", "random forest", "xgboost"} == {c.learner for c in listed}
+    assert {"baseline", "supervised", "unsupervised"} == {candidate.kind for candidate in listed}
     for candidate in listed:
-        scores = models.build(candidate, seed=1).fit(X, y).predict_proba(X)
-        assert scores.shape == (len(y), 2)
-        np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-6)
+        if candidate.learner == "average":
+            continue
+        scores = scores_of(candidate, X, y)
+        assert np.isfinite(scores).all()
+        if candidate.kind != "unsupervised":
+            assert ((scores >= 0) & (scores <= 1)).all()
         if candidate.learner != "dummy":
-            assert scores[y == 1, 1].mean() > scores[y == 0, 1].mean()
+            assert scores[y == 1].mean() > scores[y == 0].mean(), candidate.name
+
+
+def test_the_full_list_is_what_the_report_promises():
+    listed = models.candidates("full", features=FEATURES)
+    assert len(listed) >= 25
+    for learner in ("logistic regression", "random forest", "xgboost"):
+        treated = {candidate.imbalance for candidate in listed if candidate.learner == learner}
+        wanted = {"none", "class weight", "undersample 1:1", "undersample 1:10", "undersample 1:50", "SMOTE 1:10"}
+        assert wanted <= treated, learner
+    assert {c.learner for c in listed if c.kind == "unsupervised"} == set(models.UNSUPERVISED)
+    assert "amount rule" not in {c.learner for c in models.candidates("full")}  # a table without amounts
+
+
+@pytest.mark.parametrize("learner", models.UNSUPERVISED)
+def test_learners_without_labels_do_not_see_them(learner):
+    X, y = table()
+    shuffled = np.random.default_rng(1).permutation(y)
+    np.testing.assert_array_equal(*(scores_of(Candidate(learner), X, labels) for labels in (y, shuffled)))
+
+
+def test_somebody_brings_an_estimator():
+    X, y = table()
+    own = Candidate("stump", "undersample 1:10", {"max_depth": 1}, estimator=DecisionTreeClassifier(max_depth=9))
+    model = models.build(own, seed=3).fit(X, y)
+    assert own.name == "stump + undersample 1:10"
+    assert own.kind == "supervised"
+    assert model[-1].get_depth() == 1
+    assert model[-1].random_state == 3
+    assert Candidate("forest", estimator=IsolationForest()).kind == "unsupervised"
+
+
+def test_an_average_is_called_by_its_members():
+    assert Candidate("average", hyperparameters={"members": ["a", "b", "c"]}).name == "average of a, b and c"
+
+
+def test_the_same_seed_gives_the_same_scores():
+    X, y = table()
+    for candidate in models.candidates("quick", features=FEATURES):
+        if candidate.learner != "average":
+            np.testing.assert_array_equal(scores_of(candidate, X, y), scores_of(candidate, X, y))
 
 
 def test_smote_is_left_out_where_values_are_missing():
     assert not [c for c in models.candidates("full", complete=False) if "SMOTE" in c.name]
     X, y = table()
     X[::7, 2] = np.nan
-    for candidate in models.candidates("quick", complete=False):
-        assert np.isfinite(models.build(candidate).fit(X, y).predict_proba(X)).all()
+    for candidate in models.candidates("full", complete=False, features=FEATURES):
+        if candidate.learner != "average":
+            assert np.isfinite(scores_of(candidate, X, y)).all(), candidate.name
 
 
 @pytest.mark.parametrize(
@@ -48,6 +103,7 @@ def test_smote_is_left_out_where_values_are_missing():
         ("undersample 1:100", 2940, 60),  # the rows are more balanced than that already
         ("SMOTE", 2940, 2940),
         ("SMOTE 1:10", 2940, 294),
+        ("Borderline-SMOTE 1:10", 2940, 294),
         ("SMOTE 1:1000", 2940, 60),
     ],
 )
