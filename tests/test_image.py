@@ -6,6 +6,7 @@ Runs where ENGINE names docker or podman and the image IMAGE is built: `make ima
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraud_utils import artifact, models
+from fraud_utils import artifact, deploy, models
 from fraud_utils.data import ULB, load_transactions, split_by_time
 from fraud_utils.features import FeatureMap
+from fraud_utils.simulate import simulate_transactions
 
 ROOT = Path(__file__).resolve().parents[1]
 ENGINE, IMAGE = os.environ.get("ENGINE", ""), os.environ.get("IMAGE", "fraud-detect")
@@ -168,3 +170,33 @@ def test_the_images_own_layers_are_within_500_mb():
     size = int(layers.stdout.split()[0])
     print(f"\nthe image's own layers: {size} MB")
     assert size <= 500
+
+
+def containers():
+    """The names of those that SageMaker on this machine started."""
+    listed = subprocess.run(
+        [ENGINE, "ps", "--all", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
+    )
+    return [name for name in listed.stdout.split() if re.fullmatch("fraud-[0-9a-f]{12}", name)]
+
+
+@pytest.mark.parametrize("end", ["deletion", "kill"])
+def test_sagemaker_on_this_machine_runs_the_image_and_leaves_no_container(tmp_path, monkeypatch, end):
+    for name in ("AWS_ENDPOINT_URL", "NO_PROXY"):
+        monkeypatch.setenv(name, "")  # restored at the end
+    small = split_by_time(simulate_transactions(5_000, fraud_rate=0.02, seed=1), ULB)
+    deployment = deploy.connect("local", tmp_path / "run", image=IMAGE)
+    choice = {"hyperparameters": {"num_round": 20, "imbalance": "undersample 1:50"}, "thresholds": {"f1": 0.4}}
+    deployment.train(choice, ULB, deployment.upload(small, ULB))
+    deployment.serve()
+    assert len(containers()) == 1
+    expected = artifact.load(tmp_path / "run/model").score(small.test)
+    assert np.abs(deployment.score(small.test) - expected).max() <= 1e-6
+    if end == "deletion":
+        assert deployment.delete()
+    else:
+        deploy._local.process.kill()
+    until = time.monotonic() + 60
+    while containers():
+        assert time.monotonic() < until, "a container is left"
+        time.sleep(0.2)
