@@ -27,7 +27,8 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PARAMETERS = {
     "01_explore": {"data", "schema", "seed", "profile", "run_folder", "test_share"},
     "02_compare_models": {
-        *("data", "schema", "seed", "profile", "run_folder", "test_share", "review_cost", "alerts_per_day")
+        *("data", "schema", "seed", "profile", "run_folder", "test_share", "review_cost", "alerts_per_day"),
+        *("tuning_trials", "tuning_seconds", "cache"),
     },
     "03_deploy": {
         *("data", "schema", "seed", "run_folder", "test_share"),
@@ -125,6 +126,9 @@ def check_metrics(metrics: dict) -> None:
         assert set(model) == {"name", "learner", "imbalance", "kind", "oof", "test", "seconds"}
         assert model["kind"] in ("supervised", "unsupervised", "baseline")
         assert set(model["oof"]) == set(model["test"]) == METRICS
+        unknown = {key for part in ("oof", "test") for key, value in model[part].items() if value is None}
+        no_probability = {"brier", "log_loss", "savings", "savings_ci"}
+        assert unknown == (no_probability if model["kind"] == "unsupervised" else set()), model["name"]
         low, high = model["oof"]["average_precision_ci"]
         assert 0 <= low <= model["oof"]["average_precision"] <= high <= 1
     assert set(metrics["tie_set"]) <= set(names)
@@ -150,6 +154,7 @@ def timeless(metrics: dict) -> dict:
 def test_make_report_gives_the_same_numbers_twice(project, small_table):
     runs = []
     for run in ("first", "second"):
+        shutil.rmtree(project / ".fit_cache", ignore_errors=True)  # the second run has to fit, not to remember
         done = make(project, "report", f"DATA={small_table}", f"RUN={run}", "PROFILE=quick", "PARAMS=review_cost=4")
         assert done.returncode == 0, done.stdout + done.stderr
         folder = project / "runs" / run
@@ -223,6 +228,7 @@ def test_the_quick_report_on_the_real_data(project, real_data):
     chosen = by_name[metrics["chosen"]["name"]]
     assert 0.75 <= chosen["oof"]["average_precision"] <= 0.90  # above is a leak until shown otherwise
     assert 0.70 <= chosen["test"]["average_precision"] <= 0.90
+    assert {model["kind"] for model in metrics["models"]} == {"baseline", "supervised", "unsupervised"}
     assert by_name["dummy"]["test"]["average_precision"] == pytest.approx(75 / 56_962)
 
 

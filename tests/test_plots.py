@@ -208,3 +208,50 @@ def test_save_writes_a_small_sharp_file_that_repeats(tmp_path, ranked):
     assert written[0] == written[1]
     assert len(written[0]) < 300_000
     assert Image.open(tmp_path / "one" / "figures" / "ranked.png").size == (1200, 600)
+
+
+def test_reliability_draws_each_bin_and_the_diagonal(ax):
+    data = pd.DataFrame(
+        {
+            "name": ["a", "a", "b"],
+            "predicted": [0.01, 0.5, 0.2],
+            "observed": [0.02, 0.4, 0.2],
+            "low": [0.0, 0.3, 0.1],
+            "high": [0.05, 0.6, 0.3],
+        }
+    )
+    assert plots.plot_reliability(data, ax) is ax
+    assert points(ax, "a").tolist() == [[0.01, 0.02], [0.5, 0.4]]
+    assert points(ax, "b").tolist() == [[0.2, 0.2]]
+    assert points(ax, "as it should be").tolist() == [[0.01, 0.01], [1, 1]]
+    assert [ends[:, 1].tolist() for ends in bars(ax)][1] == [0.3, 0.6]
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+
+
+def test_savings_draw_a_line_and_a_band_for_each_name(ax):
+    data = pd.DataFrame(
+        {
+            "name": ["a", "a", "b", "b"],
+            "review_cost": [1, 10, 1, 10],
+            "value": [0.8, 0.5, 0.2, -0.9],
+            "low": [0.7, 0.4, 0.1, -3.0],
+            "high": [0.9, 0.6, 0.3, -0.2],
+        }
+    )
+    assert plots.plot_savings(data, ax, "EUR") is ax
+    assert points(ax, "b").tolist() == [[1, 0.2], [10, -0.9]]
+    band = ax.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (0.4, 0.9)
+    assert "EUR" in ax.get_xlabel()
+    assert ax.get_ylim()[0] >= -1  # a ruinous rule must not flatten the rest
+
+
+def test_contributions_draw_a_dot_a_row_with_the_first_column_on_top(ax):
+    data = pd.DataFrame({"column": ["V14"] * 3 + ["V4"] * 3, "contribution": range(6), "level": [0, 0.5, 1] * 2})
+    assert plots.plot_contributions(data, ax) is ax
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["V14", "V4"]
+    assert ax.yaxis_inverted()
+    first, second = (part.get_offsets() for part in ax.collections[:2])
+    assert (first[:, 0].tolist(), second[:, 0].tolist()) == ([0, 1, 2], [3, 4, 5])
+    assert np.abs(first[:, 1]).max() < 0.5 < second[:, 1].min()
+    assert ax.collections[0].get_array().tolist() == [0, 0.5, 1]
