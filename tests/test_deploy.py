@@ -22,6 +22,7 @@ import pandas as pd
 import psutil
 import pytest
 from botocore.exceptions import ClientError
+from jupyter_client.manager import KernelManager
 
 from fraud_utils import artifact, deploy, results
 from fraud_utils.data import ULB, Schema, split_by_time
@@ -414,6 +415,49 @@ def test_killing_the_notebook_and_cleaning_up_leaves_nothing(server, table, tmp_
     wait_for(lambda: not marked(mark), 60)  # the keeper, which deletes by itself what cleanup did not come to
     assert listed(run) == []
     assert programs(server[0]) == []
+
+
+@pytest.mark.slow
+def test_a_killed_notebook_is_cleaned_up_after_without_anybody_asking(server, table, tmp_path):
+    folder = run_folder(tmp_path, "nobody asks")
+    process, mark = start_notebook(folder, table)
+    wait_for(lambda: MOMENTS["endpoint in service"](server[0], deploy._stem("nobody asks")))
+    kernel_of(mark).kill()
+    process.communicate(timeout=60)
+    wait_for(lambda: not marked(mark), 60)
+    assert listed("nobody asks") == []
+    assert f"deleting Endpoint {deploy._stem('nobody asks')}" in (folder / "cleanup.log").read_text()
+
+
+@pytest.mark.slow
+def test_an_interrupted_cell_deletes_and_its_kernel_lives_on(server, table, tmp_path):
+    """As in JupyterLab, where somebody stops a cell and goes on."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    told = []
+
+    def run(code):
+        def keep(message):
+            told.append(message["content"].get("text", ""))
+
+        return client.execute_interactive(code, timeout=90, output_hook=keep)["content"]["status"]
+
+    try:
+        client.wait_for_ready(timeout=60)
+        connect = f"from fraud_utils import deploy; d = deploy.connect('local', {str(tmp_path / 'interrupted-cell')!r})"
+        assert run(connect) == "ok"
+        assert run("import boto3; boto3.client('s3').put_object(Bucket=d.bucket, Key=f'{d.prefix}/{d.name}/x')") == "ok"
+        assert len(listed("interrupted-cell")) == 1
+        threading.Timer(2, manager.interrupt_kernel).start()
+        assert run("import time; time.sleep(60)") == "error"
+        assert "a cell failed or was interrupted: deleting" in "".join(told)
+        assert listed("interrupted-cell") == []
+        assert run("print('alive')") == "ok"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 @pytest.mark.slow
