@@ -346,7 +346,9 @@ def hasty(base, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "part", [HEADERS[:40], HEADERS, HEADERS + b"Content-Length: 60\r\n\r\n0,0,"], ids=["line", "head", "body"]
+    "part",
+    [HEADERS[:40], HEADERS, *(HEADERS + b"Content-Length: %d\r\n\r\n0,0," % size for size in (60, 1 << 20))],
+    ids=["line", "head", "body", "long body"],
 )
 @pytest.mark.parametrize("trickle", [False, True])
 def test_a_request_that_does_not_arrive_in_time_is_ended(hasty, part, trickle):
