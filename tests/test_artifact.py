@@ -104,8 +104,10 @@ def test_prior_correction_multiplies_the_odds_by_the_kept_share():
     assert artifact.prior_correction(np.array([0.0, 1.0]), 0.1).tolist() == [0, 1]
 
 
-def test_prior_correction_gives_back_the_base_rate(frame, model):
-    assert abs(model.score(frame).mean() / frame.Class.mean() - 1) < 0.5
+def test_prior_correction_gives_back_the_base_rate(frame, tmp_path):
+    save(tmp_path, ULB, frame, IMBALANCE, rounds=5)  # few enough not to know these rows by heart
+    model = artifact.load(tmp_path)
+    assert abs(model.score(frame).mean() / frame.Class.mean() - 1) < 0.25
     uncorrected = 1 / (1 + np.exp(-model.booster.inplace_predict(model.matrix(frame), predict_type="margin")))
     assert uncorrected.mean() > 3 * frame.Class.mean()
 
