@@ -6,6 +6,7 @@ The server is one that somebody runs: what a notebook leaves in it can be seen a
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -458,6 +459,35 @@ def test_an_interrupted_cell_deletes_and_its_kernel_lives_on(server, table, tmp_
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+CHOOSE = """\
+from fraud_utils import results
+models = [{"name": "xgboost", "test": {"average_precision": 0.7}}]
+chosen = {"name": "xgboost", "reason": "-", "hyperparameters": {"num_round": 20}, "thresholds": {"f1": 0.25}}
+results.record(run_folder, models=models, chosen=chosen)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_a_report_that_is_ended_in_the_middle_leaves_nothing_that_bills(server, table, tmp_path, end):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "pyproject.toml").write_text("")
+    shutil.copytree(ROOT / "container", tmp_path / "container")
+    shutil.copy(ROOT / "notebooks/03_deploy.ipynb", tmp_path / "notebooks")
+    parameters = nbformat.v4.new_code_cell('run_folder: str = "runs/lab"', metadata={"tags": ["parameters"]})
+    cells = [parameters, nbformat.v4.new_code_cell(CHOOSE)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks/02_choose.ipynb")
+    command = [sys.executable, "-m", "fraud_utils.report", "--run", "ended", "--data", str(table)]
+    mark = uuid.uuid4().hex
+    process = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"MARK": mark}, start_new_session=True)
+    wait_for(lambda: _status("Endpoint", deploy._stem("ended")) == "InService")
+    process.send_signal(end)
+    assert process.wait(30) == (130 if end == signal.SIGINT else -signal.SIGKILL)
+    wait_for(lambda: not marked(mark), 60)
+    assert listed("ended") == []
+    assert programs(server[0]) == []
 
 
 @pytest.mark.slow
