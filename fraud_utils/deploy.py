@@ -16,6 +16,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -142,7 +143,9 @@ def _session(target: str, region: str, image: str = "") -> boto3.Session:
     """Credentials, region and address for a target; the address goes through the environment, as the SDK reads it."""
     if target == "local":
         os.environ["AWS_ENDPOINT_URL"] = _local_address(image)
-        os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1,localhost"]))
+        for name in ("no_proxy", "NO_PROXY"):  # a proxy has no business on loopback
+            known = [host for host in os.environ.get(name, "").split(",") if host not in ("", "127.0.0.1")]
+            os.environ[name] = ",".join([*known, "127.0.0.1"])
         return boto3.Session("local", "local", region_name=region or "us-east-1")
     if target != "aws":
         raise DeployError(f"target is {target!r}; it is local or aws")
@@ -307,12 +310,9 @@ class Deployment:
         if self.target == "local" and _local and os.environ.get("AWS_ENDPOINT_URL") == _local.address:
             return
         self.run_folder.mkdir(parents=True, exist_ok=True)
-        command = ["-m", "fraud_utils.deploy", "cleanup", "--run", self.run, "--deployment", self.name]
-        command += ["--target", self.target, "--region", self.session.region_name]
-        command += ["--bucket", self.bucket, "--prefix", self.prefix]
         with (self.run_folder / "cleanup.log").open("a") as log:
             self._keeper = subprocess.Popen(  # type: ignore[assignment]
-                [sys.executable, "-c", KEEPER, *command],
+                [sys.executable, "-c", KEEPER, *self._cleanup],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -328,8 +328,14 @@ class Deployment:
                 print(f"{error}\ntry: {self._command}", file=sys.stderr)
 
     @property
+    def _cleanup(self) -> list[str]:
+        words = ["-m", "fraud_utils.deploy", "cleanup", "--run", self.run, "--deployment", self.name, "--target"]
+        words += [self.target, "--region", self.session.region_name, "--bucket", self.bucket, "--prefix", self.prefix]
+        return words
+
+    @property
     def _command(self) -> str:
-        return f"python -m fraud_utils.deploy cleanup --run {self.run}"
+        return shlex.join(["python", *self._cleanup])
 
     def _unwatch(self) -> None:
         if self._shell:
@@ -756,7 +762,7 @@ def _resources(
     sagemaker = _client(session, "sagemaker")
     for kind in ("Endpoint", "EndpointConfig", "Model", "TrainingJob", "TransformJob"):
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
-        asked: dict[str, Any] = {"NameContains": deployment or (_stem(run) if run else "fraud-")}
+        asked: dict[str, Any] = {"NameContains": deployment or (_stem(run) if run else "fraud-"), "MaxResults": 100}
         if before:
             asked["CreationTimeBefore"] = before
         for page in sagemaker.get_paginator(f"list_{words}s").paginate(**asked):
@@ -815,7 +821,8 @@ def cleanup(
         for kind, name, tags in list(_resources(session, run, deployment, before)):
             say(f"{kind} {name}")
             done += 1
-            places.add(tags.get(PLACE_TAG, ""))
+            if tags.get(PLACE_TAG, "").endswith(f"/{name}"):  # else it is not ours to empty
+                places.add(tags[PLACE_TAG])
             if kind.endswith("Job"):
                 stopping.append((kind, name))
                 _stop_job(sagemaker, kind, name)
@@ -828,7 +835,7 @@ def cleanup(
             _wait_for_job(sagemaker, kind, name)
         bucket = bucket or f"sagemaker-{session.region_name}-{_account(session)}"
         places |= set(_data_folders(session, bucket, prefix, run, deployment, before))
-        for place in sorted(places - {""}):
+        for place in sorted(places):
             done += _delete_objects(session, place, say)
     return done
 

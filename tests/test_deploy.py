@@ -6,6 +6,7 @@ The server is one that somebody runs: what a notebook leaves in it can be seen a
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -240,6 +241,11 @@ def test_what_is_missing_is_named_with_where_to_get_it(server, tmp_path, monkeyp
     )
     with pytest.raises(DeployError, match="no role: outside of a notebook instance"):
         deploy.connect("aws", tmp_path, region="eu-west-1", image=image)
+    role = "arn:aws:iam::123456789012:role/mine"
+    made = deploy.connect("aws", tmp_path, region="eu-west-1", image=image, role=role)
+    assert made.delete()
+    place = boto3.client("s3", "eu-west-1").get_bucket_location(Bucket="sagemaker-eu-west-1-123456789012")
+    assert place["LocationConstraint"] == "eu-west-1"  # the usual bucket, made because it was missing
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
@@ -511,14 +517,20 @@ def test_cleanup_takes_a_runs_things_and_leaves_others_and_younger_ones(server, 
     mine, other = (deploy.connect("local", tmp_path / run) for run in ("mine", "other"))
     begin(mine, split)
     mine.serve()
-    mine.keep()
+    kept = shlex.split(mine.keep())
     other.upload(split, ULB)
+    tags = [{"Key": deploy.RUN_TAG, "Value": "mine"}, {"Key": deploy.PLACE_TAG, "Value": f"s3://{mine.bucket}"}]
+    container = {"Image": "fraud-detect", "ModelDataUrl": mine.model_url}
+    boto3.client("sagemaker").create_model(  # whose tag would have the whole bucket emptied
+        ModelName=f"{deploy._stem('mine')}-x", ExecutionRoleArn=mine.role, PrimaryContainer=container, Tags=tags
+    )
     try:
         assert cleanup().returncode == 2
         young = cleanup("--older-than", "1h")
         assert (young.returncode, young.stdout) == (0, "nothing was left\n")
-        done = cleanup("--run", "mine")
+        done = subprocess.run([sys.executable, *kept[1:]], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
+        assert cleanup("--run", "mine").stdout.startswith(f"deleting Model {deploy._stem('mine')}-x\n")
         for kind in ("Endpoint", "EndpointConfig", "Model"):
             assert f"deleting {kind} {mine.name}\n" in done.stdout
         assert listed("mine") == []
