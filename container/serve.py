@@ -473,11 +473,6 @@ class Connection(asyncio.Protocol):
         self.on_message_complete()
         self._answer()
 
-    def eof_received(self) -> bool:
-        """Called by asyncio when the client sends no more: it may still wait for an answer."""
-        self.last = True
-        return bool(self.scoring or self.waiting)
-
     def pause_writing(self) -> None:
         """Called by asyncio when answers pile up."""
         self.unread = True

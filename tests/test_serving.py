@@ -399,13 +399,13 @@ LAST = b"Connection: close\r\n"
 
 
 def test_requests_sent_ahead_are_answered_in_order(endpoint):
-    lengths = [1, 2000, 1, 3]  # the second is scored in a thread, while the others wait
+    lengths = [1, 2000, 1, 10_000, 1, 3]  # the long ones are scored in threads, while the others wait
     sent = b"".join(request_of(rows, LAST if rows == 3 else b"") for rows in lengths)
     answers = [text.partition(b"\r\n\r\n")[2] for text in ask_raw(endpoint.port, sent).split(b"HTTP/1.1 200 OK\r\n")]
     assert [answer.count(b"\n") for answer in answers[1:]] == lengths
 
 
-@pytest.mark.parametrize("rows", [1, 2000])
+@pytest.mark.parametrize("rows", [1, 2000, 10_000])
 def test_a_client_that_sends_no_more_still_gets_its_answer(endpoint, rows):
     answer = ask_raw(endpoint.port, request_of(rows), half_close=True)
     assert answer.partition(b"\r\n\r\n")[2].count(b"\n") == rows
