@@ -69,8 +69,10 @@ def collapsed(table: pd.DataFrame, resampled: pd.DataFrame) -> list[str]:
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """The numbers of a comparison, best average precision first, to three places."""
-    shown = table.select_dtypes("number").astype(float)
+    """The numbers of a comparison with the interval of average precision, the best first, to three places."""
+    shown = table.drop(columns="threshold").select_dtypes("number").astype(float)
+    for place, side in enumerate(("low", "high")):
+        shown.insert(place + 1, side, [bounds[place] for bounds in table["average_precision_ci"]])
     return (
         shown.sort_values("average_precision", ascending=False)
         .rename(columns=lambda name: name.replace("_", " "))
@@ -230,11 +232,11 @@ def describe_claim(differences: pd.DataFrame, table: pd.DataFrame) -> str:
         first = f"These rows cannot tell the two apart ({told})."
     points = table["average_precision"]
     ahead = [name for name in differences.index if name != linear and points[name] > points[linear]]
-    behind = len(differences) - 1 - len(ahead)
-    if not ahead:
-        second = "No other learner is ahead of logistic regression by its point value."
-    else:
-        second = f"Ahead of logistic regression by their point values: {', '.join(ahead)}; behind it: {behind}."
+    behind = [name for name in differences.index if name != linear and name not in ahead]
+    second = (
+        f"By point values, ahead of logistic regression: {', '.join(ahead) or 'none'}; behind it: "
+        f"{', '.join(behind) or 'none'}."
+    )
     tied = [name for name in differences.index if name != linear and differences.loc[name, "low"] <= 0]
     third = f"Not shown to be worse than {leader}: {', '.join(tied)}." if tied else f"All are shown to trail {leader}."
     return f"{first} {second} {third}"
@@ -317,7 +319,7 @@ def describe_findings(
     provenance: Mapping[str, Any], oof: pd.DataFrame, test: pd.DataFrame, tied: Sequence[str], chosen: str, reason: str
 ) -> str:
     """The notebook's findings, from its tables."""
-    dummy = oof.loc[oof["kind"] == "baseline", "average_precision"]
+    dummy = oof.loc[oof["learner"] == "dummy", "average_precision"]
     saved, saved_ci = test.loc[chosen, "savings"], test.loc[chosen, "savings_ci"]
     lines = [
         f"- Data: {provenance['name']}, {provenance['rows']:,} rows, {provenance['frauds']:,} frauds.",

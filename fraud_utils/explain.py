@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from fraud_utils.data import Schema
 from fraud_utils.evaluate import LEVEL
 
-AMOUNT_EDGES = (0, 1, 10, 50, 100, 500, np.inf)
+AMOUNT_EDGES = (-np.inf, 1, 10, 50, 100, 500, np.inf)
 
 
 def contributions(booster: bytes, X: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
@@ -143,7 +144,9 @@ def by_parts(y: np.ndarray, alert: np.ndarray, frame: pd.DataFrame, schema: Sche
     amount = np.zeros(len(y))
     if schema.amount:
         amount = frame[schema.amount].to_numpy()
-        parts = {"amount": pd.cut(pd.Series(amount), AMOUNT_EDGES, right=False), **parts}
+        edges = AMOUNT_EDGES[1:-1]
+        bands = ["below 1", *(f"{low} to {high}" for low, high in itertools.pairwise(edges)), f"{edges[-1]} and more"]
+        parts = {"amount": pd.cut(pd.Series(amount), AMOUNT_EDGES, right=False, labels=bands), **parts}
     flags = pd.DataFrame({"fraud": y == 1, "alert": alert, "caught": (y == 1) & alert})
     flags["missed"] = np.where(flags["fraud"] & ~flags["alert"], amount, 0.0)
     tables = []

@@ -78,8 +78,8 @@ def describe_check(roc_auc: float, z: float) -> str:
     """Say what shuffled labels showed."""
     verdict = "this way of measuring leaks" if z > LEAK else "nothing leaks into the scores"
     return (
-        f"With shuffled labels, which no honest model can predict, the folds above give a ROC AUC of {roc_auc:.3f}, {z:+.1f} "
-        f"standard errors from one half: {verdict}."
+        f"With shuffled labels, which no honest model can predict, the folds above give a ROC AUC of {roc_auc:.3f}, "
+        f"{z:+.1f} standard errors from one half: {verdict}."
     )
 
 

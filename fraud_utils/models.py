@@ -255,7 +255,8 @@ class XGBoost(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Scores of shape (rows, 2), legitimate then fraud."""
         margin = self.booster_.inplace_predict(X, predict_type="margin").astype(np.float64)
-        fraud = 1 / (1 + np.exp(-margin))  # not float32: prior correction would magnify its rounding near 1
+        with np.errstate(over="ignore"):  # exp of a huge number is infinite, and the probability 0
+            fraud = 1 / (1 + np.exp(-margin))  # not float32: prior correction would magnify its rounding near 1
         return np.column_stack([1 - fraud, fraud])
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -362,7 +363,7 @@ def _learner(candidate: Candidate, seed: int) -> tuple[list[tuple[str, Any]], An
         case "balanced random forest":
             from imblearn.ensemble import BalancedRandomForestClassifier
 
-            settings = {"n_estimators": 200, "sampling_strategy": "all", "replacement": True} | settings
+            settings = {"n_estimators": 100, "sampling_strategy": "all", "replacement": True} | settings
             return [impute], BalancedRandomForestClassifier(bootstrap=False, random_state=seed, n_jobs=1, **settings)
         case "xgboost" | "xgboost defaults":
             return [], XGBoost(settings, "class weight" if weights else "none", seed)

@@ -102,9 +102,9 @@ def tune(
             rows.append({"average_precision": value, "folds": len(reached[i]), **setting})
     table = pd.DataFrame(rows).rename_axis("trial").sort_values(["folds", "average_precision"], ascending=False)
     table.attrs["stopped"] = len(rows) < trials
+    whole = {"num_round": int, "max_depth": int, "max_delta_step": int}
     best = table.iloc[0].drop(["average_precision", "folds"])
-    winner = {key: int(value) if key in ("num_round", "max_depth") else float(value) for key, value in best.items()}
-    return Candidate("xgboost", "none", winner, NAME), table
+    return Candidate("xgboost", "none", {key: whole.get(key, float)(value) for key, value in best.items()}, NAME), table
 
 
 def describe(table: pd.DataFrame) -> str:

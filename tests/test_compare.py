@@ -97,7 +97,7 @@ def test_the_claim_is_answered_from_paired_intervals(xgboost, linear, forest, ex
     assert not_expected not in told
     points = table["average_precision"]
     assert differences.loc["random forest", "value"] == pytest.approx(points["xgboost"] - points["random forest"])
-    assert ("Ahead of logistic regression by their point values: random forest" in told) == (forest > linear)
+    assert ("ahead of logistic regression: random forest" in told) == (forest > linear)
 
 
 def test_the_best_of_each_learner_stands_for_it():
@@ -133,3 +133,15 @@ def test_skipping_the_correction_shows_in_probabilities_and_sentences():
     told = compare.describe_probabilities(quality, 5.0, "EUR")
     assert f"{quality['mean_over_base_rate'].iloc[-1]:.1f} times the share of frauds" in told
     assert "At 5 EUR a review" in told
+
+
+def test_the_table_shows_intervals_and_numbers_only():
+    listed = [Candidate("xgboost"), Candidate("dummy")]
+    y, values = made({"xgboost": 2.0, "dummy": 0.0})
+    table, _ = judged(listed, values, y)
+    shown = compare.readable(table)
+    assert list(shown.columns[:3]) == ["average precision", "low", "high"]
+    assert list(shown.loc["xgboost", ["low", "high"]]) == [
+        round(x, 3) for x in table.loc["xgboost", "average_precision_ci"]
+    ]
+    assert shown.dtypes.eq(float).all()
