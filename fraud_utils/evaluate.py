@@ -95,6 +95,8 @@ def _score(
     for candidate in candidates:
         if candidate.learner == "average":
             members = list(candidate.hyperparameters["members"])
+            if unknown := [name for name in members if name not in values]:
+                raise ValueError(f"{candidate.name}: {', '.join(unknown)} is not among the candidates")
             values[candidate.name] = np.mean([values[name] for name in members], axis=0)
             seconds[candidate.name] = sum(seconds[name] for name in members)
     names = [candidate.name for candidate in candidates]

@@ -21,8 +21,12 @@ from fraud_utils import artifact, models
 from fraud_utils.data import resolve
 from fraud_utils.models import Candidate
 
-CACHE = ".fit_cache"
 CACHE_BYTES = 2 << 30
+_LIBRARIES = ("numpy", "scikit-learn", "imbalanced-learn", "xgboost-cpu" if sys.platform == "linux" else "xgboost")
+# What decides a fit's result besides its rows and settings; read once, since a file may be edited while an older
+# version of it runs.
+_SOURCES = b"".join(Path(file or "").read_bytes() for file in (models.__file__, artifact.__file__, __file__))
+_CODE = hashlib.sha256(_SOURCES).hexdigest() + ",".join(map(version, _LIBRARIES))
 
 
 @dataclass(frozen=True)
@@ -166,16 +170,9 @@ def _digest(values: np.ndarray) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(values)).digest()
 
 
-def _code() -> str:
-    """What decides a fit's result besides its rows and settings."""
-    sources = b"".join(Path(module.__file__ or "").read_bytes() for module in (models, artifact))
-    libraries = ("numpy", "scikit-learn", "imbalanced-learn", "xgboost-cpu" if sys.platform == "linux" else "xgboost")
-    return hashlib.sha256(sources + Path(__file__).read_bytes()).hexdigest() + ",".join(map(version, libraries))
-
-
 def _key(fit: Fit, data: bytes, y: np.ndarray) -> str:
     candidate = fit.candidate
-    settings = [candidate.learner, candidate.imbalance, dict(candidate.hyperparameters), fit.seed, _code()]
+    settings = [candidate.learner, candidate.imbalance, dict(candidate.hyperparameters), fit.seed, _CODE]
     if candidate.estimator is not None:
         own = candidate.estimator
         settings.append([str(type(own)), {key: repr(value) for key, value in own.get_params().items()}])

@@ -40,6 +40,7 @@ LIBRARY_DEFAULTS = {
 IMBALANCES = ("none", "class weight", "undersample 1:N", "SMOTE", "SMOTE 1:N", "Borderline-SMOTE 1:N")
 BASELINES = ("dummy", "amount rule")
 UNSUPERVISED = ("isolation forest", "PCA reconstruction", "robust covariance", "autoencoder")
+_WEIGHTED = ("logistic regression", "random forest", "extra trees", "xgboost", "histogram gradient boosting")
 _DRAW_INSIDE = ("balanced random forest", "bagged xgboost")  # each member draws its own legitimate rows
 
 
@@ -322,6 +323,10 @@ def build(candidate: Candidate, seed: int = 7) -> Any:
     """
     from imblearn.pipeline import Pipeline
 
+    if candidate.imbalance != "none" and candidate.kind == "unsupervised":
+        raise ValueError(f"{candidate.name}: treating the imbalance needs labels, which this learner must not see")
+    if candidate.imbalance == "class weight" and candidate.estimator is None and candidate.learner not in _WEIGHTED:
+        raise ValueError(f"{candidate.name}: this learner takes no class weights; of ours {', '.join(_WEIGHTED)} do")
     steps, model = _learner(candidate, seed)
     resampler = None if candidate.learner in _DRAW_INSIDE else sampler(candidate.imbalance, seed)
     return Pipeline([*steps, *([("resample", resampler)] if resampler is not None else []), ("model", model)])
@@ -340,8 +345,12 @@ def _learner(candidate: Candidate, seed: int) -> tuple[list[tuple[str, Any]], An
     match candidate.learner:
         case _ if candidate.estimator is not None:
             model = clone(candidate.estimator).set_params(**settings)
-            seeds = {key: seed for key in model.get_params() if key.split("__")[-1] == "random_state"}
-            return [], model.set_params(**seeds)
+            own: dict[str, Any] = {key: seed for key in model.get_params() if key.split("__")[-1] == "random_state"}
+            if weights:  # one that cannot take them says so itself
+                own |= {
+                    next((key for key in model.get_params() if key.endswith("class_weight")), "class_weight"): weights
+                }
+            return [], model.set_params(**own)
         case "dummy":
             from sklearn.dummy import DummyClassifier
 

@@ -178,6 +178,8 @@ def test_an_average_is_the_mean_of_its_members():
     scored = evaluate.out_of_fold([both, *members], X, y, np.arange(900), 3)
     expected = scored.values[[c.name for c in members]].mean(axis=1)
     np.testing.assert_allclose(scored.values[both.name], expected, atol=1e-12)
+    with pytest.raises(ValueError, match=r"xgboost \+ class weight is not among the candidates"):
+        evaluate.out_of_fold([both, members[0]], X, y, np.arange(900), 3)
 
 
 def test_forward_chaining_never_looks_ahead():

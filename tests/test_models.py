@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from fraud_utils import models
@@ -71,6 +75,20 @@ def test_somebody_brings_an_estimator():
     assert model[-1].get_depth() == 1
     assert model[-1].random_state == 3
     assert Candidate("forest", estimator=IsolationForest()).kind == "unsupervised"
+
+
+def test_a_treatment_that_a_learner_cannot_take_is_refused():
+    X, y = table()
+    with pytest.raises(ValueError, match=r"neural network .*takes no class weights"):
+        models.build(Candidate("neural network", "class weight"))
+    with pytest.raises(ValueError, match="needs labels"):
+        models.build(Candidate("isolation forest", "undersample 1:1"))
+    weighted = models.build(Candidate("own", "class weight", estimator=DecisionTreeClassifier())).fit(X, y)
+    assert weighted[-1].class_weight == "balanced"
+    inner = make_pipeline(StandardScaler(), LogisticRegression())
+    assert models.build(Candidate("own", "class weight", estimator=inner))[-1][-1].class_weight == "balanced"
+    with pytest.raises(ValueError, match="class_weight"):
+        models.build(Candidate("own", "class weight", estimator=KNeighborsClassifier()))
 
 
 def test_an_average_is_called_by_its_members():
