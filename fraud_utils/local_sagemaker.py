@@ -87,6 +87,7 @@ while os.read(0, 1):
     pass
 left_alone.set()
 end_group()
+program.wait()
 if after:
     subprocess.run(after, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 shutil.rmtree(folder, ignore_errors=True)
@@ -297,6 +298,7 @@ class SageMaker:
         self.stops: dict[str, threading.Event] = {}  # by ARN
         self.threads: dict[str, threading.Thread] = {}  # by ARN
         self.served: dict[str, Program] = {}  # by the endpoint's ARN
+        self.programs: list[Program] = []
         self.lines: queue.SimpleQueue[tuple[str, str, str, int, str]] = queue.SimpleQueue()
         self.captured: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self.writing = threading.Lock()
@@ -602,7 +604,7 @@ class SageMaker:
 
         environment = {"TRAINING_JOB_NAME": record["TrainingJobName"], **record.get("Environment", {})}
         image = record["AlgorithmSpecification"]["TrainingImage"]
-        program = Program("train", tree, self.engine, image, environment, on_line)
+        program = self._start("train", tree, image, environment, on_line)
         try:
             return program.wait(stop, record.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86_400))
         finally:
@@ -698,7 +700,7 @@ class SageMaker:
         except (ClientError, tarfile.TarError, OSError) as error:
             raise JobError(f"Failed to extract model data from {model['ModelDataUrl']}: {error}") from None
         environment = {**model.get("Environment", {}), **environment}
-        program = Program("serve", tree, self.engine, model["Image"], environment, log)
+        program = self._start("serve", tree, model["Image"], environment, log)
         try:
             yield program
         finally:
@@ -846,13 +848,20 @@ class SageMaker:
             Bucket=place, Key=f"{prefix.rstrip('/')}/{Path(key).name}.out", Body=b"".join(answers)
         )
 
+    def _start(self, what: str, tree: Path, image: str, environment: Mapping[str, str], on_line: Callable) -> Program:
+        program = Program(what, tree, self.engine, image, environment, on_line)
+        self.programs.append(program)
+        return program
+
     def close(self) -> None:
-        """End every program, in order."""
+        """End every program at once: nobody is left to whom its work would matter."""
+        self.closing.set()
         for stop in list(self.stops.values()):
             stop.set()
+        for program in list(self.programs):
+            program.kill()
         for thread in list(self.threads.values()):
-            thread.join(STOP_SECONDS["train"] + 10)
-        self.closing.set()
+            thread.join(10)
 
 
 def _payloads(content: bytes, limit: int, single: bool) -> Iterator[bytes]:
