@@ -39,8 +39,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fraud_utils import results
+import numpy as np
 
+from fraud_utils import fits, results
+from fraud_utils.models import Candidate
+
+one = fits.Fit(Candidate("dummy"), np.arange(8), np.arange(8, 10))
+fits.run([one], np.zeros((10, 1)), np.arange(10) % 2, "Fitting", n_jobs=1)
 results.record(
     run_folder,
     data={"name": "tiny", "simulated": True, "rows": 10, "frauds": 2, "nan": float("nan")},
@@ -217,10 +222,13 @@ def test_progress_is_live_on_a_terminal_and_plain_elsewhere(finished):
     cells = 6  # the markdown, the parameters, what papermill injects, and three more
     assert re.search(rf"\r01_first  cell 4/{cells} \|.*\| \d\d:\d\d", live)
     assert re.search(rf"01_first  cell {cells}/{cells} .*\r?\n", live)
+    fit = r"  Fitting: 1 of 1, dummy, \d\.\d s"
+    assert re.search(rf"[\r\n]{fit}\s*\n", live)  # above the live line
     lines = plain.splitlines()
     assert lines[0] == f"01_first: {cells} cells"
-    assert re.fullmatch(r"02_second: done in \d+\.\d s", lines[3])
-    assert len(lines) == 4
+    assert re.fullmatch(fit, lines[1])
+    assert re.fullmatch(r"02_second: done in \d+\.\d s", lines[4])
+    assert len(lines) == 5
 
 
 class References(HTMLParser):
