@@ -574,7 +574,7 @@ class SageMaker:
         seconds = int(time.time() - began) + 1
         self.change(record, TrainingEndTime=time.time(), TrainingTimeInSeconds=seconds, BillableTimeInSeconds=seconds)
         failure = tree / "output/failure"
-        if status and not stop.is_set():
+        if status and not (stop.is_set() or late):
             text = failure.read_text(errors="replace") if failure.exists() else ""
             raise JobError(f"AlgorithmError: {text[:900]}, exit code: {status}")
         self._step(record, "Uploading", "Uploading generated training model")
