@@ -108,7 +108,7 @@ def candidates(profile: str = "full", complete: bool = True, features: FeatureMa
     if profile not in ("full", "quick"):
         raise ValueError(f"profile is {profile!r}; it must be 'full' or 'quick'")
     quick = profile == "quick"
-    forest = {"n_estimators": 40, "max_samples": 0.1 if quick else 0.15, "min_samples_leaf": 2}
+    forest = {"n_estimators": 20 if quick else 40, "max_samples": 0.1 if quick else 0.15, "min_samples_leaf": 2}
     boosted = XGBOOST | ({"num_round": 150, "eta": 0.12} if quick else {})
     treatments = {
         "logistic regression": ("class weight", "undersample 1:1", "undersample 1:10", "undersample 1:50", "SMOTE"),

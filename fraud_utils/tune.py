@@ -19,9 +19,9 @@ AT_ONCE = 4  # trials asked for together: fixed, so that the search does not dep
 NAME = "tuned"
 
 
-def _suggest(trial: Any) -> dict[str, float | int]:
+def _suggest(trial: Any, eta_by_hand: float) -> dict[str, float | int]:
     """One setting; learning rate and rounds go together, since their product is what a model has learnt."""
-    eta = trial.suggest_float("eta", 0.04, 0.12, log=True)
+    eta = trial.suggest_float("eta", eta_by_hand / 1.5, eta_by_hand * 2, log=True)
     return {
         "num_round": round(trial.suggest_float("learnt", 12, 32) / eta),
         "eta": eta,
@@ -85,7 +85,7 @@ def tune(
     rows: list[dict[str, float]] = []
     while len(rows) < trials and (not rows or time.monotonic() - began < seconds):
         batch = [study.ask() for _ in range(min(AT_ONCE, trials - len(rows)))]
-        settings = [_suggest(trial) for trial in batch]
+        settings = [_suggest(trial, first["eta"]) for trial in batch]
         reached: list[list[float]] = [[] for _ in batch]
         alive = list(range(len(batch)))
         for number, part in enumerate(parts):
