@@ -19,7 +19,7 @@ from fraud_utils.models import Candidate
 
 LEVEL = 0.95
 # By profile: folds, repeats of them, bootstrap resamples, trials of the search, random splits.
-PROTOCOLS = {"full": (3, 2, 1000, 8, 5), "quick": (3, 1, 200, 3, 2)}
+PROTOCOLS = {"full": (3, 2, 1000, 8, 5), "quick": (3, 1, 200, 2, 2)}
 
 
 @dataclass(frozen=True)

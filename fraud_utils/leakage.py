@@ -56,7 +56,7 @@ def check(
     y: np.ndarray,
     groups: np.ndarray,
     folds: int = 3,
-    repeats: int = 5,
+    repeats: int = 3,
     seed: int = 7,
     cache: str | Path = "",
 ) -> tuple[float, float]:
@@ -102,7 +102,8 @@ def lab(
     candidate : Candidate
         The model; the ways that resample take its learner and settings with SMOTE 1:10.
     X, y, groups
-        The training rows, as in `evaluate.out_of_fold`.
+        The training rows, as in `evaluate.out_of_fold`; fits that it made with the same folds and cache are not made
+        again.
     y_test, test_score : numpy.ndarray, shape (test rows,)
         The model's scores of the test set.
     threshold : float

@@ -109,7 +109,7 @@ def candidates(profile: str = "full", complete: bool = True, features: FeatureMa
         raise ValueError(f"profile is {profile!r}; it must be 'full' or 'quick'")
     quick = profile == "quick"
     forest = {"n_estimators": 20 if quick else 40, "max_samples": 0.1 if quick else 0.15, "min_samples_leaf": 2}
-    boosted = XGBOOST | ({"num_round": 150, "eta": 0.12} if quick else {})
+    boosted = XGBOOST | ({"num_round": 100, "eta": 0.2} if quick else {})
     treatments = {
         "logistic regression": ("class weight", "undersample 1:1", "undersample 1:10", "undersample 1:50", "SMOTE"),
         "random forest": ("class weight", "undersample 1:1", "undersample 1:10", "undersample 1:50"),
@@ -123,7 +123,9 @@ def candidates(profile: str = "full", complete: bool = True, features: FeatureMa
         listed += [Candidate(learner, how, settings) for how in ("none", *chosen, "SMOTE 1:10")]
     listed += [
         Candidate("extra trees", hyperparameters=forest | {"max_samples": None}),
-        Candidate("histogram gradient boosting"),
+        Candidate(
+            "histogram gradient boosting", hyperparameters={"max_iter": 80, "learning_rate": 0.12} if quick else {}
+        ),
         Candidate("neural network", hyperparameters={"n_estimators": 1 if quick else 2}),
         Candidate("isolation forest"),
         Candidate("PCA reconstruction"),
