@@ -170,6 +170,8 @@ def describe(table: pd.DataFrame) -> str:
     gaps = table["wrong"] - table["right"]
     parts = [
         f"{name} {abs(gap):.3f} {'above' if gap > 0 else 'below'} ({table.loc[name, 'metric']})"
+        if abs(gap) >= 0.0005
+        else f"{name} no different here ({table.loc[name, 'metric']})"
         for name, gap in gaps.items()
     ]
     return f"Against the right figure: {'; '.join(parts)}."

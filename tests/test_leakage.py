@@ -126,6 +126,8 @@ def test_the_lab_puts_each_wrong_figure_beside_the_right_one():
     told = leakage.describe(table)
     assert f"balanced test set {gaps['balanced test set']:.3f} above (precision)" in told
     assert "below (ROC AUC)" in told
+    same = pd.DataFrame({"metric": ["F1"], "wrong": [0.8571], "right": [0.8572]}, ["peeking"])
+    assert leakage.describe(same) == "Against the right figure: peeking no different here (F1)."
 
 
 def test_the_lab_leaves_out_smote_where_values_are_missing():
