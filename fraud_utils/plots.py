@@ -6,6 +6,7 @@ line, so that no figure needs its colours.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import matplotlib as mpl
@@ -55,7 +56,7 @@ def set_style() -> None:
 
 
 def save(fig: Figure, run_folder: str | Path, name: str) -> None:
-    """Write a figure to `<run_folder>/figures/<name>.png`, twice as fine as on the page.
+    """Write a figure to `<run_folder>/figures/<name>.png`, twice as fine as on the page, with what it shows in words.
 
     Parameters
     ----------
@@ -64,7 +65,26 @@ def save(fig: Figure, run_folder: str | Path, name: str) -> None:
     """
     folder = resolve(run_folder) / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    fig.savefig(folder / f"{name}.png", metadata={"Software": None})
+    fig.savefig(folder / f"{name}.png", metadata={"Software": None, "Description": describe(fig)})
+
+
+def describe(fig: Figure) -> str:
+    """What the figure shows, for those who do not see it: of each panel its title, axes, classes and categories."""
+    panels = []
+    for ax in fig.axes:
+        if ax.get_label() == "<colorbar>":
+            continue
+        titles = [ax.get_title(loc=side) for side in ("left", "center", "right")]
+        axes = " against ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
+        legend = ax.get_legend()
+        shown = [text.get_text() for text in legend.get_texts()] if legend else []
+        named = [label.get_text() for label in ax.get_yticklabels() if re.search(r"[A-Za-z]", label.get_text())]
+        parts = [*filter(None, titles), axes, f"for {', '.join(shown)}" if shown else ""]
+        if named:  # categories are drawn from the bottom up, or from the top down on an inverted axis
+            named = named if ax.yaxis_inverted() else named[::-1]
+            parts.append(f"{len(named)} rows, from the top {', '.join(named[:3])}" + ", …" * (len(named) > 3))
+        panels.append("; ".join(filter(None, parts)))
+    return ". ".join(filter(None, panels))
 
 
 def plot_intervals(data: pd.DataFrame, ax: Axes, reference: float | None = None, top: int = 40) -> Axes:

@@ -37,11 +37,10 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from . import __version__, results
+from . import __version__, pages, results
 from .data import DataError, Schema, project_root
 
 RUNS = Path("runs")
-TEMPLATES = Path(__file__).parent / "templates"
 SECTIONS = ("data", "split", "models", "tie_set", "chosen", "endpoint")  # what notebooks record, in metrics.json
 SHOWN_LINES = 5  # of a failing cell on the terminal
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -456,20 +455,7 @@ def _mark_unfinished(output: Path, cell: int) -> None:
         nbformat.write(notebook, output)
 
 
-def _write_page(executed: Path, run: str) -> None:
-    """Write an executed notebook as one HTML file beside it, which fetches nothing."""
-    import nbformat
-    from nbconvert import HTMLExporter
-
-    notebook = nbformat.read(executed, as_version=4)
-    headings = (re.search(r"^# +(.+)", c.source, re.M) for c in notebook.cells if c.cell_type == "markdown")
-    title = next((heading[1] for heading in headings if heading), executed.stem)
-    exporter = HTMLExporter(template_name="notebook", extra_template_basedirs=[str(TEMPLATES)])
-    html, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": f"{title} · {run}"}})
-    executed.with_suffix(".html").write_text(html, encoding="utf-8")
-
-
-# Summary ------------------------------------------------------------------------------------------------------------
+# Record -------------------------------------------------------------------------------------------------------------
 
 
 def version() -> dict[str, Any]:
@@ -525,18 +511,6 @@ def _metrics(
     }
 
 
-def _write_summary(folder: Path, metrics: Mapping[str, Any]) -> None:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    figures = sorted(p.relative_to(folder).as_posix() for p in folder.glob("figures/*.png"))
-    pages = sorted(p.name for p in folder.glob("[0-9][0-9]_*.html"))
-    html = environment.get_template("summary.html.j2").render(metrics, figures=figures, pages=pages)
-    (folder / "index.html").write_text(html, encoding="utf-8")
-
-
 # The run ------------------------------------------------------------------------------------------------------------
 
 
@@ -588,7 +562,9 @@ def run(notebooks: list[Path], name: str, values: dict[str, Any], parameters: di
                 seconds[notebook.stem] = _run_notebook(notebook, folder, mine, note)
             seconds["total"] = round(time.perf_counter() - started, 2)
             metrics = _metrics(state, results.read(folder), seconds, values, parameters)
-            _write_summary(folder, metrics)
+            pages.write_summary(folder, metrics)
+            for notebook in notebooks:  # now that there is a page for each to lead to
+                pages.write_notebook(folder / notebook.name)
             results.write_json(folder / "metrics.json", metrics)
             note(state="finished", notebook=None, cell=None)
             _point_latest(folder)
@@ -624,10 +600,10 @@ def _run_notebook(notebook: Path, folder: Path, parameters: Mapping[str, Any], n
         if output.exists():
             _mark_unfinished(output, cell)
             if isinstance(error, NotebookError):  # whoever interrupts does not want to wait for a page
-                _write_page(output, folder.name)
+                pages.write_notebook(output)
         raise
     seconds = round(time.perf_counter() - started, 2)
-    _write_page(output, folder.name)
+    pages.write_notebook(output)
     return seconds
 
 
