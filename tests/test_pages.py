@@ -1,0 +1,292 @@
+"""The pages of a run: sentences against figures, and in Chromium, from disk, with the network off."""
+
+import copy
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import nbformat
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from fraud_utils import pages, plots, results
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+PAGES = ["index.html", "01_explore.html", "02_compare.html"]
+
+
+def judged(value: float, low: float, high: float, **more: Any) -> dict[str, Any]:
+    return {"average_precision": value, "average_precision_ci": [low, high], **more}
+
+
+def candidate(name: str, oof: dict[str, Any], test: dict[str, Any]) -> dict[str, Any]:
+    about = {"name": name, "learner": name, "imbalance": "none", "kind": "supervised"}
+    return about | {"oof": oof, "test": test, "seconds": {"fold_fit": 1.0, "fit": 2.0}}
+
+
+METRICS: dict[str, Any] = {
+    "run": "one",
+    "created": "2026-01-02T03:04:05+00:00",
+    "version": {"project": "0.1.0", "git": "abc", "python": "3.12.1", "packages": {"numpy": "2.0"}},
+    "data": {"name": "mine.csv", "simulated": False, "path": "mine.csv", "sha256": "0" * 64, "rows": 50000,
+             "frauds": 100, "columns": 31},
+    "parameters": {"seed": 7, "review_cost": 3.0},
+    "split": {"test_from": 100.0, "train_rows": 40000, "train_frauds": 80, "test_rows": 10000, "test_frauds": 20},
+    "models": [
+        candidate("boosted trees", judged(0.8, 0.75, 0.85),
+                  judged(0.7, 0.6, 0.79, precision=0.8, recall=0.6, brier=0.001, savings=0.5, savings_ci=[0.3, 0.7])),
+        candidate("average of boosted trees, extremely random trees and networks", judged(0.81, 0.76, 0.86),
+                  judged(0.72, 0.6, 0.8, precision=0.7, recall=0.9, brier=None, savings=None, savings_ci=None)),
+        candidate("logistic regression", judged(0.6, 0.5, 0.65),
+                  judged(0.75, 0.66, 0.83, precision=0.9, recall=0.5, brier=0.002, savings=0.1, savings_ci=[-1, 1])),
+    ],
+    "tie_set": ["average of boosted trees, extremely random trees and networks", "boosted trees"],
+    "chosen": {"name": "boosted trees", "hyperparameters": {}, "thresholds": {"f1": 0.25}, "reason": "it is served"},
+    "endpoint": {"target": "local", "rows": 10000, "max_abs_difference": 0.0,
+                 "latency_ms": {"p50": 4.0, "p99": 9.0}, "deleted": True},
+    "seconds": {"01_explore": 1.0, "02_compare": 2.0, "total": 3.0},
+}  # fmt: skip
+
+
+def with_test(**changes: Any) -> dict[str, Any]:
+    metrics = copy.deepcopy(METRICS)
+    metrics["models"][0]["test"] |= changes
+    return metrics
+
+
+# Sentences ----------------------------------------------------------------------------------------------------------
+
+
+def test_findings_of_a_model_that_works():
+    assert pages.findings(METRICS) == [
+        "boosted trees reaches an average precision of 0.700 [0.600, 0.790] on the test set; ranking at random would "
+        "reach 0.002. Its out-of-fold figure, 0.800, lies above that interval.",
+        "At its fixed threshold, a score of 0.25, it alerts 15 times on 10,000 transactions (1.5 alerts per 1,000 "
+        "transactions) and catches 12 of 20 frauds (60%); 80% of its alerts are frauds.",
+        "Deciding by probability times amount saves 50% [30%, 70%] of the avoidable cost on the test set.",
+        "average of boosted trees, extremely random trees and networks leads the candidates out of fold with "
+        "0.810 [0.760, 0.860]; 1 of the 2 others cannot be told from it.",
+    ]
+
+
+def test_without_a_signal_nothing_is_claimed():
+    metrics = with_test(average_precision=0.003, average_precision_ci=[0.0015, 0.02], precision=0.0, recall=0.0,
+                        savings=0.1, savings_ci=[-0.2, 0.4])  # fmt: skip
+    metrics["tie_set"] = ["boosted trees"]
+    said = " ".join(pages.findings(metrics))
+    assert "cannot be told from ranking at random (0.002)" in said
+    assert "catches none of the 20 frauds" in said
+    assert "No savings are shown" in said
+    assert "saves" not in said
+    assert "no other ties with it" in said
+
+
+def test_a_loss_is_called_one():
+    said = " ".join(pages.findings(with_test(savings=-0.5, savings_ci=[-0.9, -0.1])))
+    assert "costs more than the cheaper of alerting on nothing and on everything" in said
+    assert "saves" not in said
+
+
+def test_what_was_not_measured_is_not_mentioned():
+    nothing = dict.fromkeys(METRICS["models"][0]["test"])
+    assert len(pages.findings(with_test(**nothing))) == 1  # who leads out of fold
+    assert pages.findings(METRICS | {"chosen": None}) == []
+    assert pages.findings(METRICS | {"models": None}) == []
+
+
+# In a browser -------------------------------------------------------------------------------------------------------
+
+
+def write_notebook(path: Path, figure: str) -> None:
+    png = new_output("display_data", {"image/png": figure}, metadata={"image/png": {"width": 320, "height": 240}})
+    wide = "".join(f"<td>{number}</td>" for number in range(60))
+    table = (
+        f'<table border="1" class="dataframe"><thead><tr><th>name</th></tr></thead><tr><th>a</th>{wide}</tr></table>'
+    )
+    cells = [
+        new_markdown_cell(f"# Chapter {path.stem} <\n\nWhat is asked."),
+        new_code_cell("seed: int = 7", metadata={"tags": ["parameters"]}),
+        new_code_cell("import os  # nothing to see"),
+        new_markdown_cell("## First question"),
+        new_code_cell("table", outputs=[new_output("execute_result", {"text/html": table})]),
+        new_markdown_cell("### Below it"),
+        new_code_cell('plots.save(fig, run_folder, "average_precision")', outputs=[png]),
+        new_markdown_cell("## Second question"),
+        new_code_cell('print("a")  # ' + "long " * 60, outputs=[new_output("stream", name="stdout", text="a" * 400)]),
+        new_code_cell("fig", outputs=[png]),
+    ]
+    nbformat.write(new_notebook(cells=cells), path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import base64
+
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    fig, ax = plt.subplots()
+    ax.plot([1, 2], label="boosted trees")
+    ax.set(xlabel="average precision", ylabel="candidate")
+    ax.legend()
+    plots.save(fig, folder, "average_precision")
+    plt.close(fig)
+    figure = base64.b64encode((folder / "figures/average_precision.png").read_bytes()).decode()
+    results.record(folder, data={"name": "SIMULATED transactions (generator 1, seed 7)", "simulated": True})
+    pages.write_summary(folder, METRICS)
+    for _ in range(2):  # as a run does: each when it is executed, all at the end
+        for name in ("01_explore", "02_compare"):
+            write_notebook(folder / f"{name}.ipynb", figure)
+            pages.write_notebook(folder / f"{name}.ipynb")
+    pages.write_summary(folder, METRICS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM:
+        assert not os.environ.get("CI"), "CI has to have Chromium; .ci/run installs it"
+        pytest.skip("no Chromium on the PATH (Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, run: Path):
+    """Opens a page; at the end, nothing may have been complained of, asked of the network, or have failed."""
+    faults: list[str] = []
+    contexts = []
+
+    def open_page(name: str, width: int = 1100, **settings: Any) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: faults.append(message.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else faults.append(r.url))
+        page.goto((run / name).as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [390, 1100])
+def test_a_page_is_no_wider_than_its_screen(opened, name, width):
+    page = opened(name, width)
+    for button in page.locator("#all-code:visible").all():
+        button.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.images].every(i => i.naturalWidth >= 1.9 * i.clientWidth)")
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_accessibility_fault_is_serious(opened, name, scheme):
+    page = opened(name, color_scheme=scheme)
+    for button in page.locator("#all-code:visible").all():
+        button.click()
+    found = [
+        (fault["id"], node["target"], node["failureSummary"])
+        for fault in Axe().run(page).response["violations"]
+        for node in fault["nodes"]
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert found == []
+
+
+def test_the_table_sorts_by_mouse_and_keyboard(opened):
+    page = opened("index.html")
+
+    def column(place: int) -> list[str]:
+        return page.locator(f"table.sortable tbody tr > :nth-child({place})").all_inner_texts()
+
+    def state(place: int) -> str | None:
+        return page.locator("table.sortable thead th").nth(place - 1).get_attribute("aria-sort")
+
+    assert [text.split()[0] for text in column(3)] == ["0.810", "0.800", "0.600"]
+    assert state(3) == "descending"
+    page.get_by_role("button", name="Average precision, test").click()
+    assert [text.split()[0] for text in column(4)] == ["0.750", "0.720", "0.700"]
+    assert (state(3), state(4)) == (None, "descending")
+    page.keyboard.press("Enter")
+    assert [text.split()[0] for text in column(4)] == ["0.700", "0.720", "0.750"]
+    assert state(4) == "ascending"
+    brier = page.get_by_role("button", name="Brier score, test")
+    for order in (["0.00200", "0.00100", "–"], ["0.00100", "0.00200", "–"]):  # the unknown is last both ways
+        brier.press("Space")
+        assert column(7) == order
+    page.get_by_role("button", name="Candidate", exact=True).click()
+    assert [text.split()[0] for text in column(1)] == ["average", "boosted", "logistic"]
+
+
+def test_the_choice_and_the_tie_set_are_marked(opened):
+    page = opened("index.html")
+    assert page.locator("tr.chosen th").inner_text().startswith("boosted trees")
+    tied = page.locator("table.sortable tbody tr", has=page.locator(".tie")).locator("th").all_inner_texts()
+    assert len(tied) == 2
+    assert not any("logistic" in name for name in tied)
+
+
+def test_code_is_folded_until_asked_for(opened):
+    page = opened("01_explore.html")
+    code = page.locator(".highlight")
+    assert code.count() == 6
+    assert not any(block.is_visible() for block in code.all())
+    assert page.locator("details.code > summary").all_inner_texts() == ["Code, 2 cells", *["Code"] * 4]
+    page.locator("details.code > summary").first.click()
+    assert [block.is_visible() for block in code.all()] == [True, True, False, False, False, False]
+    page.get_by_role("button", name="Show all code").click()
+    assert all(block.is_visible() for block in code.all())
+    page.get_by_role("button", name="Hide all code").press("Enter")
+    assert not any(block.is_visible() for block in code.all())
+
+
+def test_contents_and_navigation_lead_where_they_say(opened):
+    page = opened("index.html")
+    for link, title in (("01 Explore", "Chapter 01_explore"), ("02 Compare", "Chapter 02_compare")):
+        page.get_by_role("navigation").get_by_role("link", name=link).click()
+        assert page.locator("h1").inner_text().startswith(title)
+        assert page.locator("nav.run [aria-current=page]").inner_text() == link
+    contents = page.get_by_role("navigation", name="Contents").get_by_role("link")
+    assert contents.all_inner_texts() == ["First question", "Below it", "Second question"]
+    contents.last.click()
+    assert page.locator(":target").inner_text().startswith("Second question")
+    page.get_by_role("link", name="Summary").click()
+    assert page.locator("h1").inner_text() == "Which card transactions are fraud?"
+
+
+def test_figures_are_told_in_words(opened):
+    described = "candidate against average precision; for boosted trees"
+    assert opened("index.html").locator("figure img").get_attribute("alt") == described
+    images = opened("01_explore.html").locator("img")
+    assert [image.get_attribute("alt") for image in images.all()] == [described, "Figure: Second question"]
+
+
+def test_light_and_dark_follow_the_reader_and_print_is_light(opened, tmp_path):
+    def paper(page: Page) -> str:
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    for name in PAGES:
+        assert paper(opened(name, color_scheme="light")) == "rgb(255, 255, 255)"
+        page = opened(name, color_scheme="dark")
+        assert paper(page) == "rgb(18, 24, 31)"
+        page.emulate_media(media="print", color_scheme="dark")
+        assert paper(page) == "rgb(255, 255, 255)"
+        assert not page.locator("nav.run").is_visible()
+        page.pdf(path=tmp_path / "page.pdf", format="A4")
+        assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_simulated_data_is_announced_where_it_is_used(opened):
+    banner = opened("01_explore.html").locator(".banner")
+    assert banner.inner_text().startswith("SIMULATED transactions (generator 1, seed 7):")
+    assert opened("index.html").locator(".banner").count() == 0  # METRICS are of real data
