@@ -266,6 +266,7 @@ def test_pages_name_themselves_and_lead_back(finished):
     page = (finished[0] / "02_second.html").read_text()
     assert "<title>Chapter 02_second · one</title>" in page
     assert '<a href="index.html">' in page
+    assert '<a href="02_second.html">' in (finished[0] / "01_first.html").read_text()  # written before there was one
 
 
 def test_summary_tells_the_choice_and_that_the_data_is_simulated(finished):
