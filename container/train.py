@@ -398,7 +398,7 @@ def train(base: Path, stop: Callable[[], bool]) -> None:
         print(f"validation_rows:{len(validation[1])}; validation_frauds:{int(validation[1].sum())};", flush=True)
     del frame, held_out
     pyarrow.default_memory_pool().release_unused()  # what reading left with the allocator: 70 MB
-    if missing and settings["imbalance"].startswith("SMOTE"):
+    if missing and "SMOTE" in settings["imbalance"]:
         raise SetupError(
             f"hyperparameter 'imbalance' is {settings['imbalance']!r}, but column {missing[0]!r} has missing values, "
             "which SMOTE cannot interpolate; choose another treatment, or fill them in"

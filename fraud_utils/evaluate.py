@@ -193,12 +193,7 @@ def forward_chaining(
     parts = [(rows[:start], rows[start:end]) for start, end in itertools.pairwise(edges)]
     parts = [(train, new) for train, new in parts if y[train].sum() >= 6 and y[new].any()]
     scored = _score(candidates, X, y, parts, seed, "Forward chaining", cache, n_jobs)
-    table = {}
-    for number, (_, new) in enumerate(parts):
-        mine = scored.values[scored.block == number]
-        heading = f"block {number + 2} ({int(y[new].sum())} frauds)"
-        table[heading] = {name: average_precision(y[new], mine[name].to_numpy()) for name in mine}
-    return pd.DataFrame(table)
+    return _by_part(scored, y, {f"block {k} ({int(y[new].sum())} frauds)": new for k, (_, new) in enumerate(parts, 2)})
 
 
 def random_splits(
@@ -220,15 +215,16 @@ def random_splits(
         fold_of = assign_folds(groups, y, 5, seed + 1000 + number)
         parts.append((np.flatnonzero(fold_of != 0), np.flatnonzero(fold_of == 0)))
     scored = _score(candidates, X, y, parts, seed, "Random splits", cache, n_jobs)
-    return pd.DataFrame(
-        {
-            f"split {number + 1}": {
-                name: average_precision(y[new], scored.values.loc[scored.block == number, name].to_numpy())
-                for name in scored.values
-            }
-            for number, (_, new) in enumerate(parts)
-        }
-    )
+    return _by_part(scored, y, {f"split {k}": new for k, (_, new) in enumerate(parts, 1)})
+
+
+def _by_part(scored: Scores, y: np.ndarray, parts: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Average precision of each candidate (a row) on each part (a column), given the rows that each part scored."""
+    table = {}
+    for number, (heading, new) in enumerate(parts.items()):
+        mine = scored.values[scored.block == number]
+        table[heading] = {name: average_precision(y[new], mine[name].to_numpy()) for name in mine}
+    return pd.DataFrame(table)
 
 
 def _ranked(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -478,7 +474,11 @@ def metrics(
 def _metrics(
     y: np.ndarray, score: np.ndarray, threshold: float, amount: Any, review_cost: float, probability: bool
 ) -> dict[str, Any]:
-    """All but average precision, of rows that were scored once."""
+    """All but average precision, of rows that were scored once.
+
+    In .04 s for 228,000 rows, where scikit-learn's functions, which a test compares, take .10: a full comparison asks
+    a hundred times.
+    """
     from scipy.stats import rankdata
 
     frauds = int(y.sum())

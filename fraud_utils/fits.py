@@ -8,11 +8,10 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -92,6 +91,7 @@ def run(
         In the order of `fits`.
     """
     import joblib
+    from tqdm import tqdm
 
     folder = resolve(cache) if cache else None
     if folder:
@@ -110,7 +110,8 @@ def run(
         workers = min(n_jobs or joblib.cpu_count(), len(missing))
         pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
         calls = (joblib.delayed(_fit)(i, fits[i], X, y[fits[i].train], paths[i]) for i in missing)
-        for count, (i, fitted) in enumerate(_bar(pool(calls), len(missing), what), 1):
+        bar = tqdm(pool(calls), total=len(missing), desc=what, unit="fit", file=sys.stdout, mininterval=1)
+        for count, (i, fitted) in enumerate(bar, 1):
             done[i] = fitted
             told = f"{fits[i].candidate.name} {fits[i].label}".strip()
             _say(f"{what}: {count} of {len(missing)}, {told}, {fitted.seconds:.1f} s")
@@ -178,12 +179,6 @@ def _key(fit: Fit, data: bytes, y: np.ndarray) -> str:
         settings.append([str(type(own)), {key: repr(value) for key, value in own.get_params().items()}])
     parts = [_digest(np.asarray(part)) for part in (fit.train, fit.new, y[fit.train])]
     return hashlib.sha256(b"".join([json.dumps(settings, sort_keys=True).encode(), data, *parts])).hexdigest()
-
-
-def _bar(results: Iterable[Any], total: int, what: str) -> Iterable[Any]:
-    from tqdm import tqdm
-
-    return tqdm(results, total=total, desc=what, unit="fit", file=sys.stdout, mininterval=1)
 
 
 def _say(line: str) -> None:

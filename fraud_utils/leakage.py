@@ -114,6 +114,8 @@ def lab(
     pandas.DataFrame
         `metric`, `wrong`, `right`, by the wrong way's name.
     """
+    from sklearn.metrics import f1_score, precision_score, roc_auc_score
+
     rng = np.random.default_rng(seed)
     legitimate = np.flatnonzero(y_test == 0)
     frauds = np.flatnonzero(y_test == 1)
@@ -134,13 +136,13 @@ def lab(
         _area(candidate, X, y, np.arange(len(y)), folds, seed, cache),
         honest,
     )
-    rows["threshold chosen on the test set"] = ("F1", _f1(y_test, peeked), _f1(y_test, alert))
+    rows["threshold chosen on the test set"] = ("F1", f1_score(y_test, peeked), f1_score(y_test, alert))
     rows["balanced test set"] = (
         "precision",
-        _precision(y_test[balanced], alert[balanced]),
-        _precision(y_test, alert),
+        precision_score(y_test[balanced], alert[balanced], zero_division=0),
+        precision_score(y_test, alert, zero_division=0),
     )
-    rows["ROC AUC of alerts, not scores"] = ("ROC AUC", _roc(y_test, alert), _roc(y_test, test_score))
+    rows["ROC AUC of alerts, not scores"] = ("ROC AUC", roc_auc_score(y_test, alert), roc_auc_score(y_test, test_score))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["metric", "wrong", "right"])
 
 
@@ -149,20 +151,6 @@ def _area(
 ) -> float:
     scores = out_of_fold([candidate], X, y, groups, folds, 1, seed, cache)
     return average_precision(y, scores.values[candidate.name].to_numpy(), scores.block)
-
-
-def _f1(y: np.ndarray, alert: np.ndarray) -> float:
-    return float(2 * y[alert].sum() / (alert.sum() + y.sum()))
-
-
-def _precision(y: np.ndarray, alert: np.ndarray) -> float:
-    return float(y[alert].mean()) if alert.any() else 0.0
-
-
-def _roc(y: np.ndarray, score: np.ndarray) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(y, score))
 
 
 def describe(table: pd.DataFrame) -> str:

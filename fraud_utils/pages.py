@@ -1,4 +1,4 @@
-"""The pages of a run, from what it left in its folder: a summary, the notebooks, and all runs side by side.
+"""The pages of a run, from what it left in its folder: a summary and the notebooks.
 
 Pages stand alone: style and script are inside, images are inside or in the run's folder, nothing is fetched from the
 network, and a policy in each page makes browsers refuse the rest.

@@ -177,7 +177,7 @@ def workers(process) -> list[int]:
 
 
 def prepare(base: Path):
-    """Fit 300 trees of depth 5 on the real data; gives rows and their scores."""
+    """Fit the XGBoost that `models` sets by hand on the real data; gives rows and their scores."""
     from fraud_utils import artifact, models
     from fraud_utils.data import ULB, load_transactions
     from fraud_utils.features import FeatureMap

@@ -207,6 +207,15 @@ def test_input_that_cannot_be_used_ends_the_job_with_the_reason(tmp_path, capsys
     assert not (tmp_path / "model" / "model.ubj").exists()
 
 
+@pytest.mark.parametrize("imbalance", ["SMOTE", "SMOTE 1:10", "Borderline-SMOTE 1:10"])
+def test_every_smote_is_refused_where_values_are_missing(tmp_path, frame, imbalance):
+    holes = frame.copy()
+    holes.loc[holes.index[::50], "V3"] = np.nan
+    base = lay_out(tmp_path, {"imbalance": imbalance, "num_round": "3"}, train={"rows.csv": holes})
+    run(base, status=1)
+    assert f"'imbalance' is '{imbalance}', but column 'V3' has missing values" in failure(base)
+
+
 def test_a_failing_process_exits_with_status_one(tmp_path, frame):
     base = lay_out(tmp_path, {"max_dept": "3"}, train={"rows.csv": frame.head(10)})
     run(base, status=1)
