@@ -15,10 +15,10 @@ from fraud_utils.features import FeatureMap
 # Native names, since the container hands them to XGBoost as they are. max_delta_step keeps the first trees from
 # overshooting where hessians are tiny: without it XGBoost collapses at 0.2 % fraud. Shallow trees and light leaves,
 # since frauds are few: out of fold, before the test set of the reference data, depth 4 and a weight of 0.1 reach .872
-# where depth 5 and 1 reach .869.
+# where depth 5 and 1 reach .869. 270 rounds at 0.09 come within .001 of 400 at 0.06 in three quarters of the time.
 XGBOOST: dict[str, float | int] = {
-    "num_round": 400,
-    "eta": 0.06,
+    "num_round": 270,
+    "eta": 0.09,
     "max_depth": 4,
     "min_child_weight": 0.1,
     "max_delta_step": 1,
@@ -234,7 +234,7 @@ def fit_xgboost(
     settings["seed_per_iteration"] = True  # a job that resumes from a checkpoint then draws what it would have drawn
     if weight != 1:
         settings["scale_pos_weight"] = weight
-    rows = xgboost.QuantileDMatrix(X, y, nthread=nthread)
+    rows = xgboost.QuantileDMatrix(X, y, nthread=nthread, max_bin=settings.get("max_bin"))  # must be the booster's
     return xgboost.train(settings, rows, num_boost_round=rounds, **training)
 
 

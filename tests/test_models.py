@@ -171,3 +171,10 @@ def test_threads_do_not_change_the_model():
     X, y = table(20_000, 300)
     one, two = (models.fit_xgboost(X, y, nthread=n).inplace_predict(X) for n in (1, 2))
     np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+def test_the_number_of_bins_bounds_the_cuts_of_a_column():
+    X, y = table()
+    trees = models.fit_xgboost(X, y, hyperparameters={"num_round": 60, "max_bin": 8}).trees_to_dataframe()
+    cuts = trees[trees["Feature"] != "Leaf"].groupby("Feature")["Split"].nunique()
+    assert len(cuts) == X.shape[1] and cuts.max() <= 8
