@@ -67,7 +67,8 @@ def tune(
     -------
     winner : Candidate
     table : pandas.DataFrame
-        A row a trial, best first: `average_precision` (mean of its folds), `folds` it lasted, hyperparameters.
+        A row a trial, best first: `average_precision` (mean of its folds), `folds` it lasted, hyperparameters. Trial 0
+        is the start.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its progress bar asks for a widget that nobody needs
@@ -108,14 +109,20 @@ def tune(
 
 
 def describe(table: pd.DataFrame) -> str:
-    """Say what the search found, and whether the clock ended it."""
+    """Say what the search found, whether it is new, and whether the clock ended it."""
     whole = table[table["folds"] == table["folds"].max()]
     first, best = table.loc[0, "average_precision"], whole["average_precision"].iloc[0]
     stopped = len(table) - len(whole)
-    told = (
-        f"The best of {len(table)} trials reaches {best:.4f} on these folds, the setting by hand {first:.4f}; "
-        f"{stopped} stopped early. The winner is a little lucky on them, so the comparison below uses other folds."
-    )
+    if whole.index[0] == 0:
+        told = (
+            f"None of the {len(table) - 1} other trials beats the setting by hand, {first:.4f} on these folds; "
+            f"{stopped} stopped early. The search adds no candidate."
+        )
+    else:
+        told = (
+            f"The best of {len(table)} trials reaches {best:.4f} on these folds, the setting by hand {first:.4f}; "
+            f"{stopped} stopped early. The winner is a little lucky on them, so the comparison below uses other folds."
+        )
     if table.attrs["stopped"]:
         told += (
             f" The clock ended the search; tuning_trials={len(table)} with more tuning_seconds gives the same again."

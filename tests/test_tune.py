@@ -54,3 +54,10 @@ def test_the_clock_ends_the_search_and_says_so():
     assert len(table) == tune.AT_ONCE
     assert "The clock ended the search" in tune.describe(table)
     assert winner.hyperparameters["num_round"] > 0
+
+
+def test_a_search_that_finds_nothing_better_says_so_and_one_that_does_does_not(found):
+    _, table = found
+    assert table.index[0] != 0 and "adds no candidate" not in tune.describe(table)
+    _, alone = tune.tune(X, Y, np.arange(3000), trials=1, start=START, n_jobs=1)
+    assert list(alone.index) == [0] and "adds no candidate" in tune.describe(alone)
