@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from fraud_utils.fits import Fit
 from fraud_utils.models import Candidate
 
 LEVEL = 0.95
+SHARED_RESAMPLES, SHARED_SEED = 1000, 7  # of all runs, so that two of them can be paired
 # By profile: folds, repeats of them, bootstrap resamples, trials of the search, random splits.
 PROTOCOLS = {"full": (3, 2, 1000, 8, 5), "quick": (3, 1, 200, 2, 2)}
 
@@ -315,10 +317,7 @@ def bootstrap_average_precision(
             ranked[name].append(rank(scores[name].to_numpy()[part]))
 
     def replicate(number: int) -> list[float]:
-        rng = np.random.default_rng([seed, number])  # one generator a resample: the same on any number of threads
-        drawn = np.bincount(rng.integers(0, frauds, frauds), minlength=frauds)
-        times = np.bincount(rng.integers(0, legitimate, legitimate, dtype=np.int32), minlength=legitimate)
-        times = times.astype(np.uint8)  # fits the cache; no row is drawn 256 times
+        drawn, times = _drawn(number, frauds, legitimate, seed)
         row = []
         for blocks in ranked.values():
             values = []
@@ -332,6 +331,73 @@ def bootstrap_average_precision(
 
     with ThreadPoolExecutor(joblib.cpu_count()) as threads:
         return pd.DataFrame(list(threads.map(replicate, range(resamples))), columns=scores.columns)
+
+
+def _drawn(number: int, frauds: int, legitimate: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often a resample holds each fraud and each legitimate row, both in the order of the rows."""
+    rng = np.random.default_rng([seed, number])  # one generator a resample: the same on any number of threads
+    drawn = np.bincount(rng.integers(0, frauds, frauds), minlength=frauds)
+    times = np.bincount(rng.integers(0, legitimate, legitimate, dtype=np.int32), minlength=legitimate)
+    return drawn, times.astype(np.uint8)  # fits the cache; no row is drawn 256 times
+
+
+def resampled_metrics(
+    y: np.ndarray,
+    score: np.ndarray,
+    threshold: float | None = None,
+    amount: np.ndarray | None = None,
+    review_cost: float = 3.0,
+    block: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Metrics of one model on 1,000 stratified resamples that are the same for whoever scores the same rows.
+
+    The draws depend on the labels alone, not on a run's seed. What two runs reached can so be subtracted resample by
+    resample: a paired comparison for which neither needs the other's scores.
+
+    Parameters
+    ----------
+    y, amount : numpy.ndarray, shape (rows,)
+    score : numpy.ndarray, shape (repeats * rows,)
+        Probabilities; one repeat where a threshold is given.
+    threshold : float, optional
+        Fixed on other rows. Without it average precision only.
+    block : numpy.ndarray of int, shape (repeats * rows,), optional
+        As in `average_precision`.
+
+    Returns
+    -------
+    pandas.DataFrame, shape (1000, metrics)
+        Columns as in `metrics`; savings where there are amounts. `attrs["resamples"]` is equal for two tables exactly
+        when their labels and draws are: numbers of other draws must not be subtracted.
+    """
+    found = bootstrap_average_precision(
+        y, pd.DataFrame({"average_precision": score}), SHARED_RESAMPLES, SHARED_SEED, block
+    )
+    fraud = y == 1
+    frauds, legitimate = int(fraud.sum()), int((~fraud).sum())
+    first = _drawn(0, frauds, legitimate, SHARED_SEED)
+    digest = hashlib.sha256(b"".join(each.astype(np.uint8).tobytes() for each in (fraud, *first)))
+    found.attrs["resamples"] = f"{digest.hexdigest()[:16]} x {len(found)}"
+    if threshold is None:
+        return found
+
+    at_stake = np.zeros(len(y)) if amount is None else amount
+    alert, by_cost = score >= threshold, score * at_stake > review_cost
+    of_each = np.column_stack([alert, (score - y) ** 2, by_cost, at_stake, at_stake * ~by_cost])
+    of_frauds, of_others = of_each[fraud], of_each[~fraud]
+    sums = np.empty((len(found), 2, of_each.shape[1]))
+    for number in range(len(found)):
+        drawn, times = _drawn(number, frauds, legitimate, SHARED_SEED)
+        sums[number] = drawn @ of_frauds, times @ of_others
+    caught, false_alerts = sums[:, 0, 0], sums[:, 1, 0]
+    found["f1"] = 2 * caught / (caught + false_alerts + frauds)
+    found["precision"] = caught / np.maximum(caught + false_alerts, 1)
+    found["recall"] = caught / frauds
+    found["brier"] = sums[:, :, 1].sum(1) / len(y)
+    if sums[:, 0, 3].all():  # without amounts, or where a resample's frauds are all of nothing, there is no such share
+        cost = sums[:, 0, 4] + review_cost * sums[:, :, 2].sum(1)
+        found["savings"] = 1 - cost / np.minimum(sums[:, 0, 3], review_cost * len(y))
+    return found
 
 
 def interval(resampled: Any, level: float = LEVEL) -> list[float]:

@@ -43,9 +43,9 @@ def read(run_folder: str | Path) -> dict[str, Any]:
         return {}
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     """Write a JSON file that is either the old one or the whole new one, whenever a reader looks or we are killed."""
-    text = json.dumps(_plain(value, path.name), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(_plain(value, path.name), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)

@@ -372,3 +372,44 @@ def test_metrics_agree_with_scikit_learns():
     assert got["log_loss"] == pytest.approx(sk.log_loss(y, np.clip(score, 1e-15, 1 - 1e-15)))
     for key, judge in {"f1": sk.f1_score, "precision": sk.precision_score, "recall": sk.recall_score}.items():
         assert got[key] == pytest.approx(judge(y, score >= 0.4)), key
+
+
+@pytest.mark.parametrize("cost", [1.0, 20.0])
+def test_metrics_on_shared_resamples_follow_from_each_other(cost):
+    """For scores of 0 and 1 and one amount, every metric of a resample follows from its precision and recall."""
+    rng = np.random.default_rng(4)
+    y = (rng.random(5000) < 0.02).astype(int)
+    score = np.where(y == 1, rng.random(5000) < 0.7, rng.random(5000) < 0.01).astype(float)
+    table = evaluate.resampled_metrics(y, score, 0.5, np.full(5000, 30.0), cost)
+    frauds, rows = y.sum(), len(y)
+    caught = table["recall"] * frauds
+    alerts = caught / table["precision"]
+    assert np.allclose(caught, caught.round())
+    assert np.allclose(alerts, alerts.round())
+    assert caught.std() == pytest.approx(np.sqrt(frauds * 0.7 * 0.3), rel=0.3)
+    share = frauds / rows
+    two_steps = table["recall"] * table["precision"] + (1 - table["recall"]) * share
+    assert np.allclose(table["average_precision"], two_steps)
+    assert np.allclose(table["f1"], 2 * caught / (alerts + frauds))
+    assert np.allclose(table["brier"], (frauds - caught + alerts - caught) / rows)
+    spent = 30 * (frauds - caught) + cost * alerts
+    assert np.allclose(table["savings"], 1 - spent / min(30 * frauds, cost * rows))
+    point = evaluate.metrics(y, score, 0.5, np.full(5000, 30.0), cost)
+    for name in table:
+        assert table[name].mean() == pytest.approx(point[name], abs=3 * table[name].std() / np.sqrt(1000) + 0.01), name
+
+
+def test_shared_resamples_are_the_same_for_other_scores_of_the_same_rows_only():
+    rng = np.random.default_rng(4)
+    y = (rng.random(3000) < 0.02).astype(int)
+    one, other = (evaluate.resampled_metrics(y, rng.random(3000), 0.5) for _ in range(2))
+    turned = evaluate.resampled_metrics(y[::-1], rng.random(3000), 0.5)
+    assert one.attrs["resamples"] == other.attrs["resamples"] != turned.attrs["resamples"]
+    perfect = evaluate.resampled_metrics(y, y.astype(float), 0.5)
+    assert (perfect[["average_precision", "precision", "recall", "f1"]] == 1).all(axis=None)
+    assert "savings" not in perfect  # without amounts
+    free = evaluate.resampled_metrics(y, y.astype(float), 0.5, np.zeros(3000))
+    assert "savings" not in free
+    repeats = evaluate.resampled_metrics(y, np.tile(y, 2).astype(float), block=np.arange(6000) % 3)
+    assert list(repeats) == ["average_precision"]
+    assert repeats.attrs == one.attrs
