@@ -62,6 +62,18 @@ env-conda:
 report: env  ## Execute the three notebooks into runs/RUN/ (simulated data when there is none)
 	@$(BIN)/python -m fraud_utils.report
 
+.PHONY: runs
+runs: env  ## Write runs/index.html again: all runs, and a comparison of any two
+	@$(BIN)/python -m fraud_utils.runs index
+
+.PHONY: compare
+compare: env  ## Print in what two runs differ: make compare A=run B=run
+	@$(BIN)/python -m fraud_utils.runs compare "$${A-}" "$${B-}"
+
+.PHONY: open
+open: env  ## Open a run's summary in a browser, RUN=name or the latest
+	@$(BIN)/python -m fraud_utils.runs open "$${RUN-}"
+
 .PHONY: test
 test: env  ## Run every test; the real data's when FRAUD_DATA names it
 	@$(BIN)/python -m pytest $(ARGS)

@@ -20,12 +20,17 @@ TEMPLATES = Path(__file__).parent / "templates"
 _LEAD_ENDS = "<!-- contents -->"
 
 
-def _inlined() -> dict[str, str]:
+def _inlined(*more: str) -> dict[str, str]:
     """What every page holds: its style, its script, and the script's hash for the policy, which allows no other."""
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.js", *more))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
     return {"style": style, "script": script, "script_hash": f"'sha256-{digest}'"}
+
+
+def render(template: str, *scripts: str, **values: Any) -> str:
+    """A page from its template, with the common style and script and with scripts of its own."""
+    return _environment().get_template(template).render(**values, **_inlined(*scripts))
 
 
 def _links(folder: Path, current: str) -> list[dict[str, Any]]:

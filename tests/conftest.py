@@ -1,11 +1,16 @@
 """Fixtures that several test files share."""
 
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +22,55 @@ def real_data() -> Path:
             pytest.fail(f"{path}: the real data is needed in CI; set FRAUD_DATA")
         pytest.skip(f"{path}: no such file; set FRAUD_DATA to run on the real data")
     return path
+
+
+@pytest.fixture(scope="module")  # no longer: while it runs nothing else in this process can use asyncio
+def browser():
+    if not CHROMIUM:
+        assert not os.environ.get("CI"), "CI has to have Chromium; .ci/run installs it"
+        pytest.skip("no Chromium on the PATH (Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, run: Path):
+    """Opens a page of the folder that a test file calls `run`.
+
+    At the end nothing may have been complained of, asked of the network, or have failed.
+    """
+    faults: list[str] = []
+    contexts = []
+
+    def open_page(name: str, width: int = 1100, **settings: Any) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: faults.append(message.text))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else faults.append(r.url))
+        page.goto((run / name).as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+@pytest.fixture(scope="session")
+def serious_faults():
+    """What axe finds wrong with a page: the rule, the element, and what to mend."""
+
+    def find(page: Page) -> list[tuple[str, list[str], str]]:
+        return [
+            (fault["id"], node["target"], node["failureSummary"])
+            for fault in Axe().run(page).response["violations"]
+            for node in fault["nodes"]
+            if fault["impact"] in ("serious", "critical")
+        ]
+
+    return find

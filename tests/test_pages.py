@@ -1,21 +1,17 @@
 """The pages of a run: sentences against figures, and in Chromium, from disk, with the network off."""
 
 import copy
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from fraud_utils import pages, plots, results
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PAGES = ["index.html", "01_explore.html", "02_compare.html"]
 
 
@@ -144,40 +140,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        assert not os.environ.get("CI"), "CI has to have Chromium; .ci/run installs it"
-        pytest.skip("no Chromium on the PATH (Debian: apt install chromium)")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def opened(browser: Browser, run: Path):
-    """Opens a page; at the end, nothing may have been complained of, asked of the network, or have failed."""
-    faults: list[str] = []
-    contexts = []
-
-    def open_page(name: str, width: int = 1100, **settings: Any) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: faults.append(message.text))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else faults.append(r.url))
-        page.goto((run / name).as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert faults == []
-
-
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", [390, 1100])
 def test_a_page_is_no_wider_than_its_screen(opened, name, width):
@@ -190,17 +152,11 @@ def test_a_page_is_no_wider_than_its_screen(opened, name, width):
 
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_accessibility_fault_is_serious(opened, name, scheme):
+def test_no_accessibility_fault_is_serious(opened, serious_faults, name, scheme):
     page = opened(name, color_scheme=scheme)
     for button in page.locator("#all-code:visible").all():
         button.click()
-    found = [
-        (fault["id"], node["target"], node["failureSummary"])
-        for fault in Axe().run(page).response["violations"]
-        for node in fault["nodes"]
-        if fault["impact"] in ("serious", "critical")
-    ]
-    assert found == []
+    assert serious_faults(page) == []
 
 
 def test_the_table_sorts_by_mouse_and_keyboard(opened):

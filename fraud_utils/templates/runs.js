@@ -1,0 +1,58 @@
+// Compares the two runs that are chosen, from what is in the page. All texts come from Python; here they are laid out.
+const source = document.getElementById("compared-data");
+if (source) {
+  const { runs, measures, notes, pairs } = JSON.parse(source.textContent);
+  const [a, b] = ["run-a", "run-b"].map((id) => document.getElementById(id));
+  const part = (id) => document.getElementById(id);
+  const row = (texts) => {
+    const line = document.createElement("tr");
+    texts.forEach((text, place) => {
+      const cell = document.createElement(place ? "td" : "th");
+      if (!place) cell.scope = "row";
+      const [value, bounds] = text.split(/ (?=\[[^[\]]*\]$)/); // an interval stays in one piece
+      cell.textContent = bounds ? `${value} ` : text;
+      if (bounds) cell.append(Object.assign(document.createElement("span"), { className: "ci", textContent: bounds }));
+      line.append(cell);
+    });
+    return line;
+  };
+  const groups = ["data", "parameter", "choice", "version"];
+  const show = () => {
+    const [one, other] = [runs[a.value], runs[b.value]];
+    const [note, differences] = pairs[`${a.value} ${b.value}`] ?? ["", measures.map(() => ["", "the same run"])];
+    const facts = new Map();
+    [one, other].forEach((run, place) => run.facts.forEach(([group, name, text]) => {
+      const key = JSON.stringify([group, name]);
+      if (!facts.has(key)) facts.set(key, [`${group}: ${name}`, "–", "–"]);
+      facts.get(key)[place + 1] = text;
+    }));
+    const ofGroup = (group) => [...facts].filter(([key, [, mine, its]]) => JSON.parse(key)[0] === group && mine !== its);
+    const differing = groups.flatMap(ofGroup);
+    part("facts").replaceChildren(...differing.map(([, texts]) => row(texts)));
+    const proven = differences.map(([, reading]) => reading.includes("by more than"));
+    part("figures").replaceChildren(...measures.map((label, place) => {
+      const [difference, reading] = differences[place];
+      const line = row([label, one.figures[place], other.figures[place], difference || "–", reading]);
+      line.classList.toggle("differs", proven[place]);
+      return line;
+    }));
+    part("difference").textContent = `A is ${one.name} (${one.about}). B is ${other.name} (${other.about}). Differences: `
+      + groups.map((group) => `${group} ${ofGroup(group).length}`).join(", ")
+      + `; figures by more than sampling noise: ${proven.filter(Boolean).length}.`;
+    part("note").textContent = note === "" ? "" : notes[note];
+    part("facts-table").hidden = !differing.length;
+  };
+  for (const select of [a, b]) {
+    select.append(...runs.map((run, place) => {
+      const option = document.createElement("option");
+      option.value = place;
+      option.textContent = run.name;
+      return option;
+    }));
+    select.addEventListener("change", show);
+  }
+  a.value = 1; // what was before, and the newest
+  b.value = 0;
+  show();
+  part("comparison").hidden = false;
+}
