@@ -27,7 +27,7 @@ import tempfile
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,10 +37,10 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from . import __version__, pages, results
+from . import __version__, pages, results, runs, tracking
 from .data import DataError, Schema, project_root
+from .runs import RUNS
 
-RUNS = Path("runs")
 SECTIONS = ("data", "split", "models", "tie_set", "chosen", "endpoint")  # what notebooks record, in metrics.json
 SHOWN_LINES = 5  # of a failing cell on the terminal
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -326,7 +326,7 @@ def _execute(
     notebook: Path,
     output: Path,
     parameters: Mapping[str, Any],
-    on_cell: Callable[[int], None],
+    on_cell: Callable[[int, str], None],
     on_line: Callable[[str], None],
 ) -> None:
     """Execute a notebook with papermill in a kernel of this very interpreter, and leave no process behind.
@@ -338,7 +338,7 @@ def _execute(
     parameters : mapping
         Typed values for names that the notebook declares.
     on_cell : callable
-        Told each code cell's position, from 1, when it begins.
+        Told each code cell's position, from 1, and its id when it begins.
     on_line : callable
         Told what long work says of its progress, line by line.
 
@@ -358,7 +358,7 @@ def _execute(
     def follow(cell_index: int, **now: Any) -> None:
         nonlocal cell, source
         cell, source = cell_index + 1, now["cell"].source
-        on_cell(cell)
+        on_cell(cell, now["cell"].id)
 
     with (
         tempfile.TemporaryDirectory() as private,
@@ -489,16 +489,13 @@ def _metrics(
     state: Mapping[str, Any],
     recorded: Mapping[str, Any],
     seconds: Mapping[str, float],
-    values: dict[str, Any],
-    parameters: Mapping[str, Mapping[str, Parameter]],
+    effective: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The content of `metrics.json`: what the notebooks recorded, with what it was computed from."""
     missing = [section for section in SECTIONS if section not in recorded]
     if missing:
         text = f"warning: no notebook recorded {', '.join(missing)}; null in metrics.json"
         print(text, file=sys.stderr)
-    effective = {p.name: p.default for mine in parameters.values() for p in mine.values()} | values
-    effective.pop("run_folder")  # the run's name again, which two equal runs do not share
     sections = dict.fromkeys(SECTIONS) | dict(recorded)
     return {
         "run": state["run"],
@@ -514,8 +511,10 @@ def _metrics(
 # The run ------------------------------------------------------------------------------------------------------------
 
 
-def run(notebooks: list[Path], name: str, values: dict[str, Any], parameters: dict[str, dict[str, Parameter]]) -> Path:
-    """Execute the notebooks into `runs/<name>/` and point `runs/latest` at it.
+def run(
+    notebooks: list[Path], name: str, values: dict[str, Any], parameters: dict[str, dict[str, Parameter]]
+) -> dict[str, Any]:
+    """Execute the notebooks into `runs/<name>/`, point `runs/latest` at it, and write `runs/index.html` again.
 
     Parameters
     ----------
@@ -530,8 +529,8 @@ def run(notebooks: list[Path], name: str, values: dict[str, Any], parameters: di
 
     Returns
     -------
-    Path
-        The run's folder.
+    dict
+        The content of its `metrics.json`.
 
     Raises
     ------
@@ -540,6 +539,8 @@ def run(notebooks: list[Path], name: str, values: dict[str, Any], parameters: di
     NotebookError
         A notebook did not reach its end.
     """
+    effective = {p.name: p.default for mine in parameters.values() for p in mine.values()} | values
+    effective.pop("run_folder", None)  # the run's name again, which two equal runs do not share
     values = values | {"run_folder": str(RUNS / name)}
     with _claimed(name) as folder:
         state: dict[str, Any] = {
@@ -559,9 +560,11 @@ def run(notebooks: list[Path], name: str, values: dict[str, Any], parameters: di
         try:
             for notebook in notebooks:
                 mine = {key: value for key, value in values.items() if key in parameters[notebook.stem]}
-                seconds[notebook.stem] = _run_notebook(notebook, folder, mine, note)
+                rows = (results.read(folder).get("data") or {}).get("rows")
+                expected = runs.cell_seconds(notebook.stem, effective, rows)
+                seconds[notebook.stem] = _run_notebook(notebook, folder, mine, note, expected)
             seconds["total"] = round(time.perf_counter() - started, 2)
-            metrics = _metrics(state, results.read(folder), seconds, values, parameters)
+            metrics = _metrics(state, results.read(folder), seconds, effective)
             pages.write_summary(folder, metrics)
             for notebook in notebooks:  # now that there is a page for each to lead to
                 pages.write_notebook(folder / notebook.name)
@@ -572,27 +575,49 @@ def run(notebooks: list[Path], name: str, values: dict[str, Any], parameters: di
             for file in ("metrics.json", "index.html"):
                 (folder / file).unlink(missing_ok=True)
             interrupted = isinstance(error, KeyboardInterrupt)
-            note(state="interrupted" if interrupted else "failed", error=None if interrupted else _one_line(error))
+            note(
+                state="interrupted" if interrupted else "failed",
+                error=None if interrupted else _one_line(error),
+                seconds=round(time.perf_counter() - started, 2),
+            )
             raise
-    width = max(map(len, seconds))
-    print("\n".join(f"{stem:<{width}}  {value:8.1f} s" for stem, value in seconds.items()))
-    return folder
+        finally:
+            _list_runs()
+    return metrics
 
 
-def _run_notebook(notebook: Path, folder: Path, parameters: Mapping[str, Any], note: Callable[..., None]) -> float:
+def _list_runs() -> None:
+    """Write `runs/index.html`; where that is impossible the run is what it is, and only a warning is printed."""
+    try:
+        runs.write_index()
+    except OSError as error:
+        print(f"warning: {RUNS}/index.html is not up to date: {error}; make runs writes it again", file=sys.stderr)
+
+
+def _run_notebook(
+    notebook: Path,
+    folder: Path,
+    parameters: Mapping[str, Any],
+    note: Callable[..., None],
+    expected: tuple[str, Mapping[str, float]],
+) -> float:
     """Execute one notebook into the run's folder and write its page, the partial one's too; returns its seconds."""
     output = folder / notebook.name
     started = time.perf_counter()
     cell = 0
     note(notebook=notebook.stem, cell=cell)
-    cells = len(_cells(notebook)) + bool(parameters)  # papermill injects one
+    source = _cells(notebook)
+    cells = len(source) + bool(parameters)  # papermill injects one
+    like, took = expected
+    left = _Left([each.get("id", "") for each in source], took)
     try:
-        with _progress(notebook.stem, cells) as (show, say):
+        with _progress(notebook.stem, cells, left, like) as (show, say):
 
-            def on_cell(position: int) -> None:
+            def on_cell(position: int, identity: str) -> None:
                 nonlocal cell
                 cell = position
                 note(cell=cell)
+                left.begin(identity)
                 show(cell)
 
             _execute(notebook, output, parameters, on_cell, say)
@@ -612,37 +637,105 @@ def _one_line(error: BaseException) -> str:
     return f"{name}: {error}" if name and name != "DataError" else str(error)
 
 
+class _Left:
+    """What is left of a notebook, by how long each of its cells took in an earlier run that was like this one.
+
+    Nothing is said where there was none, nor while a cell takes much longer than it should: then the earlier run is no
+    guide, for example because its fits came from the cache.
+    """
+
+    def __init__(self, cells: Sequence[str], took: Mapping[str, float]) -> None:
+        self.cells, self.took = list(cells), took
+        self.place = 0
+        self.began = self.since = 0.0  # of the first cell, of this one; the kernel's start is no guide to the rest
+        self.pace = 1.0
+
+    def begin(self, cell: str) -> None:
+        """Note that a cell begins, and how fast the cells before it were compared with the earlier run."""
+        self.since = time.monotonic()
+        self.began = self.began or self.since
+        self.place = self.cells.index(cell) if cell in self.cells else 0  # the injected cell is among the first
+        settled = 5.0  # seconds before which haste or delay says little
+        self.pace = (self.since - self.began + settled) / (self._sum(self.cells[: self.place]) + settled)
+
+    def seconds(self) -> float | None:
+        if not self.took:
+            return None
+        here = self.took.get(self.cells[self.place], 0.0) * self.pace
+        spent = time.monotonic() - self.since if self.since else 0.0
+        if spent > 2 * here + 5:
+            return None
+        return self._sum(self.cells[self.place + 1 :]) * self.pace + max(here - spent, 0.0)
+
+    def _sum(self, cells: Sequence[str]) -> float:
+        return sum(self.took.get(cell, 0.0) for cell in cells)
+
+    def __str__(self) -> str:
+        seconds = self.seconds()
+        return "" if seconds is None else f"about {_rounded(seconds)} left"
+
+
+def _rounded(seconds: float) -> str:
+    """A duration as exact as an estimate is."""
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(5 * round(seconds / 5), 5)} s"
+
+
 @contextmanager
-def _progress(notebook: str, cells: int) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
+def _progress(
+    notebook: str, cells: int, left: _Left, like: str
+) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
     """One live line a notebook on a terminal, plain lines elsewhere; lines of long work stand above it."""
     if not sys.stderr.isatty():
         started = time.perf_counter()
-        print(f"{notebook}: {cells} cells", file=sys.stderr, flush=True)
+        seconds = left.seconds()
+        estimate = "" if seconds is None else f"; about {_rounded(seconds)}, as in {like}"
+        print(f"{notebook}: {cells} cells{estimate}", file=sys.stderr, flush=True)
         yield lambda cell: None, lambda line: print(f"  {line}", file=sys.stderr, flush=True)
         print(f"{notebook}: done in {time.perf_counter() - started:.1f} s", file=sys.stderr, flush=True)
         return
     columns, rows = shutil.get_terminal_size()  # not 0 by 0, as tqdm finds where a container gave no size
-    look = "{desc}  cell {n}/{total} |{bar:24}| {elapsed}"
+    look = "{desc}  cell {n}/{total} |{bar:24}| {elapsed}{postfix}"
     bar = tqdm(total=cells, desc=notebook, bar_format=look, ncols=columns, nrows=rows)
     done = threading.Event()
 
     def tick() -> None:  # a cell may take minutes, and the clock should not stand still
         while not done.wait(1):
-            bar.refresh()
+            bar.set_postfix_str(str(left))
 
     def show(cell: int) -> None:
         bar.n = cell
-        bar.refresh()
+        bar.set_postfix_str(str(left))
 
     thread = threading.Thread(target=tick, daemon=True)
     thread.start()
     try:
         yield show, lambda line: bar.write(f"  {line}", file=sys.stderr)
-        show(cells)
+        bar.n = cells
+        left.took = {}
     finally:
         done.set()
         thread.join()
+        bar.set_postfix_str(str(left))
         bar.close()
+
+
+def _told(metrics: Mapping[str, Any]) -> str:
+    """What a run took and found, for the terminal: a line a notebook, the choice, what it reaches, the endpoint."""
+    lines = {stem: f"{value:.1f} s" for stem, value in metrics["seconds"].items()}
+    finished = runs.Run(metrics["run"], "finished", metrics=dict(metrics))
+    if metrics["data"]:
+        lines["data"] = finished.data
+    if metrics["chosen"]:
+        value, bounds = finished.figure("test", "average_precision")
+        lines["chosen"] = finished.chosen
+        lines["average precision"] = f"{runs.reach(value, bounds)} on the test set"
+    if endpoint := metrics["endpoint"]:
+        difference = endpoint.get("max_abs_difference")
+        same = "not compared" if difference is None else f"scores differ by at most {difference:.2g}"
+        kept = "" if endpoint.get("deleted") else "; NOT deleted, it bills until it is"
+        lines["endpoint"] = f"{endpoint.get('rows') or 0:,} transactions, {same}{kept}"
+    width = max(map(len, lines))
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
 
 
 def _parser(notebooks: Iterable[Path]) -> argparse.ArgumentParser:
@@ -690,7 +783,7 @@ def main(arguments: list[str] | None = None) -> int:
         for number in SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup's and a background job's choice stays
                 signal.signal(number, _on_signal)
-        folder = run(notebooks, name, values, parameters)
+        metrics = run(notebooks, name, values, parameters)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -700,7 +793,9 @@ def main(arguments: list[str] | None = None) -> int:
     except NotebookError as error:
         print(error.explanation(RUNS / name / f"{error.notebook}.html"), file=sys.stderr)
         return 1
-    print((folder / "index.html").as_posix())
+    print(_told(metrics))
+    tracking.send(RUNS / name, metrics)
+    print(f"make open RUN={name} opens this page:\n{(RUNS / name / 'index.html').as_posix()}")
     return 0
 
 

@@ -1,10 +1,13 @@
 """The runner: real processes, real kernels and tiny notebooks in a project of their own."""
 
+import html
 import json
 import os
 import pty
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,12 +19,13 @@ import nbformat
 import numpy as np
 import pytest
 
-from fraud_utils import report, results
+from fraud_utils import report, results, runs
 
 DESIGN_KEYS = [
     "run", "created", "version", "data", "parameters", "split", "models", "tie_set", "chosen", "endpoint", "seconds",
 ]  # fmt: skip
 REPORT = [sys.executable, "-m", "fraud_utils.report"]
+FINISHED = [Path(name) for name in ("one", "two", "live", "plain")]  # the runs here that do
 
 PARAMETERS_1 = """\
 data: str = ""  # a table
@@ -196,7 +200,7 @@ def test_a_run_holds_what_the_design_promises(finished):
         assert metrics["interpreter"] == sys.executable  # not the kernel "python3" that the user registered
         executed = nbformat.read(folder / "01_first.ipynb", as_version=4)
         assert executed.cells[-1].outputs[0].data["text/plain"] == "42"
-    assert (one.parent / "latest").readlink() in (Path("one"), Path("two"))
+    assert (one.parent / "latest").readlink() in FINISHED
 
 
 def test_parameters_keep_their_types_from_text_and_from_yaml(finished):
@@ -231,6 +235,92 @@ def test_progress_is_live_on_a_terminal_and_plain_elsewhere(finished):
     assert len(lines) == 5
 
 
+@pytest.fixture(scope="module")
+def estimated(project: Path, finished) -> dict[str, tuple[int, str, str]]:
+    """Two runs after one whose last cells took 40 and 200 s: on a terminal, and elsewhere with an MLflow that is down.
+
+    Status, what stood on stdout and on stderr.
+    """
+    earlier = project / "runs/earlier"
+    shutil.copytree(finished[0], earlier)
+    metrics = json.loads((earlier / "metrics.json").read_text())
+    results.write_json(earlier / "metrics.json", metrics | {"created": "2099-01-01T00:00:00+00:00"})
+    for name, seconds in (("01_first", 40.0), ("02_second", 200.0)):
+        notebook = nbformat.read(earlier / f"{name}.ipynb", as_version=4)
+        for cell in notebook.cells:
+            cell.metadata.papermill["duration"] = seconds * (cell is notebook.cells[-1])
+        nbformat.write(notebook, earlier / f"{name}.ipynb")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        nobody = f"http://user:secret@127.0.0.1:{probe.getsockname()[1]}"
+    screen, terminal = pty.openpty()
+    live = start(project, "--run", "live", stderr=terminal)
+    os.close(terminal)
+    plain = start(project, "--run", "plain", MLFLOW_TRACKING_URI=nobody, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+    shown = read_terminal(screen)
+    os.close(screen)
+    printed, errors = plain.communicate(timeout=120)
+    told, _ = live.communicate(timeout=60)
+    shutil.rmtree(earlier)
+    return {"live": (live.returncode, told, shown), "plain": (plain.returncode, printed, errors)}
+
+
+def test_what_is_left_is_estimated_from_an_earlier_run(estimated):
+    _, _, shown = estimated["live"]
+    told = re.findall(r"\r01_first  cell (\d)/6 [^\r]*?\d\d:\d\d, about (\d+) (s|min) left", shown)
+    assert {cell for cell, *_ in told} >= {"2", "4"}
+    assert all(35 <= int(number) * (60 if unit == "min" else 1) <= 180 for _, number, unit in told)
+    assert re.search(r"\r01_first  cell 6/6 \|█+\| \d\d:\d\d *\r?\n", shown)  # nothing is left at the end
+    _, _, errors = estimated["plain"]
+    assert re.match(r"01_first: 6 cells; about 40 s, as in earlier\n", errors)
+    assert "02_second: 5 cells; about 3 min, as in earlier\n" in errors
+
+
+def test_at_the_end_stands_what_a_run_took_and_found(estimated):
+    status, printed, _ = estimated["live"]
+    assert status == 0
+    *table, how, where = printed.splitlines()
+    cells = dict(re.split(r"  +", line, maxsplit=1) for line in table)
+    assert list(cells) == ["01_first", "02_second", "total", "data", "chosen", "average precision", "endpoint"]
+    assert all(re.fullmatch(r"\d+\.\d s", cells[name]) for name in ("01_first", "02_second", "total"))
+    assert cells["data"] == "SIMULATED: tiny"
+    assert cells["chosen"] == "xgboost <plain>"
+    assert cells["average precision"] == "0.750 [0.700, 0.790] on the test set"
+    assert cells["endpoint"] == "2 transactions, scores differ by at most 0"
+    assert how == "make open RUN=live opens this page:"
+    assert where == "runs/live/index.html"
+
+
+def test_an_mlflow_that_is_not_there_loses_no_run(project, estimated):
+    status, printed, errors = estimated["plain"]
+    assert status == 0
+    assert printed.splitlines()[-1] == "runs/plain/index.html"
+    assert errors.count("warning: MLflow at http://127.0.0.1:") == 1
+    assert "is complete in runs/plain" in errors
+    assert "secret" not in errors
+    assert "Traceback" not in errors
+    assert state(project / "runs/plain")["state"] == "finished"
+    assert (project / "runs/plain/metrics.json").exists()
+
+
+def listed(project: Path) -> dict[str, str]:
+    """The lines of runs/index.html as text, by run."""
+    rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', (project / "runs/index.html").read_text(), re.DOTALL)
+    return {
+        re.sub("<[^>]+>", "", name): " ".join(html.unescape(re.sub("<[^>]+>", " ", rest)).split())
+        for name, rest in rows
+    }
+
+
+def test_a_run_that_ends_is_listed(project, finished, failed):
+    lines = listed(project)
+    assert re.search(
+        r"UTC finished SIMULATED tiny xgboost <plain> 0\.750 \[0\.700, 0\.790\] 0\.800 \d+ s$", lines["one"]
+    )
+    assert re.search(
+        r"failed in 01_first, cell 5: ValueError: the well is dry SIMULATED tiny – – – \d+ s$", lines["raise"]
+    )
+
+
 class References(HTMLParser):
     """What a browser would fetch to show a page; a link to click on is not that."""
 
@@ -254,7 +344,7 @@ class References(HTMLParser):
         self.found += re.findall(r"""url\(\s*["']?(?!data:|["']?\))[^)]*|@import[^;]*|\bimport\s+.*?from.*""", data)
 
 
-@pytest.mark.parametrize("page", ["index.html", "01_first.html", "02_second.html"])
+@pytest.mark.parametrize("page", ["../index.html", "index.html", "01_first.html", "02_second.html"])
 def test_a_page_fetches_nothing(finished, page):
     references = References()
     references.feed((finished[0] / page).read_text())
@@ -314,7 +404,7 @@ def test_a_failure_is_explained_once_and_never_looks_finished(failed, how, messa
     partial = nbformat.read(folder / "01_first.ipynb", as_version=4)
     assert re.search("exception was encountered|stopped in cell 5", partial.cells[0].source, re.IGNORECASE)
     assert partial.cells[-1].outputs == []
-    assert (folder.parent / "latest").readlink() in (Path("one"), Path("two"))
+    assert (folder.parent / "latest").readlink() in FINISHED
 
 
 def test_what_a_dead_kernel_started_is_stopped(failed):
@@ -387,13 +477,16 @@ def test_an_interrupted_run_says_so_and_leaves_no_process(project, finished, fai
                 assert signal.Signals(number).name in errors
                 assert not any(map(alive, pids[name]))
                 assert "stopped in cell 5" in nbformat.read(folder / "01_first.ipynb", as_version=4).cells[0].source
+                assert "interrupted in 01_first, cell 5" in listed(project)[name]
         assert wait_for(lambda: not alive(pids["kill"][0]), 15), "the kernel outlived a runner that was killed"
+        runs.write_index()
+        assert "killed in 01_first, cell 5" in listed(project)["kill"]
     finally:
         for process in running.values():
             process.kill()
         for pid in [pid for each in pids.values() for pid in each if alive(pid)]:
             os.kill(pid, signal.SIGKILL)
-    assert (project / "runs/latest").readlink() in (Path("one"), Path("two"))
+    assert (project / "runs/latest").readlink() in FINISHED
 
 
 @pytest.fixture
