@@ -24,13 +24,12 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache, partial
 from http import HTTPStatus
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,8 @@ DRAIN_SECONDS = 2  # for a client to stop sending what was refused, so that it r
 HEAD_BYTES = 1 << 16
 INLINE_BYTES = 1 << 14  # larger bodies are scored in a thread, so that small ones need not wait for them
 ARROW_BYTES = 1 << 16  # larger CSV bodies are worth Arrow's parser
-ARROW_SCORES = 10_000  # more scores are worth Arrow's writer
+ARROW_SCORES = 1000  # more scores are worth Arrow's writer
+PIECE_BYTES = 1 << 21  # of a long CSV body, for one core at a time
 QUEUE = 2048  # connections that wait to be taken
 REASONS = 3
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -76,6 +76,7 @@ class Request:
     head_bytes: int = 0
     body: bytearray | memoryview = field(default_factory=bytearray)
     body_bytes: int = 0
+    long: LongCsv | None = None
     refusal: RequestError | None = None  # what is wrong with it before anybody looks at its body
     last: bool = False  # whether the connection ends with it
     identity: str = field(default_factory=lambda: os.urandom(16).hex())
@@ -104,30 +105,24 @@ class Request:
 # ---------------------------------------------------------------- bodies
 
 
-def parse(body: bytearray | memoryview, media: str, model: Model) -> Any:
+def parse(body: bytes, media: str, model: Model) -> Any:
     """Turn a body into rows as `Model.score` takes them.
 
     Raises
     ------
     RequestError
-        The body is not what its content type says, or has no rows.
+        The body is not what its content type says.
     """
-    if media == CSV and len(body) > ARROW_BYTES and (columns := _parse_long_csv(memoryview(body), model)) is not None:
-        return columns
-    content = bytes(body)
     if media == CSV:
-        return _parse_csv(content, model)
+        names, start = _csv_columns(body, model)
+        return _csv_rows(body[start:], names, model)
     if media == JSON:
-        document = _json(content, "the body")
+        document = _json(body, "the body")
         if not isinstance(document, dict) or not isinstance(document.get("instances"), list):
             raise RequestError(400, 'the body must be {"instances": [...]}, a list of objects or lists')
-        rows = document["instances"]
-    else:
-        lines = [line for line in content.split(b"\n") if line.strip()]
-        rows = [_json(line, f"row {number}") for number, line in enumerate(lines, 1)]
-    if not rows:
-        raise RequestError(400, "the body has no rows")
-    return rows
+        return document["instances"]
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    return [_json(line, f"row {number}") for number, line in enumerate(lines, 1)]
 
 
 def _json(text: bytes, where: str) -> Any:
@@ -137,41 +132,39 @@ def _json(text: bytes, where: str) -> Any:
         raise RequestError(400, f"{where} is not JSON: {error}") from None
 
 
-def _parse_csv(body: bytes, model: Model) -> dict[str, Any]:
-    names, start = _csv_columns(body, model)
+def _csv_rows(body: bytes, names: Sequence[str], model: Model, first: int = 0) -> dict[str, Any]:
+    """Columns of CSV rows; `first` is how many rows came before these."""
     try:
-        text = body[start:].decode("utf-8-sig" if not start else "utf-8")
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RequestError(400, f"the body is not UTF-8: {error}") from None
     table = []
-    for number, row in enumerate(_csv_rows(text), 1):
+    for number, row in enumerate(_csv_lines(text), first + 1):
         if len(row) != len(names):
             raise RequestError(400, f"row {number} has {len(row)} values; expected {len(names)}, as in the first line")
         table.append(row)
-    if not table:
-        raise RequestError(400, "the body has no rows")
-    columns: dict[str, Any] = dict(zip(names, zip(*table, strict=True), strict=True))
+    columns: dict[str, Any] = dict(zip(names, zip(*table, strict=True) if table else [()] * len(names), strict=True))
     plain = "_" not in text  # Python reads 1_000 as a number; CSV does not
     for name in model.features.raw:
         if name in columns and name not in model.features.categories:
             try:
-                columns[name] = list(map(float, columns[name])) if plain else _csv_numbers(name, columns[name])
+                columns[name] = list(map(float, columns[name])) if plain else _csv_numbers(name, columns[name], first)
             except ValueError:
-                columns[name] = _csv_numbers(name, columns[name])
+                columns[name] = _csv_numbers(name, columns[name], first)
     return columns
 
 
-def _csv_rows(text: str) -> Iterator[list[str]]:
+def _csv_lines(text: str) -> Iterator[list[str]]:
     try:
         yield from (row for row in csv.reader(io.StringIO(text), strict=True) if row)
     except csv.Error as error:
         raise RequestError(400, f"the body is not CSV: {error}") from None
 
 
-def _csv_numbers(name: str, values: Sequence[str]) -> list[float]:
+def _csv_numbers(name: str, values: Sequence[str], first: int) -> list[float]:
     """A column's values one by one: empty ones are missing, and what is no number is named."""
     numbers = []
-    for row, text in enumerate(values, 1):
+    for row, text in enumerate(values, first + 1):
         try:
             numbers.append(float(text.replace("_", "?")) if text.strip() else np.nan)
         except ValueError:
@@ -190,7 +183,7 @@ def _csv_columns(body: bytes, model: Model) -> tuple[tuple[str, ...], int]:
     end = body.find(b"\n", begin.start())
     line = body[begin.start() : end if end >= 0 else len(body)]
     try:
-        first = next(_csv_rows(line.decode("utf-8-sig")), [])
+        first = next(_csv_lines(line.decode("utf-8-sig")), [])
     except UnicodeDecodeError as error:
         raise RequestError(400, f"the body is not UTF-8: {error}") from None
     first = [name.strip() for name in first]
@@ -209,52 +202,105 @@ def _is_value(text: str) -> bool:
     return True
 
 
-def _parse_long_csv(body: memoryview, model: Model) -> dict[str, Any] | None:
-    """Parse a long body of numbers on several cores, or give None for the thorough parser to find what is wrong."""
-    import pyarrow
-    from pyarrow import csv as arrow_csv
+class LongCsv:
+    """A long CSV body, scored in pieces of whole rows on all cores, beginning while the rest still arrives.
 
-    head = bytes(body[:ARROW_BYTES])
-    if b"\n" not in head.lstrip(b"\r\n"):
-        return None
-    names, start = _csv_columns(head, model)
-    texts = model.features.categories
-    wanted = [name for name in names if name in model.features.raw]
-    types = {name: pyarrow.string() if name in texts else pyarrow.float64() for name in wanted}
-    quoted = any(b'"' in bytes(body[i : i + (1 << 20)]) for i in range(0, len(body), 1 << 20))
+    Parameters
+    ----------
+    body : memoryview or bytearray
+        Room for the whole body.
+    model : Model
+    answer : callable
+        From rows, and how many came before them, to their number and the text of their answers.
+    """
 
-    def read(piece: tuple[int, int]) -> Any:
-        return arrow_csv.read_csv(
-            pyarrow.py_buffer(body[slice(*piece)]),
-            read_options=arrow_csv.ReadOptions(column_names=list(names), use_threads=False),
-            parse_options=arrow_csv.ParseOptions(quote_char='"' if quoted else False),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=types, include_columns=wanted, null_values=[""], strings_can_be_null=True
-            ),
-        )
+    def __init__(self, body: memoryview | bytearray, model: Model, answer: Callable[..., tuple[int, bytes]]) -> None:
+        self.body, self.model, self.answer = memoryview(body), model, answer
+        self.seen = self.begun = self.quotes = 0
+        self.names: tuple[str, ...] = ()
+        self.pool = ThreadPoolExecutor(CORES)
+        self.pieces: list[tuple[slice, Future[tuple[int, bytes] | None]]] = []
+        self.fault: Exception | None = None
 
-    def line_end(near: int) -> int:
-        ahead = bytes(body[near : near + ARROW_BYTES]).find(b"\n")
-        return near + ahead + 1 if ahead >= 0 else start
+    def arrived(self, size: int) -> None:
+        """Begin with the rows that are whole, where there are enough; `size` is how much of the body is there."""
+        while self.seen < size and not self.fault:
+            enough = self.begun + PIECE_BYTES
+            new = bytes(self.body[self.seen : min(size, enough if self.seen < enough else self.seen + ARROW_BYTES)])
+            line_end = new.find(b"\n") + 1 if self.seen >= enough else 0
+            self.seen += line_end or len(new)
+            self.quotes += new.count(b'"', 0, line_end or len(new))
+            if line_end and not self.quotes % 2:  # a line's end between quotes is no row's end
+                try:
+                    piece = self._piece(self.seen)
+                except (RequestError, RowError) as error:
+                    self.fault = error
+                else:
+                    self.pieces.append((piece, self.pool.submit(self._score, piece)))
 
-    # Arrow's own threads take twice the time of reading one piece a core. Quotes may hold a line's end, and cost time.
-    count = 1 if quoted else min(CORES, 1 + (len(body) >> 20))
-    ends = [line_end(start + (len(body) - start) * i // count) for i in range(1, count)]
-    edges = sorted({start, len(body), *ends})
-    with ThreadPoolExecutor(count) as pool:
+    def answers(self) -> tuple[int, list[bytes]]:
+        """The number of rows, and the texts of their answers in order.
+
+        Raises
+        ------
+        RequestError, RowError
+            The first row that cannot be scored.
+        """
+        self.arrived(len(self.body))
+        if self.fault:
+            raise self.fault
+        last = self._piece(len(self.body))
+        done = self._score(last)  # in this thread, so that a body of one piece needs no other
+        count, texts = 0, []
         try:
-            table = pyarrow.concat_tables(pool.map(read, pairwise(edges)))
-        except pyarrow.ArrowInvalid:
+            for piece, answered in (*((piece, future.result()) for piece, future in self.pieces), (last, done)):
+                rows, text = answered or self.answer(
+                    _csv_rows(bytes(self.body[piece]), self.names, self.model, count), count
+                )
+                count += rows
+                texts.append(text)
+        finally:
+            self.pool.shutdown(wait=False, cancel_futures=True)
+        return count, texts
+
+    def _piece(self, end: int) -> slice:
+        """The rows from where the last piece ended, without the header."""
+        if not self.names:
+            self.names, self.begun = _csv_columns(bytes(self.body[:end]), self.model)
+        piece = slice(self.begun, end)
+        self.begun = end
+        return piece
+
+    def _score(self, piece: slice) -> tuple[int, bytes] | None:
+        """Score a piece, or give None for the thorough parser to find what is wrong, or that nothing is."""
+        import pyarrow
+        from pyarrow import csv as arrow_csv
+
+        texts = self.model.features.categories
+        wanted = [name for name in self.names if name in self.model.features.raw]
+        types = {name: pyarrow.string() if name in texts else pyarrow.float64() for name in wanted}
+        try:
+            table = arrow_csv.read_csv(
+                pyarrow.py_buffer(self.body[piece]),
+                read_options=arrow_csv.ReadOptions(
+                    column_names=list(self.names), use_threads=False, block_size=len(self.body[piece]) + 1
+                ),
+                parse_options=arrow_csv.ParseOptions(quote_char='"' if self.quotes else False),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=types, include_columns=wanted, null_values=[""], strings_can_be_null=True
+                ),
+            )
+            # Columns that the model does not use need no values, but their names are checked.
+            unused = {name: np.empty(0) for name in self.names if name not in types}
+            return self.answer({name: table[name].to_numpy() for name in wanted} | unused)
+        except (pyarrow.ArrowInvalid, RowError):
             return None
-    # Columns that the model does not use need no values, but their names are checked.
-    unused = {name: np.empty(0) for name in names if name not in types}
-    return {name: table[name].to_numpy() for name in wanted} | unused
 
 
 def _lines(scores: np.ndarray) -> bytes:
     """One score a line, in the fewest digits that give it back."""
     if len(scores) < ARROW_SCORES:
-        return ("\n".join(map(repr, scores.tolist())) + "\n").encode()
+        return "".join(f"{score!r}\n" for score in scores.tolist()).encode()
     import pyarrow
     from pyarrow import csv as arrow_csv
 
@@ -277,36 +323,55 @@ class Service:
         """The refusal of a body over the limit."""
         return RequestError(413, f"the body is over the limit of {self.limit_mb} MB; send fewer rows at a time")
 
-    def answer(self, request: Request, body: bytearray | memoryview) -> tuple[str, bytes]:
+    def begin(self, request: Request) -> None:
+        """Prepare to score a long CSV body while it arrives."""
+        if (request.method, request.path) == ("POST", "/invocations"):
+            with contextlib.suppress(RequestError):  # found again, and answered, when the request is whole
+                if _media(request) == CSV:
+                    request.long = LongCsv(request.body, self.model, partial(self._answer, self._wanted(request)))
+
+    def answer(self, request: Request) -> tuple[str, bytes]:
         """Score a body; gives the media type and the text of the answer."""
-        media = request.header("content-type").partition(";")[0].strip().lower()
-        if media not in MEDIA:
-            raise RequestError(415, f"Content-Type {media[:60]!r} is not served; send {CSV}, {JSON} or {JSON_LINES}")
-        accept = _accepted(request.header("accept"), MEDIA[media])
+        media, wanted = _media(request), self._wanted(request)
+        try:
+            if media == CSV and request.body_bytes > ARROW_BYTES:
+                long = request.long or LongCsv(request.body, self.model, partial(self._answer, wanted))
+                request.rows, texts = long.answers()
+            else:
+                request.rows, text = self._answer(wanted, parse(bytes(request.body), media, self.model))
+                texts = [text]
+        except RowError as error:
+            raise RequestError(400, str(error)) from None
+        if not request.rows:
+            raise RequestError(400, "the body has no rows")
+        if wanted.media == JSON:
+            return JSON, b'{"predictions": [%b]}' % b", ".join(filter(None, texts))
+        return wanted.media, b"".join(texts)
+
+    def _wanted(self, request: Request) -> Wanted:
+        accept = _accepted(request.header("accept"), _media(request))
         wishes = _wishes(request.header("x-amzn-sagemaker-custom-attributes"))
         name = wishes.get("threshold", next(iter(self.model.thresholds)))
         if name not in self.model.thresholds:
             known = ", ".join(self.model.thresholds)
             raise RequestError(400, f"threshold {name!r} is unknown; the model has {known}")
-        try:
-            rows = parse(body, MEDIA[media], self.model)
-            scores = self.model.score(rows)
-            request.rows = len(scores)
-            if accept == CSV:
-                return accept, _lines(scores)
-            threshold = self.model.thresholds[name]
-            predictions = [{"score": score, "fraud": score >= threshold} for score in scores.tolist()]
-            if "reasons" in wishes:
-                top = wishes["reasons"] or str(REASONS)
-                if not top.isdecimal() or not 0 < int(top) <= 100:
-                    raise RequestError(400, f"reasons={top}: ask for a number of reasons from 1 to 100")
-                for prediction, reasons in zip(predictions, self.model.reasons(rows, int(top)), strict=True):
-                    prediction["reasons"] = reasons
-        except RowError as error:
-            raise RequestError(400, str(error)) from None
-        if accept == JSON:
-            return accept, json.dumps({"predictions": predictions}).encode()
-        return accept, "".join(json.dumps(prediction) + "\n" for prediction in predictions).encode()
+        reasons = wishes.get("reasons", "0") or str(REASONS)
+        if "reasons" in wishes and (not reasons.isdecimal() or not 0 < int(reasons) <= 100):
+            raise RequestError(400, f"reasons={reasons}: ask for a number of reasons from 1 to 100")
+        return Wanted(accept, self.model.thresholds[name], int(reasons))
+
+    def _answer(self, wanted: Wanted, rows: Any, first: int = 0) -> tuple[int, bytes]:
+        """Score rows, before which `first` came; gives their number and the text of their answers."""
+        scores = self.model.score(rows, first)
+        if wanted.media == CSV:
+            return len(scores), _lines(scores)
+        predictions = [{"score": score, "fraud": score >= wanted.threshold} for score in scores.tolist()]
+        if wanted.reasons:
+            for prediction, reasons in zip(predictions, self.model.reasons(rows, wanted.reasons), strict=True):
+                prediction["reasons"] = reasons
+        if wanted.media == JSON:
+            return len(scores), json.dumps(predictions)[1:-1].encode()
+        return len(scores), "".join(json.dumps(prediction) + "\n" for prediction in predictions).encode()
 
     def execution_parameters(self) -> bytes:
         """What batch transform should send: payload times concurrency stays within its 100 MB."""
@@ -360,7 +425,24 @@ class Service:
             return JSON, b'{"status": "ok"}'
         if request.path == "/execution-parameters":
             return JSON, self.execution_parameters()
-        return self.answer(request, request.body)
+        return self.answer(request)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a request's headers ask for."""
+
+    media: str
+    threshold: float
+    reasons: int  # for each row; 0 is none
+
+
+def _media(request: Request) -> str:
+    """The media type of a request's body."""
+    media = request.header("content-type").partition(";")[0].strip().lower()
+    if media not in MEDIA:
+        raise RequestError(415, f"Content-Type {media[:60]!r} is not served; send {CSV}, {JSON} or {JSON_LINES}")
+    return MEDIA[media]
 
 
 @lru_cache
@@ -512,6 +594,8 @@ class Connection(asyncio.Protocol):
             return
         if declared > INLINE_BYTES:
             request.expect(declared)
+            if declared > PIECE_BYTES:
+                self.service.begin(request)
         if request.header("expect").lower() == "100-continue" and not (self.scoring or self.waiting):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -614,6 +698,8 @@ class LongBody(asyncio.BufferedProtocol):
         """Called by asyncio after it has read."""
         request = self.connection.arriving
         request.body_bytes += count
+        if request.long:
+            request.long.arrived(request.body_bytes)
         if request.body_bytes == len(request.body):
             self.connection.long_body_received()
 
@@ -632,7 +718,6 @@ class HttpWorker(Worker):
 
     def run(self) -> None:
         """Serve until told to stop."""
-        self.wsgi.model.booster.set_param({"nthread": CORES})
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
@@ -704,8 +789,8 @@ def main() -> int:
     for name in ("pandas", "sklearn"):
         sys.modules[name] = None  # type: ignore[assignment]
     # OpenMP reads these when XGBoost is imported. Its threads do not survive a fork, and a child that takes them for
-    # alive hangs: so none before the fork, and workers start their own. Waiting threads must not burn the other's core.
-    os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    # alive hangs: so it gets none, and long bodies are scored by threads of ours.
+    os.environ["OMP_NUM_THREADS"] = "1"
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     try:
         model = artifact.load(base / "model")
@@ -716,7 +801,10 @@ def main() -> int:
     limit_mb = int(os.environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB") or 100)
     host = os.environ.get("SERVE_HOST", "0.0.0.0")  # noqa: S104 - a container is reached from outside
     port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT") or 8080)
-    model.forest.margin(np.zeros((1, len(model.features.names)), dtype=np.float32))  # built here, shared by all workers
+    # What the first rows would have built is built here: all workers share it, and their threads find it ready.
+    blank = np.zeros((1, len(model.features.names)), dtype=np.float32)
+    model.forest.margin(blank)
+    model.booster.inplace_predict(blank)
     Server(Service(model, workers, limit_mb), host, port).run()
     return 0
 

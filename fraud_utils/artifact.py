@@ -190,7 +190,7 @@ class Model:
     thresholds: dict[str, float]
     manifest: dict[str, Any]
 
-    def score(self, rows: Any) -> np.ndarray:
+    def score(self, rows: Any, first: int = 0) -> np.ndarray:
         """Give each row its probability of fraud, after prior correction.
 
         Parameters
@@ -198,6 +198,8 @@ class Model:
         rows : DataFrame, mapping of str to array, numpy.ndarray, or sequence
             Columns by name; or an array, or a sequence of lists, with values in the order of `columns` (or of
             `features.raw`); or a sequence of mappings from column to value. None and NaN are missing values.
+        first : int
+            How many rows came before these, so that messages count from there.
 
         Returns
         -------
@@ -211,9 +213,10 @@ class Model:
         columns = self._columns(rows)
         count = len(columns[self.features.raw[0]])
         margin = np.empty(count)
-        for first in range(0, count, CHUNK_ROWS):  # a chunk's matrix stays in the processor's cache
-            part = {name: values[first : first + CHUNK_ROWS] for name, values in columns.items()}
-            margin[first : first + CHUNK_ROWS] = self._margin(self._derive(part, first))
+        for start in range(0, count, CHUNK_ROWS):  # a chunk's matrix stays in the processor's cache
+            chunk = slice(start, start + CHUNK_ROWS)
+            part = {name: values[chunk] for name, values in columns.items()}
+            margin[chunk] = self._margin(self._derive(part, first + start))
         return prior_correction(1 / (1 + np.exp(-margin)), self.kept_share)
 
     def reasons(self, rows: Any, top: int = 3) -> list[list[dict[str, Any]]]:

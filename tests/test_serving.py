@@ -14,13 +14,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fraud_utils import artifact, models
-from fraud_utils.data import ULB
+from fraud_utils.data import ULB, Schema
 from fraud_utils.features import FeatureMap
 from fraud_utils.simulate import simulate_transactions
 
@@ -167,6 +168,79 @@ def test_any_way_of_sending_rows_gives_the_scores_computed_in_process(endpoint, 
     for content, body in bodies(rows, order):
         accept = data.draw(st.sampled_from([CSV, JSON, LINES]))
         np.testing.assert_allclose(endpoint.score(body, content, accept), expected, rtol=0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def pieced(base, tmp_path_factory):
+    """A server that takes 40 KB of CSV for long, where `serve` takes megabytes, and scores it in that many pieces."""
+    tree = tmp_path_factory.mktemp("pieced")
+    (tree / "model").symlink_to(base / "model")
+    running = Endpoint(tree, "serve.PIECE_BYTES = 40_000").wait()
+    yield running
+    running.stop()
+
+
+def in_chunks(body):
+    return (body[i : i + 30_000] for i in range(0, len(body), 30_000))
+
+
+@pytest.mark.parametrize("accept", [CSV, JSON, LINES])
+@pytest.mark.parametrize("way", [bytes, in_chunks])
+def test_a_long_body_is_scored_in_pieces_as_it_is_in_one(pieced, frame, model, accept, way):
+    rows = frame.head(2000)
+    expected = model.score(rows)
+    plain = rows[COLUMNS].to_csv(index=False, header=False)
+    middle = plain.index("\n", len(plain) // 2) + 1
+    for body in (
+        plain,
+        "\ufeff" + rows.to_csv(index=False, lineterminator="\r\n"),
+        rows.to_csv(index=False, quoting=1),
+        plain[:middle] + "\n\r\n" + plain[middle:].rstrip("\n"),
+        plain.replace("\n", " \n", 1500) + "\n" * 90_000,  # Arrow's parser takes no blank after a number
+    ):
+        np.testing.assert_array_equal(pieced.score(way(body.encode()), CSV, accept), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({9999: "x"}, "row 10000, column 'Amount': text where a number"),
+        ({200: "inf", 9000: "x"}, "row 201, column 'Amount': the value is infinite"),
+        ({6000: ""}, "row 6001, column 'Amount': the value is missing"),
+        ({3000: "1,2"}, "row 3001 has 31 values; expected 30"),
+        ({"V7": "v7"}, "did you mean 'V7'"),
+    ],
+)
+@pytest.mark.parametrize("way", [bytes, in_chunks])
+def test_the_first_row_that_cannot_be_scored_is_named_in_whichever_piece_it_lies(pieced, change, message, way):
+    lines = [HEAD.replace("V7", change.get("V7", "V7")), *(ONE[:-1] + change.get(i, "0") for i in range(10_000))]
+    for body in ("\n".join(lines), "\n".join(lines[1:]))[: 1 if "V7" in change else 2]:
+        status, _, text = pieced.ask("POST", "/invocations", way(body.encode()), {"Content-Type": CSV})
+        assert (status, message in text) == (400, True), text
+
+
+def test_text_may_hold_line_ends_wherever_a_long_body_is_cut(tmp_path):
+    schema = Schema(name="shop", label="fraud", time="when", amount=None, features=("a",), categorical=("shop",))
+    rng = np.random.default_rng(3)
+    shops = ['"Sun"\n& Sons', "a,b", "\n\n", "plain"]
+    rows = pd.DataFrame({"when": np.arange(9000.0), "a": rng.normal(size=9000), "shop": rng.choice(shops, 9000)})
+    rows["fraud"] = ((rows.a > 0.5) & (rows["shop"] == shops[0])).astype(int)
+    features = FeatureMap.fit(schema, dict(rows.items()))
+    booster = models.fit_xgboost(features.matrix(dict(rows.items())), rows.fraud.to_numpy(), "none", {"num_round": 9})
+    artifact.save(
+        tmp_path / "model",
+        booster,
+        schema=schema.to_dict(),
+        columns=["when", "a", "shop"],
+        features=features,
+        thresholds={"half": 0.5},
+        hyperparameters={},
+        training={},
+    )
+    expected = artifact.load(tmp_path / "model").score(rows)
+    running = Endpoint(tmp_path, "serve.PIECE_BYTES = 20_000").wait()
+    np.testing.assert_array_equal(running.score(rows.to_csv(index=False)), expected)
+    assert running.stop() == 0
 
 
 ONE = ",".join(["0"] * 30)
