@@ -113,7 +113,7 @@ endif
 .PHONY: image
 image:  ## Build the image that trains and serves (ENGINE=docker|podman BASE_IMAGE=...)
 	@$(ENGINE) build $(BUILD_FLAGS) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg GIT_COMMIT=$$(git rev-parse HEAD) \
-	  -f container/Dockerfile -t $(IMAGE) .
+	  -t $(IMAGE) .
 
 .PHONY: image-test
 image-test: env image  ## Train and serve in the image, without a network, and compare its scores with in-process ones
