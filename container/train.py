@@ -386,6 +386,7 @@ def train(base: Path, stop: Callable[[], bool]) -> None:
     elif settings["early_stopping_rounds"]:
         split = split_by_time(frame, schema, TAIL_SHARE)
         frame, held_out, watched = split.train, split.test, f"last {TAIL_SHARE:.0%} by time"
+    pyarrow.default_memory_pool().release_unused()  # what reading left with the allocator: 70 MB
     y = frame[label].to_numpy()
     rows, frauds = len(y), int(y.sum())
     print(f"train_rows:{rows}; train_frauds:{frauds};", flush=True)
@@ -397,7 +398,6 @@ def train(base: Path, stop: Callable[[], bool]) -> None:
         validation = features.matrix(dict(held_out.items())), held_out[label].to_numpy()
         print(f"validation_rows:{len(validation[1])}; validation_frauds:{int(validation[1].sum())};", flush=True)
     del frame, held_out
-    pyarrow.default_memory_pool().release_unused()  # what reading left with the allocator: 70 MB
     if missing and "SMOTE" in settings["imbalance"]:
         raise SetupError(
             f"hyperparameter 'imbalance' is {settings['imbalance']!r}, but column {missing[0]!r} has missing values, "

@@ -193,6 +193,20 @@ def sampler(imbalance: str, seed: int) -> Any | None:
     return None
 
 
+def _resample(X: np.ndarray, y: np.ndarray, imbalance: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows as `sampler` leaves them."""
+    resampler = sampler(imbalance, seed)
+    if resampler is None:
+        return X, y
+    if not imbalance.startswith("SMOTE"):
+        return resampler.fit_resample(X, y)
+    # SMOTE looks at frauds only, but holds copies of all that it is given while it draws: so it gets no more.
+    given = np.concatenate([np.flatnonzero(y == 1), np.flatnonzero(y == 0)[:1]])
+    resampler.set_params(sampling_strategy={1: treated_counts(imbalance, y)[1]})
+    new, labels = (rows[len(given) :] for rows in resampler.fit_resample(X[given], y[given]))
+    return np.vstack([X, new]), np.concatenate([y, labels])
+
+
 def fit_xgboost(
     X: np.ndarray,
     y: np.ndarray,
@@ -224,10 +238,8 @@ def fit_xgboost(
     """
     import xgboost
 
-    resampler = sampler(imbalance, seed)
     weight = positive_weight(imbalance, y)
-    if resampler is not None:
-        X, y = resampler.fit_resample(X, y)
+    X, y = _resample(X, y, imbalance, seed)
     settings = {**XGBOOST, **(hyperparameters or {})}
     rounds = int(settings.pop("num_round"))
     settings |= {"objective": "binary:logistic", "tree_method": "hist", "seed": seed, "nthread": nthread}

@@ -149,7 +149,9 @@ def test_an_unknown_treatment_is_refused_with_the_known_ones(wrong):
         models.sampler(wrong, 0)
 
 
-@pytest.mark.parametrize("imbalance", ["none", "class weight", "undersample 1:10", "SMOTE 1:10"])
+@pytest.mark.parametrize(
+    "imbalance", ["none", "class weight", "undersample 1:10", "SMOTE", "SMOTE 1:10", "SMOTE 1:1000"]
+)
 def test_the_pipeline_and_the_container_fit_the_same_trees(imbalance):
     X, y = table()
     settings = {"num_round": 20}
