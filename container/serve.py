@@ -23,7 +23,7 @@ import re
 import signal
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -40,6 +40,7 @@ from gunicorn.workers.base import Worker
 
 from fraud_utils import artifact
 from fraud_utils.artifact import ArtifactError, Model, RowError
+from fraud_utils.features import MISSING
 
 CSV, JSON, JSON_LINES = "text/csv", "application/json", "application/jsonlines"
 MEDIA = {CSV: CSV, JSON: JSON, JSON_LINES: JSON_LINES, "application/x-jsonlines": JSON_LINES, "text/json": JSON}
@@ -127,9 +128,17 @@ def parse(body: bytes, media: str, model: Model) -> Any:
 
 def _json(text: bytes, where: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise RequestError(400, f"{where} is not JSON: {error}") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        name, count = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise RequestError(400, f"{name[:60]!r} appears {count} times in one JSON object")
+    return values
 
 
 def _csv_rows(body: bytes, names: Sequence[str], model: Model, first: int = 0) -> dict[str, Any]:
@@ -146,7 +155,9 @@ def _csv_rows(body: bytes, names: Sequence[str], model: Model, first: int = 0) -
     columns: dict[str, Any] = dict(zip(names, zip(*table, strict=True) if table else [()] * len(names), strict=True))
     plain = "_" not in text  # Python reads 1_000 as a number; CSV does not
     for name in model.features.raw:
-        if name in columns and name not in model.features.categories:
+        if name in columns and name in model.features.categories:
+            columns[name] = [None if text in MISSING else text for text in columns[name]]
+        elif name in columns:
             try:
                 columns[name] = list(map(float, columns[name])) if plain else _csv_numbers(name, columns[name], first)
             except ValueError:
@@ -162,11 +173,11 @@ def _csv_lines(text: str) -> Iterator[list[str]]:
 
 
 def _csv_numbers(name: str, values: Sequence[str], first: int) -> list[float]:
-    """A column's values one by one: empty ones are missing, and what is no number is named."""
+    """A column's values one by one: some spellings mean a missing one, and what is no number is named."""
     numbers = []
     for row, text in enumerate(values, first + 1):
         try:
-            numbers.append(float(text.replace("_", "?")) if text.strip() else np.nan)
+            numbers.append(np.nan if text.strip() in MISSING else float(text.replace("_", "?")))
         except ValueError:
             raise RequestError(400, f"row {row}, column {name!r}: text where a number is needed") from None
     return numbers
@@ -186,11 +197,14 @@ def _csv_columns(body: bytes, model: Model) -> tuple[tuple[str, ...], int]:
         first = next(_csv_lines(line.decode("utf-8-sig")), [])
     except UnicodeDecodeError as error:
         raise RequestError(400, f"the body is not UTF-8: {error}") from None
+    if not first:
+        raise RequestError(400, "the first line holds a byte order mark and no more")
     first = [name.strip() for name in first]
     if model.accepted.isdisjoint(first) and any(_is_value(text) for text in first):
         return model.names_of(len(first), 1), 0
-    if repeated := next((name for name in first if first.count(name) > 1), None):
-        raise RequestError(400, f"column {repeated!r} appears {first.count(repeated)} times in the header")
+    for name, count in Counter(first).most_common(1):
+        if count > 1:
+            raise RequestError(400, f"column {name[:60]!r} appears {count} times in the header")
     return tuple(first), end + 1 if end >= 0 else len(body)
 
 
@@ -233,7 +247,7 @@ class LongCsv:
             if line_end and not self.quotes % 2:  # a line's end between quotes is no row's end
                 try:
                     piece = self._piece(self.seen)
-                except (RequestError, RowError) as error:
+                except Exception as error:  # raised again where it is answered
                     self.fault = error
                 else:
                     self.pieces.append((piece, self.pool.submit(self._score, piece)))
@@ -287,7 +301,7 @@ class LongCsv:
                 ),
                 parse_options=arrow_csv.ParseOptions(quote_char='"' if self.quotes else False),
                 convert_options=arrow_csv.ConvertOptions(
-                    column_types=types, include_columns=wanted, null_values=[""], strings_can_be_null=True
+                    column_types=types, include_columns=wanted, null_values=[*MISSING], strings_can_be_null=True
                 ),
             )
             # Columns that the model does not use need no values, but their names are checked.
@@ -326,7 +340,7 @@ class Service:
     def begin(self, request: Request) -> None:
         """Prepare to score a long CSV body while it arrives."""
         if (request.method, request.path) == ("POST", "/invocations"):
-            with contextlib.suppress(RequestError):  # found again, and answered, when the request is whole
+            with contextlib.suppress(Exception):  # met again, and answered, when the request is whole
                 if _media(request) == CSV:
                     request.long = LongCsv(request.body, self.model, partial(self._answer, self._wanted(request)))
 
@@ -375,7 +389,7 @@ class Service:
 
     def execution_parameters(self) -> bytes:
         """What batch transform should send: payload times concurrency stays within its 100 MB."""
-        concurrent = int(os.environ.get("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS") or self.workers)
+        concurrent = _setting("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", min(self.workers, 100))
         return json.dumps(
             {
                 "MaxConcurrentTransforms": concurrent,
@@ -439,6 +453,8 @@ class Wanted:
 
 def _media(request: Request) -> str:
     """The media type of a request's body."""
+    if coding := request.header("content-encoding"):
+        raise RequestError(415, f"Content-Encoding {coding[:60]!r} is not served; send the body as it is")
     media = request.header("content-type").partition(";")[0].strip().lower()
     if media not in MEDIA:
         raise RequestError(415, f"Content-Type {media[:60]!r} is not served; send {CSV}, {JSON} or {JSON_LINES}")
@@ -783,6 +799,18 @@ class Server(BaseApplication):
         return self.service
 
 
+class SettingError(ValueError):
+    """An environment variable holds what it must not."""
+
+
+def _setting(name: str, default: int) -> int:
+    """A whole number from the environment; the default where it is unset, empty or 0 (SageMaker's "no limit")."""
+    text = os.environ.get(name, "").strip() or "0"
+    if not text.isdecimal():
+        raise SettingError(f"{name} is {text!r}; it must be a whole number")
+    return int(text) or default
+
+
 def main() -> int:
     """Load the model and serve it until SIGTERM."""
     # XGBoost imports these when it finds them; serving needs neither, and they cost two seconds and 120 MB.
@@ -792,15 +820,16 @@ def main() -> int:
     # alive hangs: so it gets none, and long bodies are scored by threads of ours.
     os.environ["OMP_NUM_THREADS"] = "1"
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
+    host = os.environ.get("SERVE_HOST", "0.0.0.0")  # noqa: S104 - a container is reached from outside
     try:
+        workers = _setting("SAGEMAKER_MODEL_SERVER_WORKERS", CORES)
+        limit_mb = _setting("SAGEMAKER_MAX_PAYLOAD_IN_MB", 100)
+        port = _setting("SAGEMAKER_BIND_TO_PORT", 8080)
+        _setting("SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", 1)
         model = artifact.load(base / "model")
-    except ArtifactError as error:
+    except (ArtifactError, SettingError) as error:
         print(f"serve: {error}", file=sys.stderr)
         return 1
-    workers = int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or CORES)
-    limit_mb = int(os.environ.get("SAGEMAKER_MAX_PAYLOAD_IN_MB") or 100)
-    host = os.environ.get("SERVE_HOST", "0.0.0.0")  # noqa: S104 - a container is reached from outside
-    port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT") or 8080)
     # What the first rows would have built is built here: all workers share it, and their threads find it ready.
     blank = np.zeros((1, len(model.features.names)), dtype=np.float32)
     model.forest.margin(blank)

@@ -469,9 +469,14 @@ def main() -> int:
         status, reason = 2, f"a fault of the training program, {type(error).__name__}: {error}; see the job's log"
     if status:
         print(f"train: {reason}", file=sys.stderr, flush=True)
-        failure = base / "output" / "failure"
-        failure.parent.mkdir(parents=True, exist_ok=True)
-        failure.write_text(reason[:FAILURE_LENGTH], encoding="utf-8")
+    failure = base / "output" / "failure"
+    try:
+        failure.unlink(missing_ok=True)  # of an earlier run on the same tree
+        if status:
+            failure.parent.mkdir(parents=True, exist_ok=True)
+            failure.write_text(reason[:FAILURE_LENGTH], encoding="utf-8")
+    except OSError as error:
+        print(f"train: {failure} could not be written ({error.strerror})", file=sys.stderr, flush=True)
     return status
 
 

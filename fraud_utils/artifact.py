@@ -132,8 +132,9 @@ def load(folder: str | Path) -> Model:
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         raw = (folder / MODEL).read_bytes()
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{error.filename}: no such file; a model folder holds {MODEL} and {MANIFEST}") from None
+    except OSError as error:
+        fault = (error.strerror or "not readable").lower()
+        raise ArtifactError(f"{error.filename}: {fault}; a model folder holds {MODEL} and {MANIFEST}") from None
     except ValueError as error:
         raise ArtifactError(f"{folder / MANIFEST}: not JSON ({error}); train the model again") from None
     found = manifest.get("format_version") if isinstance(manifest, dict) else None
@@ -308,7 +309,7 @@ class Model:
                 absent = {column.casefold(): column for column in self.columns if column not in given}
                 close = get_close_matches(str(name).casefold(), absent, 1)
                 remedy = f"did you mean {absent[close[0]]!r}?" if close else f"known: {', '.join(self.columns)}"
-                raise RowError(f"{row}column {name!r} is unknown; {remedy}")
+                raise RowError(f"{row}column {str(name)[:60]!r} is unknown; {remedy}")
 
     def _from_rows(self, rows: Sequence[Any]) -> dict[str, Any]:
         raw, table = self.features.raw, []

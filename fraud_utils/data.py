@@ -21,6 +21,8 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
+from fraud_utils.features import MISSING
+
 ULB_SHA256 = "76274b691b16a6c49d3f159c883398e03ccd6d1ee12d9d8ee38f4b4b98551a89"
 ULB_ROWS, ULB_FRAUDS = 284_807, 492
 ULB_URL = "https://storage.googleapis.com/download.tensorflow.org/data/creditcard.csv"
@@ -377,7 +379,7 @@ def _unreadable_csv(file: Path, header: list[str], schema: Schema, path: str, re
                     "mend the row, or fetch the file again if it was cut short"
                 )
             for name, value in zip(header, row, strict=False):
-                if name not in text and value not in _NULLS:
+                if name not in text and value not in MISSING:
                     try:
                         float(value)
                     except ValueError:
@@ -385,11 +387,6 @@ def _unreadable_csv(file: Path, header: list[str], schema: Schema, path: str, re
                             f"{where}, column {name!r}: {value!r} is not a number; correct or remove the row"
                         )
     return DataError(f"{path}: not readable as CSV: {reason}")
-
-
-# What pyarrow takes for a missing value.
-_NULLS = {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "N/A", "NA"}
-_NULLS |= {"NULL", "NaN", "n/a", "nan", "null"}
 
 
 def _read_parquet(file: Path, schema: Schema, path: str) -> tuple[Any, str]:

@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 
 MAX_CATEGORIES = 32
+# How CSV spells a missing value, in training tables and in requests: as pyarrow, which reads both, does by default.
+MISSING = frozenset(
+    {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "N/A", "NA"}
+    | {"NULL", "NaN", "n/a", "nan", "null"}
+)
 
 
 @dataclass(frozen=True)

@@ -271,6 +271,8 @@ def test_a_folder_that_is_no_model_of_this_version_is_refused(folder, tmp_path, 
 def test_missing_and_damaged_files_are_named(folder, tmp_path):
     with pytest.raises(ArtifactError, match=r"manifest\.json: no such file"):
         artifact.load(tmp_path)
+    with pytest.raises(ArtifactError, match=r"manifest\.json: not a directory"):
+        artifact.load(folder / "model.ubj")
     (tmp_path / "manifest.json").write_text("{")
     (tmp_path / "model.ubj").write_text("")
     with pytest.raises(ArtifactError, match="not JSON"):

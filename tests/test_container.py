@@ -83,6 +83,8 @@ def trained(frame, tmp_path_factory):
     """A finished job, and what it printed."""
     hyperparameters = QUICK | {"imbalance": "undersample 1:10", "thresholds": '{"f1": 0.3, "cost": 0.1}', "seed": "11"}
     base = lay_out(tmp_path_factory.mktemp("job"), hyperparameters, train={"rows.csv": frame})
+    (base / "output").mkdir()
+    (base / "output" / "failure").write_text("of an earlier run")
     return base, run(base)
 
 
@@ -220,6 +222,17 @@ def test_a_failing_process_exits_with_status_one(tmp_path, frame):
     base = lay_out(tmp_path, {"max_dept": "3"}, train={"rows.csv": frame.head(10)})
     run(base, status=1)
     assert "did you mean 'max_depth'" in failure(base)
+
+
+def test_a_reason_that_cannot_be_written_is_still_told(tmp_path):
+    base = lay_out(tmp_path, {"max_dept": "3"})
+    (base / "output").write_text("a file where the folder should be")
+    process = start(base)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "did you mean 'max_depth'" in err
+    assert "failure could not be written" in err
+    assert "Traceback" not in err
 
 
 LONG = {

@@ -219,28 +219,48 @@ def test_the_first_row_that_cannot_be_scored_is_named_in_whichever_piece_it_lies
         assert (status, message in text) == (400, True), text
 
 
-def test_text_may_hold_line_ends_wherever_a_long_body_is_cut(tmp_path):
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A server whose model has texts, and numbers that may be missing; rows for it, and their scores."""
+    base = tmp_path_factory.mktemp("shop")
     schema = Schema(name="shop", label="fraud", time="when", amount=None, features=("a",), categorical=("shop",))
     rng = np.random.default_rng(3)
     shops = ['"Sun"\n& Sons', "a,b", "\n\n", "plain"]
     rows = pd.DataFrame({"when": np.arange(9000.0), "a": rng.normal(size=9000), "shop": rng.choice(shops, 9000)})
     rows["fraud"] = ((rows.a > 0.5) & (rows["shop"] == shops[0])).astype(int)
+    rows.loc[::7, "a"] = np.nan
     features = FeatureMap.fit(schema, dict(rows.items()))
     booster = models.fit_xgboost(features.matrix(dict(rows.items())), rows.fraud.to_numpy(), "none", {"num_round": 9})
     artifact.save(
-        tmp_path / "model",
+        base / "model",
         booster,
         schema=schema.to_dict(),
         columns=["when", "a", "shop"],
         features=features,
+        may_be_missing=["a"],
         thresholds={"half": 0.5},
         hyperparameters={},
         training={},
     )
-    expected = artifact.load(tmp_path / "model").score(rows)
-    running = Endpoint(tmp_path, "serve.PIECE_BYTES = 20_000").wait()
+    running = Endpoint(base, "serve.PIECE_BYTES = 20_000").wait()
+    yield running, rows, artifact.load(base / "model").score(rows)
+    running.stop()
+
+
+def test_text_may_hold_line_ends_wherever_a_long_body_is_cut(shop):
+    running, rows, expected = shop
     np.testing.assert_array_equal(running.score(rows.to_csv(index=False)), expected)
-    assert running.stop() == 0
+
+
+@pytest.mark.parametrize("spelling", ["", "NA", "NaN", "null", "#N/A", "-nan"])
+def test_missing_values_are_spelled_as_in_training_tables(shop, spelling):
+    running, rows, expected = shop
+    for count in (100, 9000):
+        body = rows.head(count).to_csv(index=False, na_rep=spelling)
+        np.testing.assert_allclose(running.score(body), expected[:count], rtol=0, atol=1e-6)
+        body = rows.head(count).assign(shop=spelling).to_csv(index=False)
+        status, _, text = running.ask("POST", "/invocations", body, {"Content-Type": CSV})
+        assert (status, "row 1, column 'shop': the value is missing" in text) == (400, True), text
 
 
 ONE = ",".join(["0"] * 30)
@@ -263,6 +283,9 @@ OBJECT = dict.fromkeys(COLUMNS, 0)
         (CSV, f"{HEAD},Amount\n{ONE},0", "column 'Amount' appears 2 times"),
         (CSV, f"{HEAD.replace('V7', 'v7')}\n{ONE}", "column 'v7' is unknown; did you mean 'V7'"),
         (CSV, f"{HEAD.replace(',V7', '')}\n{ONE[2:]}", "column 'V7' is missing"),
+        (CSV, ",".join(f"a{i}" for i in range(300_000)), "column 'a0' is unknown"),
+        (CSV, "a" * 100_000, f"column '{'a' * 60}' is unknown"),
+        (CSV, b"\xef\xbb\xbf\n", "first line holds a byte order mark"),
         (CSV, b"\xff\xfe\x00", "not UTF-8"),
         (CSV, f'{HEAD}\n"{ONE}', "not CSV"),
         (CSV, "\n".join([ONE] * 3000 + [ONE[:-1] + "x"]), "row 3001, column 'Amount': text where a number"),
@@ -282,6 +305,7 @@ OBJECT = dict.fromkeys(COLUMNS, 0)
             "row 1, column 'V3': the value is infinite or beyond",
         ),
         (JSON, json.dumps({"instances": [OBJECT | {"W3": 1}]}), "row 1, column 'W3' is unknown"),
+        (JSON, '{"instances": [{"V1": 0, "V2": 1, "V1": 1}]}', "'V1' appears 2 times in one JSON object"),
         (LINES, f"{json.dumps(OBJECT)}\n{{", "row 2 is not JSON"),
         (LINES, f"{json.dumps(OBJECT)}\n[1, 2]", "row 2 has 2 values"),
     ],
@@ -305,6 +329,7 @@ def test_rows_that_cannot_be_scored_are_refused_by_row_and_column(endpoint, cont
         ("POST", "/invocations", {"Content-Type": "text/html"}, 415),
         ("POST", "/invocations", {"Content-Type": "text/csv; charset=utf-8"}, 200),
         ("POST", "/invocations", {"Content-Type": "TEXT/CSV"}, 200),
+        ("POST", "/invocations", {"Content-Type": CSV, "Content-Encoding": "gzip"}, 415),
         ("POST", "/invocations", {"Content-Type": CSV, "Accept": "image/png"}, 406),
         ("POST", "/invocations", {"Content-Type": CSV, "Accept": "application/json;q=0"}, 406),
     ],
@@ -566,6 +591,22 @@ def test_execution_parameters_stay_within_batch_transforms_100_mb(endpoint):
     assert suggested["MaxPayloadInMB"] <= 6
 
 
+def test_sagemakers_zeros_mean_no_setting_of_its_own(base, tmp_path):
+    (tmp_path / "model").symlink_to(base / "model")
+    names = ("SAGEMAKER_MAX_PAYLOAD_IN_MB", "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", "SAGEMAKER_MODEL_SERVER_WORKERS")
+    endpoint = Endpoint(tmp_path, **dict.fromkeys(names, "0")).wait()
+    suggested = json.loads(endpoint.ask("GET", "/execution-parameters")[2])
+    assert suggested["MaxConcurrentTransforms"] == len(os.sched_getaffinity(0))
+    assert len(endpoint.score(ONE)) == 1
+    assert endpoint.stop() == 0
+
+
+def test_a_setting_that_is_no_number_is_refused_by_name(tmp_path):
+    endpoint = Endpoint(tmp_path, SAGEMAKER_MAX_PAYLOAD_IN_MB="6MB")
+    assert endpoint.process.wait(60) == 1
+    assert endpoint.log.read_text() == "serve: SAGEMAKER_MAX_PAYLOAD_IN_MB is '6MB'; it must be a whole number\n"
+
+
 def test_one_json_log_line_a_request_without_its_data(endpoint):
     told = "123456.789"
     body = ",".join([told] * 30)
@@ -623,12 +664,12 @@ def test_an_unexpected_error_gives_an_id_that_the_log_explains_and_no_trace(base
     (tmp_path / "model" / "manifest.json").write_text(json.dumps(manifest))
     endpoint = Endpoint(tmp_path).wait()
     status, headers, text = endpoint.ask("POST", "/invocations", ONE, {"Content-Type": CSV})
+    assert endpoint.ask("POST", "/invocations", "\n".join([ONE] * 50_000), {"Content-Type": CSV})[0] == 500
     assert endpoint.ask("GET", "/ping")[0] == 200
     assert endpoint.stop() == 0
     answer = json.loads(text)
     assert (status, answer) == (500, {"error": "internal error; quote the id", "id": headers["X-Request-Id"]})
-    line = next(line for line in map(json.loads, endpoint.log.read_text().splitlines()) if line["status"] == 500)
-    assert line["id"] == answer["id"]
+    line = next(line for line in map(json.loads, endpoint.log.read_text().splitlines()) if line["id"] == answer["id"])
     assert line["error"]
     assert ".py:" in line["at"]
 
