@@ -69,15 +69,30 @@ def collapsed(table: pd.DataFrame, resampled: pd.DataFrame) -> list[str]:
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """The numbers of a comparison with the interval of average precision, the best first, to three places."""
+    """The numbers of a comparison with the interval of average precision, the best first.
+
+    To three places; to five what is small where frauds are rare, Brier score and log loss.
+    """
     shown = table.drop(columns="threshold").select_dtypes("number").astype(float)
     for place, side in enumerate(("low", "high")):
         shown.insert(place + 1, side, [bounds[place] for bounds in table["average_precision_ci"]])
     return (
         shown.sort_values("average_precision", ascending=False)
+        .round(dict.fromkeys(shown, 3) | {"brier": 5, "log_loss": 5})
         .rename(columns=lambda name: name.replace("_", " "))
-        .round(3)
     )
+
+
+def readable_days(per_day: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """What each way of alerting means per day (`evaluate.per_day`), each figure with its bounds beside it."""
+    table = pd.DataFrame.from_dict(per_day, orient="index")
+    figures = [name for name in table if f"{name}_ci" in table and table[name].notna().all()]
+    shown = {}
+    for name in figures:
+        bounds = np.array(table[f"{name}_ci"].tolist())
+        for side, values in (("a day", table[name]), ("low", bounds[:, 0]), ("high", bounds[:, 1])):
+            shown[name.replace("_", " "), side] = values
+    return pd.DataFrame(shown, index=table.index).round(1)
 
 
 def as_sections(
@@ -156,7 +171,7 @@ def choose(
         if best != chosen.name:
             gap = average_precisions[best] - average_precisions[chosen.name]
             low, high = interval(resampled[best] - resampled[chosen.name])
-            reason += f"; {best} leads it by {gap:.3f} [{low:.3f}, {high:.3f}] of average precision"
+            reason += f"; its distance to {best} is {gap:.3f} [{low:.3f}, {high:.3f}] of average precision"
     else:
         chosen = max(served, key=lambda c: average_precisions[c.name])
         low, high = interval(resampled[best] - resampled[chosen.name])
@@ -299,39 +314,3 @@ def describe_splits(random: pd.DataFrame, test: pd.DataFrame) -> str:
         for name in random.index
     ]
     return f"Mean of {random.shape[1]} random splits against the last rows by time: {'; '.join(parts)}."
-
-
-def describe_test(oof: pd.DataFrame, test: pd.DataFrame, chosen: str) -> str:
-    """Say what the choice reaches on rows that had no part in it."""
-    low, high = test.loc[chosen, "average_precision_ci"]
-    before = oof.loc[chosen, "average_precision"]
-    place = "inside" if low <= before <= high else "outside"
-    ranks = test["average_precision"].rank(ascending=False, method="min").astype(int)
-    return (
-        f"**{chosen}** reaches an average precision of {_reach(test.loc[chosen])} on the test set; its out-of-fold "
-        f"figure, {before:.3f}, lies {place} that interval. At its fixed threshold it catches "
-        f"{test.loc[chosen, 'recall']:.0%} of the frauds, and {test.loc[chosen, 'precision']:.0%} of its alerts are "
-        f"frauds. By point values it is number {ranks[chosen]} of {len(test)}."
-    )
-
-
-def describe_findings(
-    provenance: Mapping[str, Any], oof: pd.DataFrame, test: pd.DataFrame, tied: Sequence[str], chosen: str, reason: str
-) -> str:
-    """The notebook's findings, from its tables."""
-    dummy = oof.loc[oof["learner"] == "dummy", "average_precision"]
-    saved, saved_ci = test.loc[chosen, "savings"], test.loc[chosen, "savings_ci"]
-    lines = [
-        f"- Data: {provenance['name']}, {provenance['rows']:,} rows, {provenance['frauds']:,} frauds.",
-        f"- {describe_ties(oof, tied)} Guessing at random reaches {dummy.max():.4f}.",
-        f"- Served: **{chosen}**, {reason}.",
-        f"- {describe_test(oof, test, chosen)}",
-    ]
-    if saved_ci is not None and saved is not None:
-        verdict = "better than" if saved_ci[0] > 0 else "not shown to be better than"
-        lines.append(
-            f"- Alerting where probability times amount exceeds the review's cost saves {saved:.0%} "
-            f"[{saved_ci[0]:.0%}, {saved_ci[1]:.0%}] of the avoidable cost on the test set: {verdict} alerting on "
-            "nothing or on everything."
-        )
-    return "\n".join(lines)

@@ -206,7 +206,7 @@ def load_transactions(path: str | Path = "", schema: Schema | None = None, seed:
         One row a transaction in order of time; `schema.columns`, numeric ones float64, the label int8, the time in
         seconds (timestamps: from midnight of the first day, UTC), categorical ones `category`.
         `attrs["provenance"]` holds `name`, `simulated`, `path`, `sha256` (of the uncompressed CSV, or of the
-        parquet file), `rows`, `frauds`, `columns`.
+        parquet file), `rows`, `frauds`, `columns`, and `currency`, None without amounts.
 
     Raises
     ------
@@ -245,6 +245,7 @@ def load_transactions(path: str | Path = "", schema: Schema | None = None, seed:
         "rows": len(frame),
         "frauds": frauds,
         "columns": len(frame.columns),
+        "currency": schema.currency if schema.amount else None,
     }
     return frame
 
@@ -264,6 +265,7 @@ def _simulated(seed: int) -> pd.DataFrame:
         "rows": len(frame),
         "frauds": int(frame[ULB.label].sum()),
         "columns": len(frame.columns),
+        "currency": ULB.currency,
     }
     return frame
 
@@ -499,7 +501,10 @@ def fold_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Split:
-    """A chronological cut: `train` lies wholly before `test_from` (seconds), `test` at or after it."""
+    """A chronological cut: `train` lies wholly before `test_from` (seconds), `test` at or after it.
+
+    `test_days` is the time from the cut to the last transaction in days, None where all of `test` share one time.
+    """
 
     train: pd.DataFrame = field(repr=False)
     test: pd.DataFrame = field(repr=False)
@@ -508,9 +513,10 @@ class Split:
     train_frauds: int
     test_rows: int
     test_frauds: int
+    test_days: float | None
 
-    def sizes(self) -> dict[str, float | int]:
-        """The cut's time, rows and frauds, as `metrics.json` holds them."""
+    def sizes(self) -> dict[str, float | int | None]:
+        """The cut's time, rows, frauds and days, as `metrics.json` holds them."""
         return {item.name: getattr(self, item.name) for item in dataclasses.fields(self)[2:]}
 
     def describe(self, provenance: Mapping[str, Any]) -> str:
@@ -558,7 +564,8 @@ def split_by_time(frame: pd.DataFrame, schema: Schema, test_share: float = 0.2) 
                 f"the {side} side of the split at {schema.time} = {time[cut]:g} has no fraud; "
                 "bring a longer table or choose another test_share"
             )
-    return Split(train, test, float(time[cut]), cut, frauds["training"], len(time) - cut, frauds["test"])
+    days = float(time[-1] - time[cut]) / 86_400 or None
+    return Split(train, test, float(time[cut]), cut, frauds["training"], len(time) - cut, frauds["test"], days)
 
 
 def download(url: str = ULB_URL, path: str | Path = DEFAULT_PATH, sha256: str = ULB_SHA256) -> Path:

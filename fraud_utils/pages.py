@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import results
+from . import findings, results
 
 TEMPLATES = Path(__file__).parent / "templates"
 _LEAD_ENDS = "<!-- contents -->"
@@ -61,6 +61,7 @@ def write_notebook(executed: Path) -> None:
     }
     exporter = HTMLExporter(template_name="notebook", extra_template_basedirs=[str(TEMPLATES)])
     exporter.register_filter("contents", _contents)
+    exporter.register_filter("legible", _legible)
     text, _ = exporter.from_notebook_node(notebook, {"page": page})
     executed.with_suffix(".html").write_text(text, encoding="utf-8")
 
@@ -110,6 +111,12 @@ def _contents(content: str) -> dict[str, Any]:
     return {"start": start, "headings": headings, "rest": rest}
 
 
+def _legible(table: str) -> str:
+    """A data frame's HTML with a dash for what is not known, and its cells of words marked, to stand on the left."""
+    table = re.sub(r"<td>(?:NaN|None|NaT)</td>", "<td>–</td>", table)
+    return re.sub(r"<td>(?![-+–]?[\d.,]*(?:e[-+]?\d+)?%?<)", '<td class="text">', table)
+
+
 def described(figure: Path) -> str:
     """The description that `plots.save` put into a PNG file, "" where there is none."""
     try:
@@ -148,9 +155,18 @@ def write_summary(folder: Path, metrics: Mapping[str, Any]) -> None:
         for name, caption in FIGURES.items()
         if (file := folder / "figures" / f"{name}.png").is_file()
     ]
-    text = _environment().get_template("summary.html.j2").render(
-        metrics, figures=figures, links=_links(folder, "index"), findings=findings(metrics), **_inlined()
-    )  # fmt: skip
+    text = (
+        _environment()
+        .get_template("summary.html.j2")
+        .render(
+            metrics,
+            figures=figures,
+            links=_links(folder, "index"),
+            findings=findings.sentences(metrics),
+            rates=findings.rates(metrics),
+            **_inlined(),
+        )
+    )
     (folder / "index.html").write_text(text, encoding="utf-8")
 
 
@@ -160,7 +176,7 @@ def _environment() -> Any:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["by_precision"] = _by_precision
+    environment.filters |= {"by_precision": _by_precision, "way_of_alerting": _way_of_alerting}
     return environment
 
 
@@ -174,87 +190,21 @@ def _by_precision(models: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
     return sorted(models, key=precision, reverse=True)
 
 
+def _way_of_alerting(name: str) -> str:
+    """What `evaluate.thresholds` and `evaluate.per_day` call a way of alerting, in words."""
+    known = {
+        "f1": "highest F1 (the fixed threshold)",
+        "cost": "least cost of reviews and missed amounts",
+        "amount": "probability times amount above a review's cost",
+    }
+    if found := re.fullmatch(r"precision_([\d.]+)", name):
+        return f"{found[1]} % of the alerts are frauds"
+    if found := re.fullmatch(r"alerts_(\d+)_a_day", name):
+        return f"{found[1]} alerts a day"
+    return known.get(name, name)
+
+
 def _size(figure: Path) -> tuple[int, int]:
     """Width and height on the page of a PNG file that is twice as fine."""
     width, height = struct.unpack(">II", figure.read_bytes()[16:24])
     return width // 2, height // 2
-
-
-def findings(metrics: Mapping[str, Any]) -> list[str]:
-    """What a run found, in sentences that say no more than its intervals allow; [] where no model was chosen."""
-    chosen, split = metrics.get("chosen") or {}, metrics.get("split") or {}
-    models = {model["name"]: model for model in metrics.get("models") or []}
-    if chosen.get("name") not in models:
-        return []
-    name, model = chosen["name"], models[chosen["name"]]
-    oof, test = model.get("oof") or {}, model.get("test") or {}
-    rows, frauds = split.get("test_rows"), split.get("test_frauds")
-    said = []
-
-    value, interval = test.get("average_precision"), test.get("average_precision_ci")
-    if value is not None:
-        sentence = f"{name} reaches an average precision of {_with_interval(value, interval)} on the test set"
-        if rows and frauds is not None:
-            share = frauds / rows
-            if interval and interval[0] <= share:
-                sentence += f", which cannot be told from ranking at random ({share:.3g})"
-            elif interval:
-                sentence += f"; ranking at random would reach {share:.3g}"
-        if interval and oof.get("average_precision") is not None:
-            place = _place(oof["average_precision"], interval)
-            sentence += f". Its out-of-fold figure, {oof['average_precision']:.3f}, lies {place} that interval"
-        said.append(f"{sentence}.")
-
-    said += _alerting(name, test, chosen, rows, frauds)
-
-    saved, interval = test.get("savings"), test.get("savings_ci")
-    if saved is not None and interval:
-        amount = f"{saved:.0%} [{interval[0]:.0%}, {interval[1]:.0%}]"
-        if interval[0] > 0:
-            said.append(f"Deciding by probability times amount saves {amount} of the avoidable cost on the test set.")
-        elif interval[1] < 0:
-            said.append(
-                f"Deciding by probability times amount costs more than the cheaper of alerting on nothing and on "
-                f"everything: savings are {amount}."
-            )
-        else:
-            said.append(f"No savings are shown on the test set: {amount} of the avoidable cost, an interval around 0.")
-
-    judged = {each: (its.get("oof") or {}).get("average_precision") for each, its in models.items()}
-    known = {each: figure for each, figure in judged.items() if figure is not None}
-    tied = [each for each in metrics.get("tie_set") or [] if each in known]
-    if tied:
-        leader = max(tied, key=lambda each: known[each])
-        others = len(tied) - 1
-        figure = _with_interval(known[leader], models[leader]["oof"].get("average_precision_ci"))
-        ties = f"{others} of the {len(known) - 1} others cannot be told from it" if others else "no other ties with it"
-        said.append(f"{leader} leads the candidates out of fold with {figure}; {ties}.")
-    return said
-
-
-def _alerting(
-    name: str, test: Mapping[str, Any], chosen: Mapping[str, Any], rows: int | None, frauds: int | None
-) -> list[str]:
-    """What the fixed threshold means in alerts and frauds."""
-    precision, recall = test.get("precision"), test.get("recall")
-    threshold = (chosen.get("thresholds") or {}).get("f1")
-    if precision is None or recall is None or not rows or not frauds or threshold is None:
-        return []
-    caught = round(recall * frauds)
-    if not caught:
-        return [f"At its fixed threshold, a score of {threshold:.3g}, {name} catches none of the {frauds} frauds."]
-    alerts = round(caught / precision)
-    often = f"{1000 * alerts / rows:.2g} alerts per 1,000 transactions"
-    return [
-        f"At its fixed threshold, a score of {threshold:.3g}, it alerts {alerts:,} times on {rows:,} transactions "
-        f"({often}) and catches {caught:,} of {frauds:,} frauds ({recall:.0%}); {precision:.0%} of its alerts are "
-        "frauds."
-    ]
-
-
-def _with_interval(value: float, interval: Sequence[float] | None) -> str:
-    return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
-
-
-def _place(value: float, interval: Sequence[float]) -> str:
-    return "above" if value > interval[1] else "below" if value < interval[0] else "inside"

@@ -1,13 +1,16 @@
 """One style, and figures as functions of tidy data and an axis.
 
-Colours are Okabe and Ito's, which stay apart for colour-blind readers and in grey; classes also differ by marker or
-line, so that no figure needs its colours.
+Colours are near Okabe and Ito's, moved a little so that on white, and as pages show them in the dark (page.css),
+all stay apart for colour-blind readers and stand out from the paper; a test says by how much. Classes also differ by
+marker or line, so that no figure needs its colours.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -15,16 +18,18 @@ import pandas as pd
 import seaborn as sns
 from IPython import get_ipython
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from fraud_utils.data import resolve
 
-BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"
+BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072B2", "#D55E00", "#008973", "#C67CA7", "#5496E7", "#C08928"
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
 GREY = "#767676"
 OF_CLASS = {"legitimate": BLUE, "fraud": ORANGE}
+_LEVELS = LinearSegmentedColormap.from_list("levels", [BLUE, "#9A9A9A", ORANGE])  # both ends stand out from any paper
 _MARKERS = "oDs^vP"
 _LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 
@@ -254,13 +259,22 @@ def plot_projection(data: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def plot_precision_recall(data: pd.DataFrame, ax: Axes, base_rate: float | None = None) -> Axes:
-    """Precision over recall, a line for each `name`; columns `name`, `recall`, `precision`, each curve in its order."""
+def plot_precision_recall(
+    data: pd.DataFrame, ax: Axes, base_rate: float | None = None, at: Mapping[str, Any] | None = None
+) -> Axes:
+    """Precision over recall, a line for each `name`; columns `name`, `recall`, `precision`, each curve in its order.
+
+    `at` is where the first curve's fixed threshold is, with intervals (`findings.rates`).
+    """
     for i, (name, curve) in enumerate(data.groupby("name", sort=False)):
         (line,) = ax.plot(curve["recall"], curve["precision"], drawstyle="steps-post", linewidth=1.8, label=str(name))
         line.set(color=PALETTE[i % len(PALETTE)], linestyle=_LINES[i % len(_LINES)])
     if base_rate is not None:
         ax.axhline(base_rate, color=GREY, linestyle=":", linewidth=1.2, label=f"chance ({base_rate:.2%})")
+    if at and "precision_ci" in at:
+        across, up = (np.abs(np.subtract(at[f"{name}_ci"], at[name]))[:, None] for name in ("recall", "precision"))
+        label = f"{data['name'].iloc[0]}, fixed threshold (95 % intervals)"
+        ax.errorbar(at["recall"], at["precision"], yerr=up, xerr=across, fmt="o", color=BLUE, zorder=3, label=label)
     ax.set(xlabel="recall (share of frauds caught)", ylabel="precision (share of alerts that are fraud)")
     ax.set(xlim=(0, 1.01), ylim=(0, 1.02))
     ax.legend(fontsize=9)
@@ -308,7 +322,7 @@ def plot_contributions(data: pd.DataFrame, ax: Axes) -> Axes:
         part = data[data["column"] == name]
         heights = place + rng.uniform(-0.3, 0.3, len(part))
         dots = ax.scatter(
-            part["contribution"], heights, c=part["level"], cmap="cividis", s=7, linewidth=0, vmin=0, vmax=1
+            part["contribution"], heights, c=part["level"], cmap=_LEVELS, s=7, linewidth=0, vmin=0, vmax=1
         )
     ax.axvline(0, color=GREY, linewidth=1)
     ax.set_yticks(range(len(names)), names)

@@ -287,7 +287,14 @@ def test_the_cut_leaves_the_share_asked_for_when_times_differ():
         "train_frauds": 8,
         "test_rows": 8,
         "test_frauds": 2,
+        "test_days": pytest.approx(7 / 86_400),
     }
+
+
+def test_days_of_a_test_set_at_one_moment_are_not_known():
+    frame = small()
+    frame.loc[frame["t"] >= 32, "t"] = 32.0
+    assert split_by_time(frame, SMALL, 0.2).test_days is None
 
 
 @pytest.mark.parametrize(

@@ -274,6 +274,41 @@ def test_savings_in_cases_that_can_be_done_by_hand():
     assert low <= point <= high
 
 
+def test_per_day_in_cases_that_can_be_done_by_hand():
+    y, amount = np.array([1, 1, 0, 0, 0]), np.array([10.0, 1, 5, 5, 5])
+    score = np.array([0.9, 0.1, 0.8, 0.0, 0.0])
+    found = evaluate.per_day(y, score, {"f1": 0.5, "none": 0.95}, 0.5, amount, 2)
+    assert list(found) == ["f1", "none", "amount"]
+    day = found["f1"]
+    assert (day["alerts"], day["frauds_caught"]) == (4, 2)
+    # two alerts and one fraud in half a day; exact bounds of Poisson means from published tables
+    assert day["alerts_ci"] == pytest.approx([2 * 0.2422, 2 * 7.2247], abs=1e-3)
+    assert day["frauds_caught_ci"] == pytest.approx([2 * 0.0253, 2 * 5.5716], abs=1e-3)
+    # alerting everybody costs 5 * 2, cheaper than the 11 that are lost otherwise; this costs 2 * 2 and misses 1
+    assert day["saved"] == pytest.approx(2 * (10 - 5))
+    assert found["none"]["frauds_caught_ci"] == pytest.approx([0, 2 * 3.6889], abs=1e-3)
+    assert found["none"]["saved"] == pytest.approx(2 * (10 - 11))
+    assert found["amount"]["alerts"] == 4  # 9 and 4 exceed 2, .1 does not
+    assert evaluate.per_day(y, score, {"f1": 0.5}, None, amount) == {}
+    bare = evaluate.per_day(y, score, {"f1": 0.5}, 0.5)
+    assert list(bare) == ["f1"] and bare["f1"]["saved"] is None and bare["f1"]["alerts"] == 4
+
+
+def test_the_interval_of_money_saved_is_as_wide_as_resampled_rows_make_it():
+    rng = np.random.default_rng(2)
+    y = (rng.random(4000) < 0.02).astype(np.int8)
+    amount, score = rng.exponential(50, 4000), np.clip(0.5 * y + rng.normal(0.2, 0.2, 4000), 0, 1)
+    found = evaluate.per_day(y, score, {"f1": 0.5}, 2.0, amount, 3.0)["f1"]
+    saved = []
+    for _ in range(400):
+        rows = rng.integers(0, 4000, 4000)
+        label, paid, alert = y[rows], amount[rows], score[rows] >= 0.5
+        cost = paid[(label == 1) & ~alert].sum() + 3 * alert.sum()
+        saved.append((min(paid[label == 1].sum(), 3 * 4000) - cost) / 2)
+    assert found["saved_ci"] == pytest.approx(np.quantile(saved, [0.025, 0.975]), rel=0.1)
+    assert found["saved_ci"][0] < found["saved"] < found["saved_ci"][1]
+
+
 def test_metrics_have_every_key_and_null_what_does_not_apply():
     rng = np.random.default_rng(0)
     y, score = np.repeat([1, 0], [20, 300]), rng.random(320)

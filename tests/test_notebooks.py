@@ -118,8 +118,10 @@ def check_metrics(metrics: dict) -> None:
         "seconds",
     }
     assert set(metrics["version"]) == {"project", "git", "python", "packages"}
-    assert set(metrics["data"]) == {"name", "simulated", "path", "sha256", "rows", "frauds", "columns"}
-    assert set(metrics["split"]) == {"test_from", "train_rows", "train_frauds", "test_rows", "test_frauds"}
+    assert set(metrics["data"]) == {"name", "simulated", "path", "sha256", "rows", "frauds", "columns", "currency"}
+    assert set(metrics["split"]) == {
+        *("test_from", "train_rows", "train_frauds", "test_rows", "test_frauds", "test_days"),
+    }
     assert metrics["split"]["train_rows"] + metrics["split"]["test_rows"] == metrics["data"]["rows"]
     names = [model["name"] for model in metrics["models"]]
     for model in metrics["models"]:
@@ -132,7 +134,10 @@ def check_metrics(metrics: dict) -> None:
         low, high = model["oof"]["average_precision_ci"]
         assert 0 <= low <= model["oof"]["average_precision"] <= high <= 1
     assert set(metrics["tie_set"]) <= set(names)
-    assert set(metrics["chosen"]) == {"name", "hyperparameters", "thresholds", "reason"}
+    assert set(metrics["chosen"]) == {"name", "hyperparameters", "thresholds", "reason", "per_day"}
+    assert set(metrics["chosen"]["per_day"]) == {*metrics["chosen"]["thresholds"], "amount"}
+    for day in metrics["chosen"]["per_day"].values():
+        assert set(day) == {"alerts", "alerts_ci", "frauds_caught", "frauds_caught_ci", "saved", "saved_ci"}
     assert metrics["chosen"]["name"] in names
     assert metrics["endpoint"]["target"] == "local"
     assert metrics["endpoint"]["rows"] == metrics["split"]["test_rows"]

@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
 from PIL import Image
 
 from fraud_utils import explore, plots
@@ -182,18 +181,14 @@ def test_precision_recall_draws_each_curve_and_chance(ax):
     assert "0.17%" in ax.get_legend().get_texts()[-1].get_text()
 
 
-def test_colours_stay_apart_for_colour_blind_readers():
-    """Machado, Oliveira and Fernandes (2009): how deuteranopes and protanopes see linear RGB."""
-    views = {
-        "normal": np.eye(3),
-        "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
-        "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
-    }
-    for view in views.values():
-        seen = np.array([np.clip(np.asarray(view) @ np.array(to_rgb(colour)) ** 2.2, 0, 1) for colour in plots.PALETTE])
-        seen = seen ** (1 / 2.2)
-        apart = np.linalg.norm(seen[:, None] - seen[None], axis=2)[np.triu_indices(len(seen), 1)]
-        assert apart.min() > 0.15
+def test_the_fixed_threshold_is_drawn_on_its_curve_with_intervals(ax):
+    curves = pd.DataFrame({"name": ["m", "m"], "recall": [0, 1.0], "precision": [1, 0.5]})
+    at = {"recall": 0.6, "precision": 0.8, "recall_ci": [0.36, 0.81], "precision_ci": [0.52, 0.96]}
+    plots.plot_precision_recall(curves, ax, at=at)
+    across, up = (collection.get_segments()[0].tolist() for collection in ax.collections)
+    assert np.allclose(across, [[0.36, 0.8], [0.81, 0.8]]) and np.allclose(up, [[0.6, 0.52], [0.6, 0.96]])
+    plots.plot_precision_recall(curves, ax, at={"recall": 0.0, "precision": 0.0, "recall_ci": [0, 0.2]})
+    assert len(ax.collections) == 2
 
 
 def test_save_writes_a_small_sharp_file_that_repeats(tmp_path, ranked):
