@@ -74,6 +74,10 @@ compare: env  ## Print in what two runs differ: make compare A=run B=run
 open: env  ## Open a run's summary in a browser, RUN=name or the latest
 	@$(BIN)/python -m fraud_utils.runs open "$${RUN-}"
 
+.PHONY: example
+example: env  ## Distil a full run on the real data into runs/example/; a new one, or the finished one that RUN names
+	@$(BIN)/python -m fraud_utils.example $(if $(DRAFT),--draft)
+
 .PHONY: test
 test: env  ## Run every test; the real data's when FRAUD_DATA names it
 	@$(BIN)/python -m pytest $(ARGS)

@@ -1007,7 +1007,7 @@ def describe(
         [
             f"- **{choice['name']}** was trained as a SageMaker job and served by an endpoint.",
             f"- All {len(served):,} test rows were scored through the endpoint and by a batch transform; the largest "
-            f"difference from scoring in the notebook is {difference:.1e}.",
+            f"difference from scoring in the notebook is {difference:.2g}.",
             f"- Served scores reach an average precision of {reached:.4f} on the test set, {same} in notebook 02.",
             f"- A single row took {latency_ms['p50']:.1f} ms in the median, {latency_ms['p99']:.1f} ms in the slowest "
             "hundredth, from this client.",

@@ -1,7 +1,8 @@
 """The run that the repository keeps to look at: `runs/example/`, distilled from a full run on the real data.
 
-What is sent round the world names no machine and is small: figures get a palette, paths their last part, and model,
-scores and times of cells stay behind. `make example` runs this program.
+What is sent round the world names no machine and is small: figures get a palette, those in the `.ipynb` files half the
+size (their pages hold the sharp ones), paths their last part; model and scores stay behind. `make example` runs this
+program.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LIMIT_BYTES = 3_000_000
 COLOURS = 64  # of a figure
 # Where people's machines keep their files; /opt/ml is SageMaker's own and the same everywhere.
 _MACHINE = re.compile(
-    r"(?<![\w.~/-])/(?:home|root|Users|work|workspace|tmp|private|var|mnt|srv|opt/(?!ml\b)|usr)/[^\s\"'<>]+"
+    r"(?<![\w.~-])/(?:home|root|Users|work|workspace|tmp|private|var|mnt|srv|opt/(?!ml\b)|usr)/[^\s\"'<>]+"
 )
 _IMAGE = re.compile(r"data:image/png;base64,[\w+/=]+")
 
@@ -79,13 +80,14 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
             pages.write_notebook(new / notebook.name)
         for notebook in notebooks:  # now that there is a page for each to lead to
             pages.write_notebook(new / notebook.name)
+            (new / notebook.name).write_text(_scrubbed(_light(notebook, 2), names), encoding="utf-8")
         pages.write_summary(new, metrics)
         results.write_json(new / "metrics.json", metrics)
         (new / results.FILE).unlink()
         for figure in (new / "figures").iterdir():
             if figure.stem not in pages.FIGURES:
                 figure.unlink()
-        size = _checked(new)
+        size = check(new)
         if to.exists():
             to.rename(new.parent / "old")
         new.rename(to)
@@ -94,11 +96,12 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
     return size
 
 
-def _small(png: bytes, description: str = "") -> bytes:
-    """The picture with few colours, which figures have anyway."""
+def _small(png: bytes, description: str = "", divisor: int = 1) -> bytes:
+    """The picture with few colours, which figures have anyway, and so many times less wide and high."""
     from PIL import Image, PngImagePlugin
 
     image = Image.open(io.BytesIO(png)).convert("RGB")
+    image = image.reduce(divisor)
     text = PngImagePlugin.PngInfo()
     text.add_itxt("Description", description)
     written = io.BytesIO()
@@ -108,7 +111,7 @@ def _small(png: bytes, description: str = "") -> bytes:
     return written.getvalue()
 
 
-def _light(notebook: Path) -> str:
+def _light(notebook: Path, divisor: int = 1) -> str:
     """The executed notebook as text, its figures small, without what papermill notes of times and paths."""
     import nbformat
 
@@ -119,7 +122,7 @@ def _light(notebook: Path) -> str:
             cell.metadata.pop(key, None)
         for output in cell.get("outputs", []):
             if png := output.get("data", {}).get("image/png"):
-                output.data["image/png"] = base64.b64encode(_small(base64.b64decode(png))).decode()
+                output.data["image/png"] = base64.b64encode(_small(base64.b64decode(png), divisor=divisor)).decode()
     return nbformat.writes(content)
 
 
@@ -137,8 +140,8 @@ def _scrubbed(text: str, names: dict[str, str]) -> str:
     return text
 
 
-def _checked(folder: Path) -> int:
-    """The bytes of all files, none of which may name a path of this machine."""
+def check(folder: Path) -> int:
+    """The bytes of all files of an example; an ExampleError where they are too many or one names a machine's path."""
     size = 0
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         size += file.stat().st_size
@@ -171,7 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.draft and not (os.environ.get("DATA") or Path(DEFAULT_PATH).is_file()):
             print("error: an example needs the real data: DATA=path, or make data first", file=sys.stderr)
             return 2
-        if not options.draft and os.environ.get("PROFILE", "full") != "full":
+        if not options.draft and (os.environ.get("PROFILE") or "full") != "full":
             print("error: an example is a full run; leave PROFILE out, or try things out with --draft", file=sys.stderr)
             return 2
         if status := report.main(["--run", name]):

@@ -186,12 +186,14 @@ def plot_amounts(data: pd.DataFrame, ax: Axes, currency: str) -> Axes:
     return ax
 
 
-def plot_correlations(data: pd.DataFrame, ax: Axes, value: str) -> Axes:
+def plot_correlations(data: pd.DataFrame, ax: Axes, value: str, top: int = 15) -> Axes:
     """Heat map of one column of `explore.correlations`: "legitimate", "fraud" or "difference".
 
-    Differences run from -2 to 2; those whose interval contains zero are left grey, as are undefined coefficients.
+    The first `top` columns are drawn, whose names can still be read beside two more panels. Differences run from -2 to
+    2; those whose interval contains zero are left grey, as are undefined coefficients.
     """
-    names = [*dict.fromkeys([*data["first"], *data["second"]])]
+    names = [*dict.fromkeys([*data["first"], *data["second"]])][:top]
+    data = data[data["first"].isin(names) & data["second"].isin(names)]
     if not names:
         ax.set_axis_off()
         ax.text(0.5, 0.5, "fewer than two columns", ha="center", transform=ax.transAxes)
@@ -208,9 +210,8 @@ def plot_correlations(data: pd.DataFrame, ax: Axes, value: str) -> Axes:
     image = ax.imshow(matrix, cmap=colours, vmin=-limit, vmax=limit, interpolation="nearest")
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.5, aspect=30, orientation="horizontal", ticks=[-limit, 0, limit])
     bar.outline.set_visible(False)
-    size = max(6, 10 - len(names) // 10)
-    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
-    ax.set_yticks(range(len(names)), names, fontsize=size)
+    ax.set_xticks(range(len(names)), names, rotation=90)
+    ax.set_yticks(range(len(names)), names)
     ax.grid(visible=False)
     ax.tick_params(length=0)
     for side in ax.spines.values():

@@ -1,6 +1,7 @@
 """The notebooks as people meet them: read, run by `make report`, by papermill from two folders, and in JupyterLab."""
 
 import ast
+import html
 import json
 import os
 import re
@@ -12,14 +13,19 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import papermill
 import pytest
 import requests
 import websocket
+from scipy import stats
+from sklearn import metrics as sk
 
+from fraud_utils import artifact, data
 from fraud_utils.simulate import simulate_transactions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -147,6 +153,186 @@ def check_metrics(metrics: dict) -> None:
     assert set(metrics["seconds"]) == {"01_explore", "02_compare_models", "03_deploy", "total"}
 
 
+# What the summary may say below its title, by name: # is a number, <...> words. Other sentences fail the tests.
+SENTENCES = """
+alerting: At its fixed threshold, a score of #, <model> alerts # times on the # transactions of the test set
+(# per 1,000) and catches # of # frauds, # % [#, #]; # % [#, #] of its alerts are frauds.
+
+nothing caught: At its fixed threshold, a score of #, <model> catches none of the # frauds of the test set; a share of
+up to # % would be in keeping with that.
+
+pace: At the pace of the test set, which spans # <unit>, that is # [#, #] alerts a day, and # [#, #] frauds caught a
+day.
+
+threshold: At that threshold <claim> # EUR a day [#, #], against the cheaper of alerting on nothing and on everything.
+
+amount: Alerting where probability times amount exceeds the cost of a review <claim> # % [#, #] of the avoidable cost
+on the test set<money>.
+
+test: On the test set, <model> reaches an average precision of # [#, #]<chance> Its out-of-fold figure, #, lies <place>
+that interval.
+
+leader: Out of fold, <model> leads with an average precision of # [#, #]: in paired comparisons it is ahead of each of
+the # others.
+
+ties: Out of fold, <model> has the highest average precision, # [#, #]; # of the # others cannot be told from
+it.<learned>
+
+choice: Served: <model>, <reason> XGBoost<more>.
+
+days: At the pace of the test set (# days), with 95 % intervals. They take transactions as independent; frauds come in
+bursts, so real days vary more. Money is what is saved against the cheaper of alerting on nothing and on everything, at
+# EUR a review.
+
+table: With 95 % intervals. The choice is made on out-of-fold scores of the earlier transactions; the test set is
+scored once. Candidates marked tie cannot be told from the best in a paired comparison. Precision and recall are on the
+test set, at thresholds fixed before it.
+
+endpoint: # transactions were scored through a served model (target: local). Its scores <equality>. One request took #
+ms at the median and # ms at the 99th percentile. It was deleted afterwards.
+
+split: Training and every choice use the # transactions (# fraud) before second #; the # from then on (# fraud) are the
+test set.
+
+versions: fraud_utils <versions>.
+
+link: All figures of this page and more: metrics.json
+"""
+
+
+def sentences(folder: Path) -> dict[str, re.Match[str]]:
+    """What the summary says below its title, each sentence by its name in SENTENCES, its numbers as unnamed groups."""
+    patterns = {}
+    for block in SENTENCES.strip().split("\n\n"):
+        name, _, template = " ".join(block.split()).partition(": ")
+        template = re.sub(r"<(\w+)>", r"(?P<\1>.*?)", re.sub(r"([.()\[\]])", r"\\\1", template))
+        patterns[name] = re.compile(template.replace("#", r"(-?[\d,]+(?:\.\d+)?(?:e-?\d+)?)"))
+    main = (folder / "index.html").read_text().partition("<main>")[2]
+    found: dict[str, re.Match[str]] = {}
+    for _, text in re.findall(r"<(li|p)(?: class=\"soft\")?>(.*?)</\1>", main, re.DOTALL):
+        text = " ".join(html.unescape(re.sub("<[^>]+>", "", text)).split())  # the space before % does not break
+        matches = [(name, match) for name, pattern in patterns.items() if (match := pattern.fullmatch(text))]
+        assert len(matches) == 1, f"a sentence that nothing checks: {text}"
+        assert matches[0][0] not in found, text
+        found |= matches
+    return found
+
+
+def check_sentences(folder: Path, table: Path | str) -> dict[str, re.Match[str]]:
+    """Read every sentence of the summary back to numbers; compare them with scikit-learn's on the model's scores."""
+    metrics, said = json.loads((folder / "metrics.json").read_text()), sentences(folder)
+    split = data.split_by_time(data.load_transactions(table), data.ULB)
+    y, amount, time = (split.test[name].to_numpy() for name in ("Class", "Amount", "Time"))
+    score = artifact.load(folder / "model").score(split.test)
+    chosen, cost = metrics["chosen"], metrics["parameters"]["review_cost"]
+    model = next(model for model in metrics["models"] if model["name"] == chosen["name"])
+    alert = score >= chosen["thresholds"]["f1"]
+    days = (time[-1] - time[0]) / 86_400
+
+    def same(name: str, *expected: float) -> None:
+        """The numbers of a sentence, each as exact as it is written."""
+        match = said[name]
+        words = match.re.groupindex.values()
+        written = [text for place, text in enumerate(match.groups(), 1) if place not in words]
+        agree(match[0], written, expected)
+
+    def agree(sentence: str, written: list[str], expected: Sequence[float]) -> None:
+        for text, value in zip(written, expected, strict=True):
+            digits = len(text.partition(".")[2])
+            assert float(text.replace(",", "")) == pytest.approx(value, abs=0.5001 * 10.0**-digits), sentence
+
+    def percent(*shares: float) -> list[float]:
+        return [100 * share for share in shares]
+
+    def exact(caught: int, of: int) -> list[float]:
+        tail = stats.beta.ppf(0.025, caught, of - caught + 1) if caught else 0
+        return [tail, stats.beta.ppf(0.975, caught + 1, of - caught) if caught < of else 1]
+
+    def poisson(name: str, count: int) -> list[float]:
+        """The interval in metrics.json, after seeing that its ends are where the count is a rare one."""
+        low, high = (days * end for end in chosen["per_day"]["f1"][f"{name}_ci"])
+        assert stats.poisson.sf(count - 1, low) == pytest.approx(0.025) or count == low == 0
+        assert stats.poisson.cdf(count, high) == pytest.approx(0.025)
+        return [count / days, low / days, high / days]
+
+    def saved(way: str, alert: np.ndarray) -> list[float]:
+        day = chosen["per_day"][way]
+        paid = amount[(y == 1) & ~alert].sum() + cost * alert.sum()
+        value = (min(amount[y == 1].sum(), cost * len(y)) - paid) / days
+        assert day["saved_ci"][0] <= value <= day["saved_ci"][1]
+        return [value, *day["saved_ci"]]
+
+    def sign(interval: list[float]) -> int:
+        return (interval[0] > 0) - (interval[1] < 0)
+
+    caught, alerts, frauds = int(y[alert].sum()), int(alert.sum()), int(y.sum())
+    recall, precision = sk.recall_score(y, alert), sk.precision_score(y, alert, zero_division=0)
+    if caught:
+        same("alerting", chosen["thresholds"]["f1"], alerts, len(y), 1000 * alerts / len(y), caught, frauds,
+             *percent(recall, *exact(caught, frauds)), *percent(precision, *exact(caught, alerts)))  # fmt: skip
+        in_unit = days * {"hours": 24, "days": 1}[said["pace"]["unit"]]
+        same("pace", in_unit, *poisson("alerts", alerts), *poisson("frauds_caught", caught))
+    else:
+        same("nothing caught", chosen["thresholds"]["f1"], frauds, 100 * exact(0, frauds)[1])
+    day = saved("f1", alert)
+    same("threshold", *day)
+    verdicts = ("no money is shown to be saved:", "it saves", "it loses money:")
+    assert said["threshold"]["claim"] == verdicts[sign(day[1:])]
+
+    by_amount, interval = score * amount > cost, model["test"]["savings_ci"]
+    blanket = min(amount[y == 1].sum(), cost * len(y))
+    share = 1 - (amount[(y == 1) & ~by_amount].sum() + cost * by_amount.sum()) / blanket
+    day = saved("amount", by_amount)
+    same("amount", *percent(share, *interval))
+    money = re.findall(r"-?[\d,]+", said["amount"]["money"].removeprefix(", "))
+    agree(said["amount"][0], money, day if sign(day[1:]) == sign(interval) else [])
+    assert said["amount"]["claim"] == ("shows no savings:", "saves", "loses money:")[sign(interval)]
+
+    value, interval = sk.average_precision_score(y, score), model["test"]["average_precision_ci"]
+    before = model["oof"]["average_precision"]
+    same("test", value, *interval, before)
+    chance = re.fullmatch(r"(; |, which cannot be told from )ranking at random.*?([\d.]+)\)?\.", said["test"]["chance"])
+    agree(said["test"][0], [chance[2]], [frauds / len(y)])
+    assert "cannot" in chance[1] or interval[0] > frauds / len(y)
+    assert said["test"]["place"] == ("above" if before > interval[1] else "below" if before < interval[0] else "inside")
+
+    tied, candidates = metrics["tie_set"], {model["name"]: model for model in metrics["models"]}
+    leader = max(candidates, key=lambda name: candidates[name]["oof"]["average_precision"])
+    figures = [candidates[leader]["oof"]["average_precision"], *candidates[leader]["oof"]["average_precision_ci"]]
+    if len(tied) == 1:
+        same("leader", *figures, len(candidates) - 1)
+    else:
+        same("ties", *figures, len(tied) - 1, len(candidates) - 1)
+    assert tied[0] == leader == said["ties" if len(tied) > 1 else "leader"]["model"]
+    assert said["choice"]["reason"] == ("the cheapest" if chosen["name"] in tied else "the best")
+    assert f"{chosen['name']}, {chosen['reason']}." == said["choice"][0].removeprefix("Served: ")
+    apart = candidates[leader]["oof"]["average_precision"] - before
+    for value, low, high in re.findall(r"distance to .+ is ([\d.]+) \[([-\d.]+), ([-\d.]+)\]", chosen["reason"]):
+        assert float(value) == pytest.approx(apart, abs=5.1e-4) and float(low) <= float(value) <= float(high)
+    for low, high in re.findall(r"is better by ([\d.]+) to ([\d.]+)", chosen["reason"]):
+        assert 0 < float(low) <= apart <= float(high) and leader in chosen["reason"] and chosen["name"] not in tied
+    title = (folder / "index.html").read_text().partition("<h1>")[2].partition("</header>")[0]
+    whole = len(y) + split.train_rows, frauds + int(split.train["Class"].sum())
+    rows, fraud, share = re.search(r"([\d,]+) transactions, ([\d,]+) of them fraud \(([\d.]+) %\)", title).groups()
+    agree(title, [rows, fraud, share], [*whole, 100 * whole[1] / whole[0]])
+    same("days", days, cost)
+    proof = metrics["endpoint"]
+    same("endpoint", len(y), proof["latency_ms"]["p50"], proof["latency_ms"]["p99"])
+    equal = said["endpoint"]["equality"] == "equal those computed in the notebook to the last digit"
+    assert equal == (proof["max_abs_difference"] == 0)
+    same("split", split.train_rows, split.train["Class"].sum(), time[0], len(y), frauds)
+    assert {said[name]["model"] for name in ("alerting", "nothing caught", "test", "choice") if name in said} == {
+        chosen["name"]
+    }
+    return said
+
+
+def check_sizes(folder: Path) -> None:
+    """What a page may weigh, with all that it embeds."""
+    assert sum(file.stat().st_size for file in [folder / "index.html", *(folder / "figures").glob("*")]) < 3_000_000
+    assert all((folder / f"{path.stem}.html").stat().st_size < 10_000_000 for path in NOTEBOOKS)
+
+
 def timeless(metrics: dict) -> dict:
     """What must be equal in two runs with the same inputs."""
     kept = {key: value for key, value in metrics.items() if key not in ("run", "created", "seconds")}
@@ -173,6 +359,26 @@ def test_make_report_gives_the_same_numbers_twice(project, small_table):
     assert runs[0]["data"]["simulated"] is False
     assert timeless(runs[0]) == timeless(runs[1])
     assert (project / "runs" / "latest").resolve().name == "second"
+    check_sentences(folder, small_table)
+    check_sizes(folder)
+    assert make(project, "example", "RUN=second").returncode == 1  # a quick run is none to show
+    drafted = make(project, "example", "RUN=second", "DRAFT=1")
+    assert drafted.returncode == 0, drafted.stdout + drafted.stderr
+    assert {path.name for path in (project / "runs" / "example").iterdir()} == names - {"model", "model.tar.gz"}
+
+
+@pytest.mark.slow
+def test_the_summary_of_a_table_without_a_signal_claims_nothing(project, small_table, tmp_path):
+    frame = data.load_transactions(small_table)
+    frame["Class"] = np.random.default_rng(0).permutation(frame["Class"].to_numpy())
+    frame.to_csv(tmp_path / "noise.csv", index=False)
+    done = make(project, "report", f"DATA={tmp_path / 'noise.csv'}", "RUN=noise", "PROFILE=quick")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = check_sentences(project / "runs" / "noise", tmp_path / "noise.csv")
+    assert "cannot be told from ranking at random" in said["test"]["chance"]
+    assert said["ties"]["learned"].endswith("nothing is shown to be learned.")
+    told = " ".join(match[0] for match in said.values())
+    assert not re.search(r"\b(?:saves|leads|ahead|better)\b", told)
 
 
 @pytest.mark.slow
@@ -235,6 +441,8 @@ def test_the_quick_report_on_the_real_data(project, real_data):
     assert 0.70 <= chosen["test"]["average_precision"] <= 0.90
     assert {model["kind"] for model in metrics["models"]} == {"baseline", "supervised", "unsupervised"}
     assert by_name["dummy"]["test"]["average_precision"] == pytest.approx(75 / 56_962)
+    check_sentences(folder, real_data)
+    check_sizes(folder)
 
 
 # -------------------------------------------------------------------------------------------- JupyterLab
