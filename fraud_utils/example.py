@@ -63,7 +63,7 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
     except FileNotFoundError:
         raise ExampleError(f"{run}: is no finished run, for it has no metrics.json") from None
     if not draft and (metrics["data"]["simulated"] or metrics["parameters"].get("profile") != "full"):
-        raise ExampleError(f"{run}: an example is a full run on real data; --draft takes any")
+        raise ExampleError(f"{run}: an example is a full run on real data; DRAFT=1, or --draft, takes any")
     new = to.with_name(f".{to.name}-{os.getpid()}") / to.name  # pages are called after their folder
     shutil.rmtree(new.parent, ignore_errors=True)
     try:
@@ -175,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
             print("error: an example needs the real data: DATA=path, or make data first", file=sys.stderr)
             return 2
         if not options.draft and (os.environ.get("PROFILE") or "full") != "full":
-            print("error: an example is a full run; leave PROFILE out, or try things out with --draft", file=sys.stderr)
+            print("error: an example is a full run; leave PROFILE out, or try things out with DRAFT=1", file=sys.stderr)
             return 2
         if status := report.main(["--run", name]):
             return status

@@ -55,7 +55,8 @@ def alerting(run: Mapping[str, Any]) -> list[str]:
         f"({_plain(1000 * alerts / rows)} per 1,000) and catches {caught:,} of {frauds:,} frauds, "
         f"{_share(recall, shares['recall_ci'])}; {_share(precision, shares['precision_ci'])} of its alerts are frauds."
     ]
-    if days := (run["chosen"].get("per_day") or {}).get("f1"):
+    days = (run["chosen"].get("per_day") or {}).get("f1")
+    if days and split.get("test_days"):
         said.append(
             f"At the pace of the test set, which spans {_duration(split['test_days'])}, that is "
             f"{_with_interval(days['alerts'], days['alerts_ci'])} alerts a day, and "

@@ -1,7 +1,9 @@
 """The pages of a run in Chromium, from disk, with the network off."""
 
+import copy
 import io
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,51 @@ METRICS: dict[str, Any] = {
 }  # fmt: skip
 
 
+# What may be missing -----------------------------------------------------------------------------------------------
+
+
+def lacking(*path: str) -> dict[str, Any]:
+    """The metrics with null in one place."""
+    metrics = copy.deepcopy(METRICS)
+    place = metrics
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = None
+    return metrics
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *[(section,) for section in ("data", "split", "models", "tie_set", "chosen", "endpoint")],
+        *[("chosen", key) for key in ("thresholds", "reason", "per_day", "hyperparameters")],
+        *[("data", key) for key in ("currency", "rows", "frauds")],
+        *[("split", key) for key in METRICS["split"]],
+        *[("endpoint", key) for key in METRICS["endpoint"]],
+        *[("models", 0, key) for key in ("oof", "test", "seconds")],
+        *[("models", 0, "test", key) for key in METRICS["models"][0]["test"]],
+    ],
+    ids=lambda path: ".".join(map(str, path)),
+)
+def test_a_summary_is_written_whatever_was_not_recorded(tmp_path, path):
+    pages.write_summary(tmp_path, lacking(*path))
+    text = re.sub(r"<(script|style)>.*?</\1>", "", (tmp_path / "index.html").read_text(), flags=re.DOTALL)
+    assert "</html>" in text and not re.search(r"\b(?:None|nan|undefined|Undefined)\b", text)
+
+
+def test_without_amounts_no_page_speaks_of_money(tmp_path):
+    metrics = copy.deepcopy(METRICS)
+    metrics["data"]["currency"] = None
+    for day in metrics["chosen"]["per_day"].values():
+        day |= {"saved": None, "saved_ci": None}
+    for model in metrics["models"]:
+        model["test"] |= {"savings": None, "savings_ci": None}
+    del metrics["chosen"]["per_day"]["amount"]
+    pages.write_summary(tmp_path, metrics)
+    text = (tmp_path / "index.html").read_text().partition("<h2>Data, parameters")[0]
+    assert "60 <span" in text and not re.search(r"EUR|Money|saves|saved a day|review", text)
+
+
 # In a browser -------------------------------------------------------------------------------------------------------
 
 
@@ -89,6 +136,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import base64
 
     folder = tmp_path_factory.mktemp("runs") / "one"
+    plots.set_style()
     fig, ax = plt.subplots()
     for place, colour in enumerate(plots.PALETTE):
         ax.axhspan(place + 0.1, place + 0.9, color=colour)
