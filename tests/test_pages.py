@@ -254,6 +254,7 @@ def test_light_and_dark_follow_the_reader_and_print_is_light(opened, tmp_path):
         page.emulate_media(media="print", color_scheme="dark")
         assert paper(page) == "rgb(255, 255, 255)"
         assert not page.locator("nav.run").is_visible()
+        assert not any(fold.is_visible() for fold in page.locator("details.code").all())  # unless it was opened
         page.pdf(path=tmp_path / "page.pdf", format="A4")
         assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
 
