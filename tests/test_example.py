@@ -140,10 +140,10 @@ def test_what_is_no_example_is_refused_unless_it_is_a_draft(tmp_path):
 
 
 def test_what_is_too_large_is_refused(run, tmp_path, monkeypatch):
-    noise = np.random.default_rng(0).integers(0, 255, (1500, 1500, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (600, 600, 3), dtype=np.uint8)
     Image.fromarray(noise).save(run / "figures" / "savings.png")
-    monkeypatch.setattr(example, "LIMIT_BYTES", 1_000_000)
-    with pytest.raises(example.ExampleError, match="more than the 1,000,000"):
+    monkeypatch.setattr(example, "LIMIT_BYTES", 200_000)
+    with pytest.raises(example.ExampleError, match="more than the 200,000"):
         example.distil(run, tmp_path / "example")
 
 
