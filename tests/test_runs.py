@@ -23,7 +23,7 @@ from fraud_utils.simulate import simulate_transactions
 ROOT = Path(__file__).resolve().parents[1]
 
 EVIL = "</script><script>alert(1)</script>"
-HOSTILE = "<img src=x onerror=alert(1)>"
+HOSTILE = "javascript:alert(1)#<img src=x onerror=alert(1)>?"  # a name, and an address where it is not quoted
 ROWS, FRAUDS = 4000, 60
 METRICS: dict[str, Any] = {
     "run": "x",
