@@ -295,7 +295,8 @@ def cell_seconds(notebook: str, parameters: Mapping[str, Any], rows: int | None)
             took = {cell["id"]: cell["metadata"].get("papermill", {}).get("duration") for cell in cells}
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             continue
-        return run.name, {cell: seconds for cell, seconds in took.items() if _number(seconds) is not None}
+        if known := {cell: seconds for cell, seconds in took.items() if _number(seconds) is not None}:
+            return run.name, known  # an example has no times
     return "", {}
 
 
