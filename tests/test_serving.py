@@ -172,10 +172,10 @@ def test_any_way_of_sending_rows_gives_the_scores_computed_in_process(endpoint, 
 
 @pytest.fixture(scope="module")
 def pieced(base, tmp_path_factory):
-    """A server that takes 40 KB of CSV for long, where `serve` takes megabytes, and scores it in that many pieces."""
+    """A server that takes 20 KB of CSV for long, where `serve` takes megabytes, and scores it in that many pieces."""
     tree = tmp_path_factory.mktemp("pieced")
     (tree / "model").symlink_to(base / "model")
-    running = Endpoint(tree, "serve.PIECE_BYTES = 40_000").wait()
+    running = Endpoint(tree, "serve.PIECE_BYTES = 20_000; serve.ARROW_BYTES = 10_000").wait()
     yield running
     running.stop()
 
@@ -217,6 +217,46 @@ def test_the_first_row_that_cannot_be_scored_is_named_in_whichever_piece_it_lies
     for body in ("\n".join(lines), "\n".join(lines[1:]))[: 1 if "V7" in change else 2]:
         status, _, text = pieced.ask("POST", "/invocations", way(body.encode()), {"Content-Type": CSV})
         assert (status, message in text) == (400, True), text
+
+
+SLIPS = [
+    '"',
+    '""',
+    "\r",
+    "\n",
+    "\r\n",
+    "\n\n",
+    " ",
+    ",",
+    "NA",
+    "+",
+    "_",
+    "\0",
+    "é",
+    "\ufeff",
+    "e",
+    ".",
+    "-",
+    "'",
+    "#",
+    "\t",
+]
+SLIPS += ["1e400", "nan", "inf", "0x1", "1_0", ",,", '"\n', '\n"', '",', ',"', "1" * 400, "\x85", "\u2028", "\x1c"]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_long_body_with_slips_is_taken_or_refused_as_a_short_one_is(endpoint, pieced, frame, data):
+    body = frame.head(200).to_csv(index=False, header=data.draw(st.booleans()), columns=COLUMNS)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at, length = data.draw(st.integers(0, len(body))), data.draw(st.sampled_from([0, 0, 1, 3]))
+        body = body[:at] + data.draw(st.sampled_from(SLIPS)) + body[at + length :]
+    told = [running.ask("POST", "/invocations", body.encode(), {"Content-Type": CSV}) for running in (endpoint, pieced)]
+    (status, _, text), (long_status, _, long_text) = told
+    assert status in (200, 400), text
+    assert long_status == status, (text, long_text)
+    if status == 200:
+        np.testing.assert_array_equal(np.array(long_text.split(), float), np.array(text.split(), float))
 
 
 @pytest.fixture(scope="module")
