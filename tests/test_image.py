@@ -118,6 +118,14 @@ def test_served_scores_are_those_computed_in_process(split, served):
 
 
 @pytest.mark.real_data
+def test_the_seeds_own_command_trains_the_same_model(tree):
+    locked = (tree / "model/model.ubj").read_bytes()
+    done = run("-v", f"{tree}:/opt/ml", IMAGE, "train")
+    assert done.returncode == 0, done.stderr
+    assert (tree / "model/model.ubj").read_bytes() == locked
+
+
+@pytest.mark.real_data
 def test_a_failing_job_exits_with_status_one_and_says_why(tmp_path):
     for folder in ("input/config", "output"):
         (tmp_path / folder).mkdir(parents=True)
