@@ -371,10 +371,10 @@ class Service:
         name = wishes.get("threshold", next(iter(self.model.thresholds)))
         if name not in self.model.thresholds:
             known = ", ".join(self.model.thresholds)
-            raise RequestError(400, f"threshold {name!r} is unknown; the model has {known}")
+            raise RequestError(400, f"threshold {name[:60]!r} is unknown; the model has {known}")
         reasons = wishes.get("reasons", "0") or str(REASONS)
-        if "reasons" in wishes and (not reasons.isdecimal() or not 0 < int(reasons) <= 100):
-            raise RequestError(400, f"reasons={reasons}: ask for a number of reasons from 1 to 100")
+        if "reasons" in wishes and not re.fullmatch("[1-9][0-9]?|100", reasons):
+            raise RequestError(400, f"reasons={reasons[:20]}: ask for a number of reasons from 1 to 100")
         return Wanted(accept, self.model.thresholds[name], int(reasons))
 
     def _answer(self, wanted: Wanted, rows: Any, first: int = 0) -> tuple[int, bytes]:

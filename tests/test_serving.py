@@ -686,7 +686,15 @@ JUNK = st.one_of(
     content=st.sampled_from([CSV, JSON, LINES, "application/x-jsonlines", "text/csv;;", "/", ""]),
     accept=st.sampled_from([CSV, JSON, "*/*", ";q=", "text/csv;q=x", ",,", "a/b"]),
     wish=st.sampled_from(
-        ["", "reasons", "reasons=-1", "threshold=", ";;==", "threshold=half,reasons=99999999999999999999"]
+        [
+            "",
+            "reasons",
+            "reasons=-1",
+            "threshold=",
+            ";;==",
+            "threshold=half,reasons=99999999999999999999",
+            f"reasons={'9' * 5000}",
+        ]
     ),
 )
 def test_no_body_gets_a_5xx_or_no_answer(endpoint, body, content, accept, wish):
