@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-GENERATOR_VERSION = "1.0"
+GENERATOR_VERSION = "2.0"
 AGGREGATES = Path(__file__).with_name("simulate_aggregates.json")
 COLUMNS = ["Time", *(f"V{i}" for i in range(1, 29)), "Amount", "Class"]
 CHUNK_ROWS = 300_000
@@ -305,10 +305,10 @@ def _draw_block(fitted: dict, hour: np.ndarray, rng: np.random.Generator) -> np.
         known[0] = high
         codes[2 + j] = DIGITS * high + _draw_digit(trees[2 * j + 1], known, rng)
         within = rng.random(hour.size)
-        if j < 28:
-            value[j] = _quantile(codes[2 + j], within, fitted["quantiles"][j], DIGITS**2)
+        if j == 0:  # the amount, on which every source then depends: drawn last, its totals fall short
+            value[-1] = _amount((codes[2] + within) / DIGITS**2, fitted["amounts"])
         else:
-            value[j] = _amount((codes[2 + j] + within) / DIGITS**2, fitted["amounts"])
+            value[j - 1] = _quantile(codes[2 + j], within, fitted["quantiles"][j - 1], DIGITS**2)
     sources = np.rint(value[:28] * _GRID)
     value[:28] = np.asarray(fitted["mixing"], float) @ sources
     value[:28] /= _GRID * MIXING_GRID

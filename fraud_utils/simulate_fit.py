@@ -146,7 +146,7 @@ def fit_sources(rows: pd.DataFrame, rng: np.random.Generator) -> dict:
     unmix = ica.components_ / scale[:, None]
     mean, mixing = np.round(ica.mean_, 4), np.rint(np.linalg.inv(unmix) * MIXING_GRID)
     sources = (v - mean) @ np.linalg.inv(mixing / MIXING_GRID).T
-    columns = [*sources.T, rows["Amount"].to_numpy()]
+    columns = [rows["Amount"].to_numpy(), *sources.T]
     bins = DIGITS**2
     codes = np.column_stack([hour, *((_uniform_rank(x, rng) * bins).astype(int) for x in columns)])
     trees = []
@@ -155,12 +155,12 @@ def fit_sources(rows: pd.DataFrame, rng: np.random.Generator) -> dict:
         for known, target in ((np.zeros(len(codes), int), high), (high, low)):
             # The digit known so far takes feature 0; the hour and the earlier sources follow.
             trees.append(_encode_tree(np.column_stack([known, codes[:, :j]]), target))
-        print("source", j, len(trees[-2]), len(trees[-1]), "characters", flush=True)
+        print("column", j, len(trees[-2]), len(trees[-1]), "characters", flush=True)
     return {
         "mean": mean.tolist(),
         "mixing": mixing.astype(int).tolist(),
-        "quantiles": [_knots(x, bins) for x in columns[:-1]],
-        "amounts": _amounts(columns[-1], 200),
+        "quantiles": [_knots(x, bins) for x in columns[1:]],
+        "amounts": _amounts(columns[0], 200),
         "trees": trees,
     }
 
