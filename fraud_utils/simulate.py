@@ -1,20 +1,23 @@
 """Transactions that look like the ULB reference set, for machines without it.
 
 Everything is drawn from the aggregates in ``simulate_aggregates.json`` (hourly counts, quantiles, conditional
-shares, moments; ``simulate_fit`` writes them from the real file), never from rows. Legitimate transactions come
-from sequential probability trees over independent components; frauds are of several kinds, each a Gaussian copula,
-whose mixture drifts from day to day; some legitimate transactions look like frauds; some rows are exact copies that
-share their second. The same seed gives the same bytes: sums of products are sums of integers, which no order of
-summation rounds.
+shares, moments, weights; ``simulate_fit`` writes them from the real file), never from rows. Legitimate transactions
+are proposed by sequential probability trees over independent components and kept by weight; frauds are of several
+kinds, each a Gaussian copula, whose mixture drifts from day to day; some legitimate transactions look like frauds; some
+rows are exact copies that share their second. The same seed gives the same bytes: sums of products are sums of
+integers, which no order of summation rounds.
 
 ``python -m fraud_utils.simulate out.parquet --rows 10000000 --days 70`` writes any number of rows at constant memory.
 """
 
 import argparse
 import json
-from collections.abc import Iterator
+import zlib
+from base64 import b85decode, b85encode
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +29,19 @@ AGGREGATES = Path(__file__).with_name("simulate_aggregates.json")
 COLUMNS = ["Time", *(f"V{i}" for i in range(1, 29)), "Amount", "Class"]
 CHUNK_ROWS = 300_000
 
-# How the probability trees are written: all printable ASCII but the two that JSON escapes.
 KIND_BINS = 16  # quantile bins of frauds and look-alikes
 DIGITS = 8  # a source's quantile bin is two digits to this base, each drawn from a tree of its own
-TREE_FEATURES = "".join(chr(c) for c in range(97, 127))
-TREE_WEIGHTS = "".join(chr(c) for c in range(35, 97) if chr(c) != "\\")
+# How trees are written, in preorder: a split is the number of a column and the last code that goes left; a byte of a
+# leaf is LEAF and a level. A leaf of a probability tree has the levels of DIGITS shares, one of a weight has one.
+LEAF = 128
 
 _DAY = 86_400
 _KIND_DRIFT = 0.25  # standard deviation of a kind's log weight from one day to the next, after the two fitted days
 _MEAN_DRIFT = 0.1  # the same for the place of a kind, in normal scores
 _GRID = 1e5  # what the file's integers are multiplied with is rounded to whole numbers of this grid
 _BLOCK = 150_000  # rows drawn by one thread; part of what a seed means
+_FEW = 20_000  # proposals that cost no more than one; part of what a seed means
+_SLOTS = 1024  # what the shares of a leaf are rounded to
 
 # The file gives numbers as integers over these.
 MIXING_GRID = 1e4
@@ -147,8 +152,7 @@ def write_parquet(
 @lru_cache(maxsize=1)
 def _aggregates() -> dict[str, Any]:
     aggregates = json.loads(AGGREGATES.read_text(encoding="utf-8"))
-    legitimate = aggregates["legitimate"]
-    legitimate["trees"] = [_parse_tree(text) for text in legitimate["trees"]]
+    aggregates["legitimate"] = Legitimate(aggregates["legitimate"])
     return aggregates
 
 
@@ -220,7 +224,7 @@ def _chunk(
     _draw_kinds(table[1:30], aggregates["fraud"], kind, shift, rng)
     camouflaged = kind == len(aggregates["fraud"]["kinds"])
     usual = np.flatnonzero((alike < 0) & (camouflaged | (label == 0)))
-    table[1:30, usual] = _draw_sources(aggregates["legitimate"], hour[usual] % 48, rng)
+    table[1:30, usual] = aggregates["legitimate"].draw(hour[usual] % 48, rng)
 
     source = _copies(aggregates["copies"], label, rng)
     table = table[:, source]
@@ -247,74 +251,153 @@ def _copies(copies: list[dict], label: np.ndarray, rng: np.random.Generator) -> 
     return source
 
 
-# --- legitimate transactions: sequential probability trees -------------------------------------------------------
+# --- legitimate transactions: sequential probability trees, then weights -----------------------------------------
 
 
-def _parse_tree(text: str) -> Any:
-    """Nested (feature, threshold, left, right); a leaf is the cumulative shares of the digits but the last."""
-    position = 0
+class Legitimate:
+    """Draws of V1..V28 and the amount of legitimate transactions, given the hour.
 
-    def node() -> Any:
-        nonlocal position
-        feature = TREE_FEATURES.find(text[position])
-        if feature < 0:
-            levels = np.array([TREE_WEIGHTS.index(c) for c in text[position : position + DIGITS]], float)
-            position += DIGITS
-            cumulative = np.cumsum(levels**2)
-            return cumulative[:-1] / cumulative[-1]
-        threshold = (TREE_WEIGHTS + TREE_FEATURES).index(text[position + 1])
-        position += 2
-        return feature, threshold, node(), node()
+    Rows are proposed by the probability trees, column by column, and kept with a chance in proportion to how much
+    more common such rows are among the real ones, which boosted trees estimate (rejection sampling).
+    """
 
-    return node()
+    def __init__(self, fitted: dict) -> None:
+        self._fitted = fitted
+        self._mixing = np.asarray(fitted["mixing"], float)
+        self._mean = np.asarray(fitted["mean"], float)
+        self._trees = []
+        code = iter(unpack(fitted["trees"]))
+        for _ in range(2 * (1 + len(fitted["quantiles"]))):
+            shares: list[list[int]] = []
+            tree = _parse_tree(code, partial(_number_leaf, shares, code))
+            cumulative = np.cumsum((np.array(shares, float) - LEAF) ** 2, axis=1)
+            upto = np.rint(cumulative / cumulative[:, -1:] * _SLOTS).astype(int)
+            slots = np.diff(upto, axis=1, prepend=0).ravel()
+            self._trees.append((tree, np.repeat(np.tile(np.arange(DIGITS, dtype="uint8"), len(shares)), slots)))
+        weights = fitted["weights"]
+        code = iter(unpack(weights["trees"]))
+        self._weights = [_parse_tree(code, lambda head: np.uint8(head - LEAF)) for _ in range(weights["count"])]
+        self._chance = np.exp(weights["step"] * (np.arange(weights["full"] + 1) - weights["full"])).round(9)
+
+    def draw(self, hour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """V1..V28 and the amount, a row each, at the given hours (0 to 47)."""
+
+        def draw_block(hour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            value = np.empty((29, hour.size))
+            waiting = np.arange(hour.size)
+            while waiting.size:
+                # Few rows cost as much as thousands, so the last ones to be kept get many proposals at once.
+                row = np.repeat(waiting, min(64, 1 + _FEW // waiting.size))
+                proposed = self.propose(hour[row], rng)
+                level = self.level(proposed).clip(0, self._chance.size - 1)
+                kept = np.flatnonzero(rng.random(row.size) < self._chance[level])
+                filled, first = np.unique(row[kept], return_index=True)
+                value[:, filled] = proposed[:, kept[first]]
+                waiting = np.setdiff1d(waiting, filled, assume_unique=True)
+            value[:28] = value[:28].round(6)
+            return value
+
+        blocks = np.split(hour, range(_BLOCK, hour.size, _BLOCK))
+        with ThreadPoolExecutor() as pool:
+            return np.hstack(list(pool.map(draw_block, blocks, rng.spawn(len(blocks)))))
+
+    def propose(self, hour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Rows from the probability trees alone, shaped as in ``draw``."""
+        columns = len(self._trees) // 2
+        codes = np.zeros((2 + columns, hour.size), "uint8")
+        codes[1] = hour
+        value = np.empty((columns, hour.size))
+        common = rng.standard_normal(hour.size)
+        for j in range(columns):
+            known = codes[: 2 + j]
+            known[0] = 0
+            high = _draw_digit(self._trees[2 * j], known, rng)
+            known[0] = high
+            codes[2 + j] = DIGITS * high + _draw_digit(self._trees[2 * j + 1], known, rng)
+            within = rng.random(hour.size)
+            # Columns of a row that are far out are so together (but the smallest amounts are not far out).
+            edge = np.flatnonzero((codes[2 + j] == DIGITS**2 - 1) | ((j > 0) & (codes[2 + j] == 0)))
+            share = self._fitted["tails"][j] / SCORE_GRID
+            own = np.sqrt(1 - share**2) * rng.standard_normal(edge.size)
+            outward = _normal_cdf(share * common[edge] + own)
+            within[edge] = np.where(codes[2 + j, edge] == 0, 1 - outward, outward)
+            if j == 0:  # the amount, on which every source then depends: drawn last, its totals fall short
+                value[-1] = _amount((codes[2] + within) / DIGITS**2, self._fitted["amounts"])
+            else:
+                value[j - 1] = _quantile(codes[2 + j], within, self._fitted["quantiles"][j - 1], DIGITS**2)
+        sources = np.rint(value[:28] * _GRID)
+        value[:28] = self._mixing @ sources
+        value[:28] /= _GRID * MIXING_GRID
+        value[:28] += self._mean[:, None]
+        return value
+
+    def level(self, value: np.ndarray) -> np.ndarray:
+        """How much more common rows like these are among the real ones: a logarithm, in the weights' steps."""
+        codes = self.codes(value)
+        level = np.zeros(value.shape[1], "int32")
+        for tree in self._weights:
+            level += _select(tree, codes)
+        for name, x in self.sizes(value).items():
+            stratum = self._fitted["weights"]["strata"][name]
+            level += np.array(stratum["levels"], "int32")[np.searchsorted(stratum["edges"], x)]
+        return level
+
+    def sizes(self, value: np.ndarray) -> dict[str, np.ndarray]:
+        """How far out each row is, and its amount: large ones are kept as often as there are among the real rows."""
+        far_out = np.zeros(value.shape[1])
+        for x, scale in zip(value, self._fitted["scale"], strict=False):
+            far_out += (x / scale) ** 2
+        return {"far out": far_out, "amount": value[-1]}
+
+    def codes(self, value: np.ndarray) -> np.ndarray:
+        """V1..V28 and the amount, a row each, as the weights see them: 256 even steps between two quantiles."""
+        codes = np.empty(value.shape, "uint8")
+        for row, x, (low, high) in zip(codes, value, self._fitted["ranges"], strict=True):
+            row[:] = ((x - low) * (256 / (high - low))).clip(0, 255)
+        return codes
 
 
-def _draw_digit(tree: Any, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def pack(code: bytes) -> str:
+    """Bytes as text that JSON holds without escapes."""
+    return b85encode(zlib.compress(code, 9)).decode()
+
+
+def unpack(text: str) -> bytes:
+    """What ``pack`` was given."""
+    return zlib.decompress(b85decode(text))
+
+
+def _parse_tree(code: Iterator[int], leaf: Callable[[int], np.uint8]) -> Any:
+    """Nested (column, threshold, left, right); ``leaf`` says what a leaf that begins with a byte stands for."""
+    head = next(code)
+    if head < LEAF:
+        return head, next(code), _parse_tree(code, leaf), _parse_tree(code, leaf)
+    return leaf(head)
+
+
+def _number_leaf(shares: list[list[int]], code: Iterator[int], head: int) -> np.uint8:
+    """The number of a probability tree's next leaf; its levels are added to ``shares``."""
+    shares.append([head, *islice(code, DIGITS - 1)])
+    return np.uint8(len(shares) - 1)
+
+
+def _select(node: Any, codes: np.ndarray) -> Any:
+    """The leaf of each column of ``codes``; whole rows at once, many times faster than dividing them at each split."""
+    if not isinstance(node, tuple):
+        return node
+    column, threshold, left, right = node
+    chosen = np.negative((codes[column] <= threshold).view("uint8"))  # all ones or zeros
+    left, right = _select(left, codes), _select(right, codes)
+    chosen &= left ^ right
+    chosen ^= right
+    return chosen
+
+
+def _draw_digit(tree: tuple[Any, np.ndarray], codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One digit a column of ``codes``, each from the leaf that the column falls into."""
-    digit = np.empty(codes.shape[1], "uint8")
-    uniform = rng.random((codes.shape[1],))
-    stack = [(tree, np.arange(codes.shape[1]))]
-    while stack:
-        node, rows = stack.pop()
-        if isinstance(node, tuple):
-            feature, threshold, left, right = node
-            below = codes[feature].take(rows) <= threshold
-            stack.append((left, rows.compress(below)))
-            stack.append((right, rows.compress(~below)))
-        elif rows.size:
-            digit[rows] = node.searchsorted(uniform.take(rows), side="right")
-    return digit
-
-
-def _draw_sources(fitted: dict, hour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """V1..V28 and the amount, a row each, of legitimate transactions at the given hours (0 to 47)."""
-    blocks = np.split(hour, range(_BLOCK, hour.size, _BLOCK))
-    with ThreadPoolExecutor() as pool:
-        return np.hstack(list(pool.map(partial(_draw_block, fitted), blocks, rng.spawn(len(blocks)))))
-
-
-def _draw_block(fitted: dict, hour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    trees = fitted["trees"]
-    codes = np.zeros((2 + len(trees) // 2, hour.size), "uint8")
-    codes[1] = hour
-    value = np.empty((len(trees) // 2, hour.size))
-    for j in range(value.shape[0]):
-        known = codes[: 2 + j]
-        known[0] = 0
-        high = _draw_digit(trees[2 * j], known, rng)
-        known[0] = high
-        codes[2 + j] = DIGITS * high + _draw_digit(trees[2 * j + 1], known, rng)
-        within = rng.random(hour.size)
-        if j == 0:  # the amount, on which every source then depends: drawn last, its totals fall short
-            value[-1] = _amount((codes[2] + within) / DIGITS**2, fitted["amounts"])
-        else:
-            value[j - 1] = _quantile(codes[2 + j], within, fitted["quantiles"][j - 1], DIGITS**2)
-    sources = np.rint(value[:28] * _GRID)
-    value[:28] = np.asarray(fitted["mixing"], float) @ sources
-    value[:28] /= _GRID * MIXING_GRID
-    value[:28] += np.asarray(fitted["mean"])[:, None]
-    np.round(value, 6, out=value)
-    return value
+    node, digits = tree
+    slot = rng.integers(0, _SLOTS, codes.shape[1], dtype="uint16")
+    return digits.take(np.multiply(_select(node, codes), _SLOTS, dtype="int64") + slot)
 
 
 def _quantile(bin_: np.ndarray, within: np.ndarray, knots: dict, bins: int) -> np.ndarray:

@@ -1,15 +1,21 @@
 """Fit the aggregates that ``simulate`` draws from: ``python -m fraud_utils.simulate_fit creditcard.csv.zip``.
 
-Needs the real file, about ten minutes and 2 GB. What it writes are shares, moments and quantiles only: a leaf of a
-probability tree rests on at least ``LEAF_ROWS`` rows, a quantile on an average of ``QUANTILE_ROWS`` or more, an
-amount is named only when at least ``QUANTILE_ROWS`` transactions have it, a kind's moments are those of whole
-groups, and all are rounded.
+Needs the real file, about two minutes and 2 GB. What it writes are shares, moments and quantiles only: a leaf of a
+probability tree rests on at least ``LEAF_ROWS`` rows, a leaf of a weight on as many, real and proposed together, a
+stratum on nearly as many real ones, a quantile on an average of ``QUANTILE_ROWS`` or more, an amount is named only when
+at least ``QUANTILE_ROWS`` transactions have it, a kind's moments are those of whole groups, and all are rounded. The
+trees are bytes, packed; ``simulate`` says how they are read.
 
 Legitimate transactions follow sequential trees (Reiter 2005, "Using CART to generate partially synthetic public
-use microdata"): the V's are unmixed by ICA into near independent sources, many of them discrete, and each source is
-given by a probability tree on the hour and the sources before it. Frauds and the legitimate transactions that look
-like frauds follow Gaussian copulas, one for each kind. The kinds are told apart by who finds them out of fold: a
-linear model, a tree model, both or neither; those that neither finds are drawn like legitimate transactions.
+use microdata"): the V's are unmixed by ICA into near independent sources, many of them discrete, and the amount and
+each source are given by a probability tree on the hour and the columns before it. What these propose is kept by weight:
+boosted trees tell real rows from proposals, which estimates the ratio of their densities (as in Sugiyama, Suzuki and
+Kanamori 2012, "Density ratio estimation in machine learning"). All of this is fitted on two thirds of the seconds;
+the rest tests it.
+
+Frauds and the legitimate transactions that look like frauds follow Gaussian copulas, one for each kind. The kinds are
+told apart by who finds them out of fold: a linear model, a tree model, both or neither; those that neither finds are
+drawn like legitimate transactions.
 """
 
 import argparse
@@ -32,11 +38,12 @@ from fraud_utils.simulate import (
     AGGREGATES,
     DIGITS,
     KIND_BINS,
+    LEAF,
     MIXING_GRID,
     QUANTILE_GRID,
     SCORE_GRID,
-    TREE_FEATURES,
-    TREE_WEIGHTS,
+    Legitimate,
+    pack,
 )
 
 V = [f"V{i}" for i in range(1, 29)]
@@ -47,6 +54,10 @@ LOOK_ALIKES = 400  # legitimate rows, of 283,253, that the two models find most 
 FOUND, LOST = 60, 3_000  # a fraud is found with fewer legitimate rows ahead of it, lost with more
 FAR = 14.0  # standard deviations that some V of a fraud far out reaches
 COST_PER_LEAF = 0.0016  # bits of entropy a row that a leaf must save: sets the size of the file
+LEVELS = 24  # steps of the square root of a leaf's largest share
+WEIGHT_TREES = 150
+STRATA = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995)  # quantiles of what is stratified by
+MOST = 1.5  # a proposal that is rarer among the proposals than among the real rows by more is kept no more often
 FACTORS = 14
 
 
@@ -106,10 +117,15 @@ def fit(frame: pd.DataFrame, seed: int = 7) -> dict:
         "rate": round(rate, 6),
         "hourly": hourly,
         "copies": copies,
-        "legitimate": fit_sources(rows[~fraud & ~alike], rng),
+        "legitimate": fit_sources(rows[~fraud & ~alike & ~held_out(rows)], rng),
         "look-alike": {"share": round(alike.sum() / (~fraud).sum(), 6)} | fit_kinds(rows, {"look-alike": alike}),
         "fraud": {"camouflaged": _days(rows, camouflaged)} | fit_kinds(rows, kinds),
     }
+
+
+def held_out(rows: pd.DataFrame) -> np.ndarray:
+    """Rows of every third second: the fit of legitimate transactions does not see them, so that they can test it."""
+    return rows["Time"].to_numpy() % 3 == 0
 
 
 def _copies(sizes: pd.Series) -> tuple[float, list[int]]:
@@ -148,21 +164,123 @@ def fit_sources(rows: pd.DataFrame, rng: np.random.Generator) -> dict:
     sources = (v - mean) @ np.linalg.inv(mixing / MIXING_GRID).T
     columns = [rows["Amount"].to_numpy(), *sources.T]
     bins = DIGITS**2
-    codes = np.column_stack([hour, *((_uniform_rank(x, rng) * bins).astype(int) for x in columns)])
-    trees = []
+    place = np.column_stack([_uniform_rank(x, rng) * bins for x in columns])
+    codes = np.column_stack([hour, place.astype(int)])
+    trees = bytearray()
     for j in range(1, codes.shape[1]):
         high, low = codes[:, j] // DIGITS, codes[:, j] % DIGITS
         for known, target in ((np.zeros(len(codes), int), high), (high, low)):
-            # The digit known so far takes feature 0; the hour and the earlier sources follow.
-            trees.append(_encode_tree(np.column_stack([known, codes[:, :j]]), target))
-        print("column", j, len(trees[-2]), len(trees[-1]), "characters", flush=True)
-    return {
+            # The digit known so far takes column 0; the hour, the amount and the earlier sources follow.
+            trees += _encode_tree(np.column_stack([known, codes[:, :j]]), target)
+        print("column", j, "trees so far", len(trees), "bytes", flush=True)
+    fitted = {
         "mean": mean.tolist(),
         "mixing": mixing.astype(int).tolist(),
         "quantiles": [_knots(x, bins) for x in columns[1:]],
-        "amounts": _amounts(columns[0], 200),
-        "trees": trees,
+        "amounts": _amounts(columns[0], 130),
+        "tails": fit_tails(place, bins),
+        "trees": pack(bytes(trees)),
+        "ranges": [[round(x, 2) for x in np.quantile(rows[c], [0.002, 0.998]).tolist()] for c in [*V, "Amount"]],
+        "scale": rows[V].std().round(2).tolist(),
     }
+    none = {"edges": [], "levels": [0]}
+    weights = {"count": 0, "step": 0, "full": 0, "trees": pack(b""), "strata": {"far out": none, "amount": none}}
+    weights |= fit_weights(Legitimate(fitted | {"weights": weights}), rows, rng)
+    weights |= {"strata": fit_strata(Legitimate(fitted | {"weights": weights}), weights, rows, rng)}
+    return fitted | {"weights": weights}
+
+
+def fit_tails(place: np.ndarray, bins: int) -> list[int]:
+    """How strongly each column's place within its outermost bins follows one factor that all columns share.
+
+    Where several columns of a row are far out, they are so together: one large amount, one odd transaction.
+    """
+    first, last = place < 1, place >= bins - 1
+    first[:, 0] = False  # the smallest amounts are no tail
+    outward = norm.ppf(np.where(first, 1 - place, np.where(last, place - (bins - 1), np.nan)))
+    correlation = pd.DataFrame(outward).corr(min_periods=LEAF_ROWS).to_numpy(copy=True)
+    np.fill_diagonal(correlation, np.nan)
+    weight = np.isfinite(correlation)
+    correlation = np.where(weight, correlation, 0)
+    loading = np.full(len(correlation), 0.7)
+    for _ in range(50):  # alternating least squares, damped
+        loading = (loading + (correlation @ loading) / (weight @ loading**2)) / 2
+        loading = loading.clip(0, 0.95)
+    return np.rint(loading * SCORE_GRID).astype(int).tolist()
+
+
+def fit_weights(proposals: Legitimate, rows: pd.DataFrame, rng: np.random.Generator) -> dict:
+    """Boosted trees that tell real rows from proposals; their margin is the logarithm of the ratio of densities."""
+    real, proposed = _real_and_proposed(proposals, rows, rng)
+    X = np.hstack([proposals.codes(real), proposals.codes(proposed)]).T.astype("float32")
+    y = np.repeat([1, 0], [len(rows), 2 * len(rows)])
+    model = XGBClassifier(
+        n_estimators=WEIGHT_TREES,
+        max_depth=5,
+        learning_rate=0.15,
+        subsample=0.7,
+        min_child_weight=LEAF_ROWS / 4,  # a row weighs at most a quarter
+        base_score=0.5,
+        n_jobs=1,
+        random_state=0,
+    ).fit(X, y, sample_weight=np.where(y == 1, 1, 0.5))
+    dump = [json.loads(tree) for tree in model.get_booster().get_dump(dump_format="json")]
+    step = max(abs(leaf) for tree in dump for leaf in _leaves(tree)) / (LEAF // 2 - 1)
+    return {
+        "count": len(dump),
+        "step": _number(step),
+        "full": len(dump) * LEAF // 2 + round(float(np.log(MOST)) / step),
+        "trees": pack(b"".join(_encode_weights(tree, step) for tree in dump)),
+    }
+
+
+def fit_strata(proposals: Legitimate, weights: dict, rows: pd.DataFrame, rng: np.random.Generator) -> dict:
+    """Levels to add by how far out a row is and by its amount, so that each has its share among the rows kept.
+
+    The trees alone keep too few large ones: real rows far out are where hardly any are proposed.
+    """
+    real, proposed = _real_and_proposed(proposals, rows, rng)
+    level = proposals.level(proposed)
+    edges, wanted, stratum, added = {}, {}, {}, {}
+    for name, size in proposals.sizes(real).items():
+        edges[name] = [_number(edge) for edge in np.quantile(size, STRATA).tolist()]
+        wanted[name] = np.bincount(np.searchsorted(edges[name], size)) / len(rows)
+        stratum[name] = np.searchsorted(edges[name], proposals.sizes(proposed)[name])
+        added[name] = np.zeros(len(STRATA) + 1)
+    for _ in range(30):
+        for name in added:
+            total = level + np.sum([added[other][stratum[other]] for other in added], axis=0)
+            kept = np.exp(np.minimum(0, weights["step"] * (total - weights["full"])))
+            found = np.bincount(stratum[name], kept) / kept.sum()
+            added[name] += np.log(wanted[name] / found) / weights["step"]
+    return {name: {"edges": edges[name], "levels": np.rint(added[name]).astype(int).tolist()} for name in added}
+
+
+def _real_and_proposed(
+    proposals: Legitimate, rows: pd.DataFrame, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """V1..V28 and the amount, a row each, of the real rows and of twice as many proposals at the same hours."""
+    hour = rows["Time"].floordiv(3600).astype(int).to_numpy()
+    return rows[[*V, "Amount"]].to_numpy().T, proposals.propose(np.repeat(hour, 2), rng)
+
+
+def _leaves(node: dict) -> list[float]:
+    if "leaf" in node:
+        return [node["leaf"]]
+    return [leaf for child in node["children"] for leaf in _leaves(child)]
+
+
+def _encode_weights(node: dict, step: float) -> bytes:
+    """A boosted tree as ``simulate`` reads it: a leaf's level is its value in steps, and LEAF / 2 stands for none."""
+    if "leaf" in node:
+        return bytes([LEAF + LEAF // 2 + round(node["leaf"] / step)])
+    below, above = sorted(node["children"], key=lambda child: child["nodeid"] != node["yes"])
+    last = int(np.ceil(node["split_condition"])) - 1
+    return (
+        bytes([int(node["split"].removeprefix("f")), last])
+        + _encode_weights(below, step)
+        + _encode_weights(above, step)
+    )
 
 
 def _uniform_rank(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -173,34 +291,29 @@ def _uniform_rank(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return rank
 
 
-def _encode_tree(X: np.ndarray, y: np.ndarray) -> str:
-    """A probability tree in preorder: a split is two characters, a leaf the shares of the digits, one each."""
+def _encode_tree(X: np.ndarray, y: np.ndarray) -> bytes:
+    """A probability tree as ``simulate`` reads it."""
     tree = (
         DecisionTreeClassifier(
             criterion="entropy",
             min_samples_leaf=LEAF_ROWS,
-            max_leaf_nodes=2000,
+            max_leaf_nodes=256,
             ccp_alpha=COST_PER_LEAF,
             random_state=0,
         )
         .fit(X.astype("float32"), y)
         .tree_
     )
-    text: list[str] = []
 
-    def visit(node: int) -> None:
+    def encode(node: int) -> bytes:
         if tree.children_left[node] < 0:
             share = tree.value[node, 0]
-            levels = np.rint(np.sqrt(share / share.max()) * (len(TREE_WEIGHTS) - 1)).astype(int)
-            text.extend(TREE_WEIGHTS[level] for level in levels)
-        else:
-            text.append(TREE_FEATURES[tree.feature[node]])
-            text.append((TREE_WEIGHTS + TREE_FEATURES)[int(tree.threshold[node])])
-            visit(tree.children_left[node])
-            visit(tree.children_right[node])
+            levels = np.rint(np.sqrt(share / share.max()) * LEVELS).astype(int)
+            return bytes((LEAF + levels).tolist())
+        split = bytes([tree.feature[node], int(tree.threshold[node])])
+        return split + encode(tree.children_left[node]) + encode(tree.children_right[node])
 
-    visit(0)
-    return "".join(text)
+    return encode(0)
 
 
 def _number(x: float, digits: int = 4) -> float:

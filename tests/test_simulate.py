@@ -195,7 +195,7 @@ def test_shape_is_the_real_one(bench: ModuleType, real: pd.DataFrame, full: pd.D
             for x in (full, real)
         ]
         assert np.abs(share[0] - share[1]).max() < tolerance
-    assert full["Amount"].sum() == pytest.approx(real["Amount"].sum(), rel=0.1)
+    assert full["Amount"].sum() == pytest.approx(real["Amount"].sum(), rel=0.03)
     points = real["Amount"].value_counts(normalize=True).head(20)
     assert np.abs(full["Amount"].value_counts(normalize=True).reindex(points.index) - points).max() < 0.01
     for label, most in ((0, 0.06), (1, 0.2)):
@@ -215,6 +215,14 @@ def test_no_simulated_row_is_nearer_to_a_real_one_than_real_ones_are(
 
 
 @pytest.mark.real_data
+def test_simulated_rows_are_no_nearer_to_the_fitted_rows_than_to_those_held_out(
+    bench: ModuleType, real: pd.DataFrame, full: pd.DataFrame
+) -> None:
+    """Of 1,000 rows 46 to 54 % are nearer to the fitted half by chance, in 99 of 100 draws."""
+    assert bench.nearer_to_fitted(full, real, rows=1_000) == pytest.approx(0.5, abs=0.04)
+
+
+@pytest.mark.real_data
 def test_a_model_of_simulated_transactions_finds_real_frauds(
     bench: ModuleType, real: pd.DataFrame, full: pd.DataFrame
 ) -> None:
@@ -223,23 +231,17 @@ def test_a_model_of_simulated_transactions_finds_real_frauds(
 
 @pytest.mark.real_data
 def test_what_tells_simulated_rows_from_real_ones(bench: ModuleType, real: pd.DataFrame, full: pd.DataFrame) -> None:
-    """A linear model cannot; boosted trees can, since they see the real rows' finer structure.
-
-    The aim was 0.8. Sequential trees within 100 kB reach 0.84; a Gaussian copula 0.99, mixtures of 40 and 80 full
-    Gaussians 0.91 and 0.90, and trees in a file twice the size 0.82.
-    """
     linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
     assert bench.tell_apart(full, real, linear) <= 0.6
-    assert bench.tell_apart(full, real, HistGradientBoostingClassifier(random_state=0)) <= 0.87
+    assert bench.tell_apart(full, real, HistGradientBoostingClassifier(random_state=0)) <= 0.8
 
 
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_is_as_difficult_as_the_real_set_and_ranks_learners_alike(
-    bench: ModuleType, real: pd.DataFrame, full: pd.DataFrame
-) -> None:
-    """One seed and a third of the legitimate rows; the benchmark takes five seeds and all rows."""
-    expected, found = (bench.difficulty(x[(x["Class"] == 1) | (x["Time"] % 3 == 0)]) for x in (real, full))
-    for name, average_precision in expected.items():
-        assert found[name] == pytest.approx(average_precision, abs=0.07), name
-    assert sorted(found, key=found.__getitem__) == sorted(expected, key=expected.__getitem__)
+def test_is_as_difficult_as_the_real_set_and_ranks_learners_alike(bench: ModuleType, real: pd.DataFrame) -> None:
+    expected = bench.difficulty(real)
+    for seed in range(1, 6):
+        found = bench.difficulty(simulate_transactions(FULL, seed=seed))
+        for name, average_precision in expected.items():
+            assert found[name] == pytest.approx(average_precision, abs=0.07), (name, seed)
+        assert sorted(found, key=found.__getitem__) == sorted(expected, key=expected.__getitem__), seed
