@@ -203,8 +203,8 @@ def fit_tails(place: np.ndarray, bins: int) -> list[int]:
     weight = np.isfinite(correlation)
     correlation = np.where(weight, correlation, 0)
     loading = np.full(len(correlation), 0.7)
-    for _ in range(50):  # alternating least squares, damped
-        loading = (loading + (correlation @ loading) / (weight @ loading**2)) / 2
+    for _ in range(50):  # alternating least squares, damped; a column that is seldom far out with others has none
+        loading = (loading + (correlation @ loading) / np.maximum(weight @ loading**2, 1e-9)) / 2
         loading = loading.clip(0, 0.95)
     return np.rint(loading * SCORE_GRID).astype(int).tolist()
 
@@ -244,15 +244,16 @@ def fit_strata(proposals: Legitimate, weights: dict, rows: pd.DataFrame, rng: np
     edges, wanted, stratum, added = {}, {}, {}, {}
     for name, size in proposals.sizes(real).items():
         edges[name] = [_number(edge) for edge in np.quantile(size, STRATA).tolist()]
-        wanted[name] = np.bincount(np.searchsorted(edges[name], size)) / len(rows)
+        wanted[name] = np.bincount(np.searchsorted(edges[name], size), minlength=len(STRATA) + 1) / len(rows)
         stratum[name] = np.searchsorted(edges[name], proposals.sizes(proposed)[name])
         added[name] = np.zeros(len(STRATA) + 1)
     for _ in range(30):
         for name in added:
             total = level + np.sum([added[other][stratum[other]] for other in added], axis=0)
             kept = np.exp(np.minimum(0, weights["step"] * (total - weights["full"])))
-            found = np.bincount(stratum[name], kept) / kept.sum()
-            added[name] += np.log(wanted[name] / found) / weights["step"]
+            found = np.bincount(stratum[name], kept, minlength=len(STRATA) + 1) / kept.sum()
+            ratio = np.divide(wanted[name], found, out=np.ones(len(found)), where=(wanted[name] > 0) & (found > 0))
+            added[name] += np.log(ratio) / weights["step"]
     return {name: {"edges": edges[name], "levels": np.rint(added[name]).astype(int).tolist()} for name in added}
 
 

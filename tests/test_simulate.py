@@ -12,12 +12,13 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ks_2samp
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fraud_utils import simulate
+from fraud_utils import simulate, simulate_fit
 from fraud_utils.simulate import simulate_chunks, simulate_transactions, write_parquet
 
 FULL = 284_807
@@ -155,6 +156,28 @@ def test_aggregates_are_small_and_say_where_they_come_from() -> None:
     about = json.loads(text)["about"]
     assert "Université libre de Bruxelles" in about["source"]
     assert "DbCL" in about["licence"]
+
+
+@pytest.mark.slow
+def test_aggregates_fitted_to_a_table_draw_its_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another table than the reference set: fraud is 1 %, every V is turned round, every amount doubled."""
+    table = simulate_transactions(40_000, fraud_rate=0.01, seed=8)
+    v = [f"V{i}" for i in range(1, 29)]
+    table[v] = -table[v]
+    table["Amount"] *= 2
+    table.to_csv(tmp_path / "table.csv", index=False)
+    simulate_fit.main([str(tmp_path / "table.csv"), "--out", str(tmp_path / "aggregates.json")])
+    monkeypatch.setattr(simulate, "AGGREGATES", tmp_path / "aggregates.json")
+    simulate._aggregates.cache_clear()
+    try:
+        drawn = simulate_transactions(40_000, seed=9)
+    finally:
+        simulate._aggregates.cache_clear()
+    assert drawn["Class"].mean() == pytest.approx(0.01)
+    assert drawn["Amount"].mean() == pytest.approx(table["Amount"].mean(), rel=0.1)
+    for label, most in ((0, 0.06), (1, 0.2)):
+        a, b = (x[x["Class"] == label] for x in (drawn, table))
+        assert max(ks_2samp(a[c], b[c]).statistic for c in [*v, "Amount"]) <= most
 
 
 # --- against the real file ---------------------------------------------------------------------------------------
