@@ -56,7 +56,8 @@ FAR = 14.0  # standard deviations that some V of a fraud far out reaches
 COST_PER_LEAF = 0.0016  # bits of entropy a row that a leaf must save: sets the size of the file
 LEVELS = 24  # steps of the square root of a leaf's largest share
 WEIGHT_TREES = 150
-STRATA = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995)  # quantiles of what is stratified by
+RANGE = np.array([0.002, 0.998])  # quantiles between which the weights see differences
+STRATA = np.array([0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995])  # quantiles of size
 MOST = 1.5  # a proposal that is rarer among the proposals than among the real rows by more is kept no more often
 FACTORS = 14
 
@@ -112,7 +113,7 @@ def fit(frame: pd.DataFrame, seed: int = 7) -> dict:
             "libre de Bruxelles (creditcard.csv, 284,807 rows; OpenML 1597, Kaggle mlg-ulb/creditcardfraud)",
             "licence": "Database Contents License (DbCL) v1.0",
             "written by": "python -m fraud_utils.simulate_fit; hourly counts and counts of copies apart, "
-            "no number rests on fewer than 20 rows",
+            "no number rests on fewer than 20 rows; the weights' are of real rows and proposals together",
         },
         "rate": round(rate, 6),
         "hourly": hourly,
@@ -180,7 +181,7 @@ def fit_sources(rows: pd.DataFrame, rng: np.random.Generator) -> dict:
         "amounts": _amounts(columns[0], 130),
         "tails": fit_tails(place, bins),
         "trees": pack(bytes(trees)),
-        "ranges": [[round(x, 2) for x in np.quantile(rows[c], [0.002, 0.998]).tolist()] for c in [*V, "Amount"]],
+        "ranges": [_quantiles(rows[c].to_numpy(), RANGE).round(2).tolist() for c in [*V, "Amount"]],
         "scale": rows[V].std().round(2).tolist(),
     }
     none = {"edges": [], "levels": [0]}
@@ -243,7 +244,7 @@ def fit_strata(proposals: Legitimate, weights: dict, rows: pd.DataFrame, rng: np
     level = proposals.level(proposed)
     edges, wanted, stratum, added = {}, {}, {}, {}
     for name, size in proposals.sizes(real).items():
-        edges[name] = [_number(edge) for edge in np.quantile(size, STRATA).tolist()]
+        edges[name] = [_number(edge) for edge in _quantiles(size, STRATA).tolist()]
         wanted[name] = np.bincount(np.searchsorted(edges[name], size), minlength=len(STRATA) + 1) / len(rows)
         stratum[name] = np.searchsorted(edges[name], proposals.sizes(proposed)[name])
         added[name] = np.zeros(len(STRATA) + 1)
@@ -330,13 +331,19 @@ def _tail(bins: int, rows: int) -> list[float]:
     return levels[::-1]
 
 
+def _quantiles(x: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Each an average over the ``QUANTILE_ROWS`` values around it, so that none is a row's."""
+    x = np.sort(x)
+    near = QUANTILE_ROWS // 2
+    at = np.clip((level * len(x)).astype(int), near, len(x) - near)
+    return np.array([x[i - near : i + near].mean() for i in at])
+
+
 def _knots(x: np.ndarray, bins: int) -> dict:
     """Levels are even between tails of halving levels; the ends make the outermost means right."""
     x, low = np.sort(x), _tail(bins, len(x))
     level = np.array([*low, *(np.arange(1, bins) / bins), *(1 - np.array(low[::-1]))])
-    near = QUANTILE_ROWS // 2
-    at = np.clip((level * len(x)).astype(int), near, len(x) - near)
-    value = np.array([x[i - near : i + near].mean() for i in at])
+    value = _quantiles(x, level)
     count = round(level[0] * len(x))
     first = 2 * x[:count].mean() - value[0]
     last = 2 * x[-count:].mean() - value[-1]
