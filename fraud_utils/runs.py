@@ -62,8 +62,8 @@ class Run:
         Killed: it says that it is running, and no process holds it. Damaged: its files cannot be read.
     problem : str
         Of a run that is not finished: where it is, or what went wrong.
-    created : str
-        When it began, "2026-01-02 03:04 UTC"; of a damaged run, when its folder last changed.
+    begun : float
+        When, in seconds since 1970; of a damaged run, when its folder last changed.
     metrics : dict
         Of a finished run, checked as far as is needed here; else no more than the `data` that was recorded.
     seconds : float, optional
@@ -74,7 +74,7 @@ class Run:
     name: str
     state: str
     problem: str = ""
-    created: str = ""
+    begun: float = 0.0
     metrics: dict[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     page: str = ""
@@ -82,6 +82,11 @@ class Run:
     @property
     def folder(self) -> Path:
         return RUNS / self.name
+
+    @property
+    def created(self) -> str:
+        """When it began, "2026-01-02 03:04 UTC"."""
+        return f"{datetime.fromtimestamp(self.begun, UTC):%Y-%m-%d %H:%M} UTC"
 
     @property
     def shown(self) -> str:
@@ -138,7 +143,7 @@ def listed() -> list[Run]:
     """All runs, newest first."""
     folders = sorted(RUNS.iterdir()) if RUNS.is_dir() else []
     found = [read(folder) for folder in folders if folder.name != "latest" and not folder.name.startswith(".")]
-    return sorted((run for run in found if run), key=lambda run: run.created, reverse=True)
+    return sorted((run for run in found if run), key=lambda run: run.begun, reverse=True)
 
 
 def read(folder: Path) -> Run | None:
@@ -159,8 +164,7 @@ def read(folder: Path) -> Run | None:
             folder.name, "finished", "", _moment(metrics["created"]), metrics, metrics["seconds"].get("total"), page
         )
     except (OSError, ValueError, OverflowError, RecursionError) as error:
-        changed = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
-        return Run(folder.name, "damaged", _short(error), f"{changed:%Y-%m-%d %H:%M} UTC")
+        return Run(folder.name, "damaged", _short(error), folder.stat().st_mtime)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -255,8 +259,10 @@ def _number(value: Any) -> float | None:
     return value if abs(value) < 1e15 and not math.isnan(value) else None  # what is larger is no figure of ours
 
 
-def _moment(created: str) -> str:
-    return f"{datetime.fromisoformat(created).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def _moment(created: str) -> float:
+    moment = datetime.fromisoformat(created).timestamp()
+    datetime.fromtimestamp(moment, UTC)  # can be shown, too
+    return moment
 
 
 def _short(text: object, length: int = 200) -> str:

@@ -83,7 +83,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_run(there / "base", 1, y, base)
     make_run(there / "again", 2, y, base, parameters={"seed": 2},
              version={"packages": {"numpy": "2.1", "xgboost": "3.2", "mlflow": "3.17"}})  # fmt: skip
-    make_run(there / "near", 3, y, near, parameters={"review_cost": 5.0})
+    make_run(there / "near", 3, y, near, parameters={"review_cost": 5.0}, created="2026-01-02T03:02:40+00:00")
     make_run(there / "better", 4, y, scores(0.0)[1], chosen={"hyperparameters": {"eta": 0.3}})
     make_run(there / "elsewhere", 5, y[::-1], base[::-1], data={"sha256": "b" * 64})
     make_run(there / "simulated", 6, y, base,
@@ -292,6 +292,7 @@ def test_every_run_has_a_line_whatever_its_files_hold(opened):
     }
     begun = [cells[0] for cells in lines.values()]
     assert begun == sorted(begun, reverse=True)
+    assert list(lines).index("near") < list(lines).index("again")  # later in the same minute
     state = {name: cells[1].split("\n") for name, cells in lines.items()}
     assert state["base"] == ["finished"]
     assert state["failed"] == ["failed", f"in 01_explore, cell 5: DataError: bad.csv, row 3: {HOSTILE}"]
