@@ -496,9 +496,9 @@ def compared(one: str, other: str) -> str:
     ]
     parts = [
         _columns(about),
-        _columns([["what differs", "A", "B"], *facts]) if facts else "Data, parameters, choice and versions are alike.",
         _columns([["of the chosen candidate", "A", "B", "B minus A", ""], *figures]),
         note,
+        _columns([["what differs", "A", "B"], *facts]) if facts else "Data, parameters, choice and versions are alike.",
     ]
     return "\n\n".join(parts)
 

@@ -163,7 +163,7 @@ def test_a_run_that_differs_in_nothing_that_counts_is_shown_to_be_the_same(proje
     done = program(project / "runs", "compare", "base", "again")
     assert (done.returncode, done.stderr) == (0, "")
     parts = done.stdout.split("\n\n")
-    facts = [re.split(r"  +", line) for line in parts[1].splitlines()]
+    facts = [re.split(r"  +", line) for line in parts[3].splitlines()]
     assert facts == [
         ["what differs", "A", "B"],
         ["parameter: seed", "1", "2"],
@@ -172,7 +172,7 @@ def test_a_run_that_differs_in_nothing_that_counts_is_shown_to_be_the_same(proje
     ]
     assert len(figures(done.stdout)) == len(runs.MEASURES)
     assert {line[-1] for line in figures(done.stdout).values()} == {"the same"}
-    assert parts[-1].startswith("Paired:")
+    assert parts[2].startswith("Paired:")
 
 
 def test_a_difference_beyond_noise_is_claimed_with_its_paired_interval(project):
@@ -344,12 +344,12 @@ def test_the_page_says_of_two_runs_what_the_terminal_says(opened, project, pair)
     for name, value in zip("AB", pair, strict=True):
         page.get_by_label(name, exact=True).select_option(label=value)
     text = program(project, "compare", *pair).stdout
-    expected = [re.split(r"  +", line) for line in text.split("\n\n")[1].splitlines()[1:]]
+    expected = [re.split(r"  +", line) for line in text.split("\n\n")[3].splitlines()[1:]]
     cut = [[cell[:40] for cell in line] for line in expected]
     assert [[cell[:40] for cell in line] for line in shown(page, "facts")] == cut
     said = {label: [cell for cell in cells if cell != "–"] for label, *cells in shown(page, "figures")}
     assert said == figures(text)
-    assert page.locator("#note").inner_text() == text.split("\n\n")[-1].strip()
+    assert page.locator("#note").inner_text() == text.split("\n\n")[2].strip()
 
 
 def test_two_runs_are_chosen_by_keyboard_and_the_outcome_is_announced(opened):
@@ -433,7 +433,7 @@ def test_runs_of_a_sweep_are_paired_and_differ_in_their_seed(sweep):
     assert re.search(r"about \d+ (s|min), as in sweep-1", done[1].stderr)  # of a run alike
     compared = make(root, "compare", "A=sweep-1", "B=sweep-3")
     assert compared.returncode == 0
-    facts = [re.split(r"  +", line) for line in compared.stdout.split("\n\n")[1].splitlines()]
+    facts = [re.split(r"  +", line) for line in compared.stdout.split("\n\n")[3].splitlines()]
     assert [fact for fact in facts if not fact[0].startswith("choice")] == [
         ["what differs", "A", "B"],
         ["parameter: seed", "1", "3"],
