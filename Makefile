@@ -64,19 +64,19 @@ report: env  ## Execute the three notebooks into runs/RUN/ (simulated data when 
 
 .PHONY: runs
 runs: env  ## Write runs/index.html again: all runs, and a comparison of any two
-	@$(BIN)/python -m fraud_utils.runs index
+	@$(BIN)/python -m fraud_utils.report.compare_runs index
 
 .PHONY: compare
 compare: env  ## Print in what two runs differ: make compare A=run B=run
-	@$(BIN)/python -m fraud_utils.runs compare "$${A-}" "$${B-}"
+	@$(BIN)/python -m fraud_utils.report.compare_runs compare "$${A-}" "$${B-}"
 
 .PHONY: open
 open: env  ## Open a run's summary in a browser, RUN=name or the latest
-	@$(BIN)/python -m fraud_utils.runs open "$${RUN-}"
+	@$(BIN)/python -m fraud_utils.report.compare_runs open "$${RUN-}"
 
 .PHONY: example
 example: env  ## Distil a full run on the real data into runs/example/; a new one, or the finished one that RUN names
-	@$(BIN)/python -m fraud_utils.example $(if $(DRAFT),--draft)
+	@$(BIN)/python -m fraud_utils.report.example $(if $(DRAFT),--draft)
 
 .PHONY: test
 test: env  ## Run every test; the real data's when FRAUD_DATA names it
@@ -84,7 +84,7 @@ test: env  ## Run every test; the real data's when FRAUD_DATA names it
 
 .PHONY: bench
 bench: env  ## Measure speed and memory; needs the real data and a quiet machine
-	@for program in tests/bench_*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
+	@for program in tests/bench/bench_*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
 
 .PHONY: lab
 lab: env  ## Open the notebooks in JupyterLab
@@ -121,7 +121,7 @@ image:  ## Build the image that trains and serves (ENGINE=docker|podman BASE_IMA
 
 .PHONY: image-test
 image-test: env image  ## Train and serve in the image, without a network, and compare its scores with in-process ones
-	@ENGINE=$(ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m pytest -q -s tests/test_image.py $(ARGS)
+	@ENGINE=$(ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m pytest -q -s tests/container/test_image.py $(ARGS)
 
 .PHONY: push
 push:  ## Push the image to ECR, tagged by commit; prints each command, refuses a tree with changes

@@ -39,8 +39,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.workers.base import Worker
 
 from fraud_utils import artifact
-from fraud_utils.artifact import ArtifactError, Model, RowError
-from fraud_utils.features import MISSING
+from fraud_utils.artifact import MISSING, ArtifactError, Model, RowError
 
 CSV, JSON, JSON_LINES = "text/csv", "application/json", "application/jsonlines"
 MEDIA = {CSV: CSV, JSON: JSON, JSON_LINES: JSON_LINES, "application/x-jsonlines": JSON_LINES, "text/json": JSON}
@@ -368,7 +367,7 @@ class Service:
     def _wanted(self, request: Request) -> Wanted:
         accept = _accepted(request.header("accept"), _media(request))
         wishes = _wishes(request.header("x-amzn-sagemaker-custom-attributes"))
-        name = wishes.get("threshold", next(iter(self.model.thresholds)))
+        name = wishes.get("threshold", self.model.decides)
         if name not in self.model.thresholds:
             known = ", ".join(self.model.thresholds)
             raise RequestError(400, f"threshold {name[:60]!r} is unknown; the model has {known}")

@@ -34,8 +34,8 @@ import xgboost
 from sklearn.metrics import average_precision_score, log_loss
 
 from fraud_utils import artifact, models
+from fraud_utils.artifact import FeatureMap
 from fraud_utils.data import FORMATS, ULB, DataError, Schema, load_transactions, split_by_time
-from fraud_utils.features import FeatureMap
 
 CHECKPOINT = "checkpoint.ubj"
 FAILURE_LENGTH = 1024  # as much as SageMaker shows
@@ -132,9 +132,10 @@ _OURS: dict[str, Callable[[str], Any]] = {
     "nthread": _number(int, 1, 1024),
     "schema": _schema,
     "thresholds": _thresholds,
+    "decides": str,
 }
 _DEFAULTS = {"imbalance": "none", "early_stopping_rounds": 0, "seed": 7, "nthread": 1, "schema": None}
-_DEFAULTS |= {"thresholds": {"default": 0.5}}
+_DEFAULTS |= {"thresholds": {"default": 0.5}, "decides": ""}
 
 
 def read_hyperparameters(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -169,10 +170,15 @@ def read_hyperparameters(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             parsed[name] = parsers[name](text.strip())
         except SetupError as error:
             faults.append(f"hyperparameter {name!r} is {text[:60]!r}; it {error}")
+    settings: dict[str, Any] = _DEFAULTS | {name: parsed[name] for name in parsed if name in _OURS}
+    names = list(settings["thresholds"])
+    settings["decides"] = settings["decides"] or (names[0] if len(names) == 1 else "")
+    if settings["decides"] not in names:
+        faults.append(f"hyperparameter 'decides' is {settings['decides']!r}; it must be one of {', '.join(names)}")
     if faults:
         raise SetupError("; ".join(faults))
     booster = {name: value for name, value in parsed.items() if name in _BOOSTER}
-    return models.XGBOOST | booster, _DEFAULTS | {name: parsed[name] for name in parsed if name in _OURS}
+    return models.XGBOOST | booster, settings
 
 
 # ---------------------------------------------------------------- channels
@@ -403,7 +409,9 @@ def train(base: Path, stop: Callable[[], bool]) -> None:
             f"hyperparameter 'imbalance' is {settings['imbalance']!r}, but column {missing[0]!r} has missing values, "
             "which SMOTE cannot interpolate; choose another treatment, or fill them in"
         )
-    recipe = booster_settings | {name: settings[name] for name in _DEFAULTS if name not in ("schema", "thresholds")}
+    recipe = booster_settings | {
+        name: settings[name] for name in _DEFAULTS if name not in ("schema", "thresholds", "decides")
+    }
     fingerprint = hashlib.sha256(
         json.dumps([digest, watched, recipe, schema.to_dict(), xgboost.__version__], sort_keys=True).encode()
     ).hexdigest()
@@ -428,6 +436,7 @@ def train(base: Path, stop: Callable[[], bool]) -> None:
         may_be_missing=missing,
         kept_share=share,
         thresholds=settings["thresholds"],
+        decides=settings["decides"],
         hyperparameters=recipe,
         training={"name": schema.name, "sha256": digest, "rows": rows, "frauds": frauds, "validation": watched},
         metrics=metrics,

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from fraud_utils.data import resolve
+from fraud_utils.project import resolve
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072B2", "#D55E00", "#008973", "#C67CA7", "#5496E7", "#C08928"
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)

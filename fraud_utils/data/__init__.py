@@ -1,0 +1,20 @@
+"""Tables of transactions: what their columns mean, loading with every check, splitting, downloading, simulating."""
+
+from fraud_utils.data.download import download
+from fraud_utils.data.load import DEFAULT_PATH, FORMATS, load_transactions
+from fraud_utils.data.schema import ULB, DataError, Schema
+from fraud_utils.data.split import Split, duplicate_groups, fold_groups, split_by_time
+
+__all__ = [
+    "DEFAULT_PATH",
+    "FORMATS",
+    "ULB",
+    "DataError",
+    "Schema",
+    "Split",
+    "download",
+    "duplicate_groups",
+    "fold_groups",
+    "load_transactions",
+    "split_by_time",
+]

@@ -1,0 +1,190 @@
+"""Many fits: side by side, one thread each, each kept once done, so that a killed or repeated run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from fraud_utils import artifact, models
+from fraud_utils.models import Candidate
+from fraud_utils.project import resolve
+
+CACHE_BYTES = 2 << 30
+_LIBRARIES = ("numpy", "scikit-learn", "imbalanced-learn", "xgboost-cpu" if sys.platform == "linux" else "xgboost")
+# What decides a fit's result besides its rows and settings; read once, since a file may be edited while an older
+# version of it runs.
+_PACKAGES = [Path(package.__file__ or "").parent for package in (models, artifact)]
+_FILES = sorted(file for folder in _PACKAGES for file in folder.glob("*.py"))
+_SOURCES = b"".join(file.read_bytes() for file in [*_FILES, Path(__file__)])
+_CODE = hashlib.sha256(_SOURCES).hexdigest() + ",".join(map(version, _LIBRARIES))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fit to make: on which rows, and which rows it scores.
+
+    Attributes
+    ----------
+    train, new : numpy.ndarray of int
+        Places of rows in the matrix.
+    label : str
+        What the progress line says beside the candidate's name.
+    """
+
+    candidate: Candidate
+    train: np.ndarray
+    new: np.ndarray
+    seed: int = 7
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit left.
+
+    Attributes
+    ----------
+    scores : numpy.ndarray of float64
+        Of the new rows; probabilities corrected for the treatment's prior, or anomaly scores (higher is stranger) of
+        a learner that knows no labels.
+    seconds : float
+        Of the fit alone.
+    booster : bytes
+        XGBoost's model in its own format, empty for other learners.
+    """
+
+    scores: np.ndarray
+    seconds: float
+    booster: bytes = b""
+
+
+def run(
+    fits: Sequence[Fit], X: np.ndarray, y: np.ndarray, what: str, cache: str | Path = "", n_jobs: int | None = None
+) -> list[Fitted]:
+    """Make fits, or find them in the cache.
+
+    Parameters
+    ----------
+    X : numpy.ndarray of float32, shape (rows, columns)
+    y : numpy.ndarray, shape (rows,)
+        Each fit sees the labels of its own training rows only.
+    what : str
+        Heads the progress lines.
+    cache : str or Path
+        Folder that keeps each fit under the SHA-256 of its rows, candidate, seed, code and library versions; empty
+        to fit anew.
+    n_jobs : int, optional
+        Fits side by side; one a core when not given.
+
+    Returns
+    -------
+    list of Fitted
+        In the order of `fits`.
+    """
+    import joblib
+    from tqdm import tqdm
+
+    folder = resolve(cache) if cache else None
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        _prune(folder)
+    data = _digest(X) if folder else b""
+    paths = [folder / f"{_key(fit, data, y)}.npz" if folder else None for fit in fits]
+    done: dict[int, Fitted] = {}
+    for i, path in enumerate(paths):
+        if path and (found := _read(path)):
+            done[i] = found
+    if done:
+        _say(f"{what}: {len(done)} of {len(fits)} fits found in {folder.name if folder else ''}")
+    missing = [i for i in range(len(fits)) if i not in done]
+    if missing:
+        workers = min(n_jobs or joblib.cpu_count(), len(missing))
+        pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+        calls = (joblib.delayed(_fit)(i, fits[i], X, y[fits[i].train], paths[i]) for i in missing)
+        bar = tqdm(pool(calls), total=len(missing), desc=what, unit="fit", file=sys.stdout, mininterval=1)
+        for count, (i, fitted) in enumerate(bar, 1):
+            done[i] = fitted
+            told = f"{fits[i].candidate.name} {fits[i].label}".strip()
+            _say(f"{what}: {count} of {len(missing)}, {told}, {fitted.seconds:.1f} s")
+    return [done[i] for i in range(len(fits))]
+
+
+def _fit(number: int, fit: Fit, X: np.ndarray, y: np.ndarray, path: Path | None) -> tuple[int, Fitted]:
+    """Fit, score and keep; `y` holds the labels of the training rows alone."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    train = X[fit.train]
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # networks stop after a fixed number of passes, on purpose
+        model = models.build(fit.candidate, fit.seed).fit(train, y)
+    seconds = time.perf_counter() - start
+    new = X[fit.new]
+    if hasattr(model, "predict_proba"):
+        scores = model.predict_proba(new)[:, 1].astype(np.float64)
+        scores = artifact.prior_correction(scores, models.kept_share(fit.candidate.imbalance, y))
+    else:
+        scores = -model.score_samples(new).astype(np.float64)
+    booster = bytes(model[-1].booster_.save_raw("ubj")) if fit.candidate.learner == "xgboost" else b""
+    fitted = Fitted(scores, seconds, booster)
+    if path:
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        with partial.open("wb") as file:
+            np.savez(file, scores=scores, seconds=seconds, booster=np.frombuffer(booster, dtype=np.uint8))
+        partial.replace(path)
+    return number, fitted
+
+
+def _read(path: Path) -> Fitted | None:
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            found = Fitted(kept["scores"], float(kept["seconds"]), kept["booster"].tobytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # damaged: fit again
+        path.unlink(missing_ok=True)
+        return None
+    os.utime(path)
+    return found
+
+
+def _prune(folder: Path) -> None:
+    """Forget the fits that were not asked for longest, until the rest is within `CACHE_BYTES`."""
+    files = sorted((file for file in folder.iterdir() if file.is_file()), key=lambda file: -file.stat().st_mtime)
+    total = 0
+    for file in files:
+        total += file.stat().st_size
+        if total > CACHE_BYTES:
+            file.unlink(missing_ok=True)
+
+
+def _digest(values: np.ndarray) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(values)).digest()
+
+
+def _key(fit: Fit, data: bytes, y: np.ndarray) -> str:
+    candidate = fit.candidate
+    settings = [candidate.learner, candidate.imbalance, dict(candidate.hyperparameters), fit.seed, _CODE]
+    if candidate.estimator is not None:
+        own = candidate.estimator
+        settings.append([str(type(own)), {key: repr(value) for key, value in own.get_params().items()}])
+    parts = [_digest(np.asarray(part)) for part in (fit.train, fit.new, y[fit.train])]
+    return hashlib.sha256(b"".join([json.dumps(settings, sort_keys=True).encode(), data, *parts])).hexdigest()
+
+
+def _say(line: str) -> None:
+    """Add a line to the file that whoever started the notebook follows, if there is one."""
+    if path := os.environ.get("FRAUD_PROGRESS"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")

@@ -1,0 +1,1 @@
+"""The notebooks executed headless into one folder a run, its pages, and all runs compared."""

@@ -1,0 +1,195 @@
+"""The run that the repository keeps to look at: `runs/example/`, distilled from a full run on the real data.
+
+What is sent round the world names no machine and is small: figures get a palette, those in the `.ipynb` files half the
+size (their pages hold the sharp ones), paths their last part; model and scores stay behind. `make example` runs this
+program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import os
+import re
+import shutil
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fraud_utils import record as results
+from fraud_utils.data import DEFAULT_PATH
+from fraud_utils.project import root
+from fraud_utils.report import execute as report
+from fraud_utils.report import pages
+
+LIMIT_BYTES = 3_000_000
+COLOURS = 64  # of a figure
+# Where people's machines keep their files; /opt/ml is SageMaker's own and the same everywhere.
+_MACHINE = re.compile(
+    r"(?<![\w.~-])/(?:home|root|Users|work|workspace|tmp|private|var|mnt|srv|opt/(?!ml\b)|usr)/[^\s\"'<>]+"
+)
+_IMAGE = re.compile(r"data:image/png;base64,[\w+/=]+")
+
+
+class ExampleError(Exception):
+    """The run is none to show; the message says what to do. Nothing was written."""
+
+
+def distil(run: Path, to: Path, draft: bool = False) -> int:
+    """Write summary, notebooks and their figures of a finished run into a folder of their own, replacing it.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of a finished run.
+    to : Path
+        What an example lies in, and is called.
+    draft : bool
+        Take a quick run, and simulated transactions, too.
+
+    Returns
+    -------
+    int
+        Bytes of all files.
+
+    Raises
+    ------
+    ExampleError
+        The run is not finished, not of the full profile or not of real data; a file would name a path of this
+        machine; or all together are larger than `LIMIT_BYTES`.
+    """
+    try:
+        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ExampleError(f"{run}: is no finished run, for it has no metrics.json") from None
+    if not draft and (metrics["data"]["simulated"] or metrics["parameters"].get("profile") != "full"):
+        raise ExampleError(f"{run}: an example is a full run on real data; DRAFT=1, or --draft, takes any")
+    new = to.with_name(f".{to.name}-{os.getpid()}") / to.name  # pages are called after their folder
+    shutil.rmtree(new.parent, ignore_errors=True)
+    try:
+        (new / "figures").mkdir(parents=True)
+        for figure in sorted((run / "figures").glob("*.png")):
+            (new / "figures" / figure.name).write_bytes(_small(figure.read_bytes(), pages.described(figure)))
+        names = _names(metrics)
+        metrics = json.loads(_scrubbed(json.dumps(metrics | {"run": to.name}), names))
+        results.write_json(new / results.SECTIONS_FILE, {"data": metrics["data"]})  # pages say what they are of
+        pages.write_summary(new, metrics)
+        notebooks = sorted(run.glob("[0-9][0-9]_*.ipynb"))
+        for notebook in notebooks:
+            (new / notebook.name).write_text(_scrubbed(_light(notebook), names), encoding="utf-8")
+            pages.write_notebook(new / notebook.name)
+        for notebook in notebooks:  # now that there is a page for each to lead to
+            pages.write_notebook(new / notebook.name)
+            (new / notebook.name).write_text(_scrubbed(_light(notebook, 2), names), encoding="utf-8")
+        pages.write_summary(new, metrics)
+        results.write_json(new / "metrics.json", metrics)
+        (new / results.SECTIONS_FILE).unlink()
+        for figure in (new / "figures").iterdir():
+            if figure.stem not in pages.FIGURES:
+                figure.unlink()
+        size = check(new)
+        if to.exists():
+            to.rename(new.parent / "old")
+        new.rename(to)
+    finally:
+        shutil.rmtree(new.parent, ignore_errors=True)
+    return size
+
+
+def _small(png: bytes, description: str = "", divisor: int = 1) -> bytes:
+    """The picture with few colours, which figures have anyway, and so many times less wide and high."""
+    from PIL import Image, PngImagePlugin
+
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image = image.reduce(divisor)
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("Description", description)
+    written = io.BytesIO()
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(
+        written, "PNG", optimize=True, pnginfo=text if description else None
+    )
+    return written.getvalue()
+
+
+def _light(notebook: Path, divisor: int = 1) -> str:
+    """The executed notebook as text, its figures small, without what papermill notes of times and paths."""
+    import nbformat
+
+    content = nbformat.read(notebook, as_version=4)
+    content.metadata.pop("papermill", None)
+    for cell in content.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        for output in cell.get("outputs", []):
+            if png := output.get("data", {}).get("image/png"):
+                output.data["image/png"] = base64.b64encode(_small(base64.b64decode(png), divisor=divisor)).decode()
+    return nbformat.writes(content)
+
+
+def _names(metrics: dict[str, Any]) -> dict[str, str]:
+    """Paths of this machine that a run may hold, and what to call them."""
+    given = [metrics["data"].get("path"), *(metrics["parameters"].get(name) for name in ("data", "schema"))]
+    names = {str(path): Path(path).name for path in given if path and Path(path).is_absolute()}
+    return names | {str(root()): ".", str(Path.home()): "~"}
+
+
+def _scrubbed(text: str, names: dict[str, str]) -> str:
+    for path in sorted(names, key=len, reverse=True):
+        if len(path) > 1:  # a home of "/" would be every path's beginning
+            text = re.sub(rf"{re.escape(path)}(?![\w-])", names[path], text)
+    return text
+
+
+def check(folder: Path) -> int:
+    """The bytes of all files of an example; an ExampleError where they are too many or one names a machine's path."""
+    size = 0
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        size += file.stat().st_size
+        if file.suffix != ".png":
+            text = file.read_text(encoding="utf-8")
+            text = _IMAGE.sub("", re.sub(r'"image/png": "[^"]*"', "", text))
+            if found := _MACHINE.search(text):
+                raise ExampleError(f"{file.name} would name {found[0]}, a path of this machine; mend what printed it")
+    if size > LIMIT_BYTES:
+        raise ExampleError(f"{size:,} bytes are more than the {LIMIT_BYTES:,} that an example may have")
+    return size
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program; returns its exit status: 0, 1 the run failed or is none to show, 2 asked wrongly."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fraud_utils.example",
+        description="Distil a run into runs/example/. Everything that make report takes is taken from the environment.",
+    )
+    parser.add_argument(
+        "--run", default=os.environ.get("RUN", ""), help="a finished run; one is made where there is none"
+    )
+    parser.add_argument("--to", type=Path, default=report.RUNS / "example", help="default: %(default)s")
+    parser.add_argument("--draft", action="store_true", help="take a quick run, and simulated transactions, too")
+    options = parser.parse_args(arguments)
+    os.chdir(root())
+    name = options.run or f"example-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = report.RUNS / name
+    if not (folder / "metrics.json").is_file():
+        if not options.draft and not (os.environ.get("DATA") or Path(DEFAULT_PATH).is_file()):
+            print("error: an example needs the real data: DATA=path, or make data first", file=sys.stderr)
+            return 2
+        if not options.draft and (os.environ.get("PROFILE") or "full") != "full":
+            print("error: an example is a full run; leave PROFILE out, or try things out with DRAFT=1", file=sys.stderr)
+            return 2
+        if status := report.main(["--run", name]):
+            return status
+    try:
+        size = distil(folder, options.to, options.draft)
+    except ExampleError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{(options.to / 'index.html').as_posix()}  ({size / 1e6:.2f} MB)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""The image itself: trains and serves without a network, without root, on a read-only file system, as in process.
+
+Runs where ENGINE names docker or podman and the image IMAGE is built: `make image-test`.
+"""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fraud_utils import artifact, deploy, models
+from fraud_utils.artifact import FeatureMap
+from fraud_utils.data import ULB, load_transactions, split_by_time
+from fraud_utils.data.simulate import simulate_transactions
+
+ROOT = Path(__file__).resolve().parents[2]
+ENGINE, IMAGE = os.environ.get("ENGINE", ""), os.environ.get("IMAGE", "fraud-detect")
+HYPERPARAMETERS = {"num_round": "100", "eta": "0.1", "imbalance": "undersample 1:50", "thresholds": '{"f1": 0.4}'}
+LOCKED = ("--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--user", "1000")  # noqa: S108
+
+pytestmark = [pytest.mark.image, pytest.mark.skipif(not ENGINE, reason="ENGINE names no container engine")]
+
+
+def run(*arguments, **options):
+    return subprocess.run([ENGINE, "run", "--rm", *arguments], capture_output=True, text=True, timeout=600, **options)
+
+
+@pytest.fixture(scope="module")
+def split(real_data):
+    return split_by_time(load_transactions(real_data), ULB)
+
+
+@pytest.fixture(scope="module")
+def tree(split):
+    """test_dir, laid out as SageMaker does, with the model that the image has trained; it stays for you to try."""
+    base = ROOT / "test_dir"
+    for folder in ("input/config", "input/data/train", "model", "output", "checkpoints"):
+        (base / folder).mkdir(parents=True, exist_ok=True)
+    (base / "input/config/hyperparameters.json").write_text(json.dumps(HYPERPARAMETERS))
+    split.train.to_csv(base / "input/data/train/transactions.csv", index=False)
+    for path in (base, *base.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)  # the image's user is another one
+    done = run(*LOCKED, "-v", f"{base}:/opt/ml", IMAGE, "train")
+    assert done.returncode == 0, done.stderr
+    assert "model saved" in done.stdout
+    return base
+
+
+@pytest.fixture(scope="module")
+def served(tree, tmp_path_factory):
+    """A port at which the image serves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("serve") / "log").open("w")
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [
+            *(ENGINE, "run", "--rm", "--network", "host", "--read-only", "--cap-drop", "ALL", "--user", "1000"),
+            *("-e", f"SAGEMAKER_BIND_TO_PORT={port}", "-e", "SERVE_HOST=127.0.0.1"),
+            *("-v", f"{tree}/model:/opt/ml/model:ro", IMAGE, "serve"),
+        ],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    while True:
+        try:
+            if ask(port, "GET", "/ping")[0] == 200:
+                break
+        except OSError:
+            assert process.poll() is None, Path(log.name).read_text()
+            assert time.monotonic() - began < 60
+            time.sleep(0.02)
+    print(f"\nstart of the container to the first /ping: {time.monotonic() - began:.2f} s")
+    yield port
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def ask(port, method, path, body=None, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    response = connection.getresponse()
+    return response.status, response.read().decode()
+
+
+@pytest.mark.real_data
+def test_served_scores_are_those_computed_in_process(split, served):
+    features = FeatureMap.fit(ULB, dict(split.train.items()))
+    X, y = features.matrix(dict(split.train.items())), split.train.Class.to_numpy()
+    how = HYPERPARAMETERS["imbalance"]
+    settings = models.XGBOOST | {"num_round": 100, "eta": 0.1}
+    pipeline = models.build(models.Candidate("xgboost", how, settings)).fit(X, y)
+    rows = split.test
+    expected = artifact.prior_correction(
+        pipeline.predict_proba(features.matrix(dict(rows.items())))[:, 1], models.kept_share(how, y)
+    )
+    largest = 0.0
+    for first in range(0, len(rows), 20_000):
+        status, text = ask(
+            served, "POST", "/invocations", rows[first : first + 20_000].to_csv(index=False), Content_Type="text/csv"
+        )
+        assert status == 200, text
+        scores = np.array(text.split(), dtype=float)
+        largest = max(largest, np.abs(scores - expected[first : first + 20_000]).max())
+    one = ask(served, "POST", "/invocations", rows[:1].to_csv(index=False), Content_Type="text/csv")[1]
+    largest = max(largest, abs(float(one) - expected[0]))
+    print(f"\nlargest absolute difference of {len(rows):,} served scores from in-process ones: {largest:.2e}")
+    assert largest <= 1e-6
+
+
+@pytest.mark.real_data
+def test_the_seeds_own_command_trains_the_same_model(tree):
+    locked = (tree / "model/model.ubj").read_bytes()
+    done = run("-v", f"{tree}:/opt/ml", IMAGE, "train")
+    assert done.returncode == 0, done.stderr
+    assert (tree / "model/model.ubj").read_bytes() == locked
+
+
+@pytest.mark.real_data
+def test_a_failing_job_exits_with_status_one_and_says_why(tmp_path):
+    for folder in ("input/config", "output"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "input/config/hyperparameters.json").write_text('{"max_dept": "3"}')
+    done = run("--network", "none", "-v", f"{tmp_path}:/opt/ml", IMAGE, "train")
+    assert done.returncode == 1
+    assert "did you mean 'max_depth'" in (tmp_path / "output/failure").read_text()
+
+
+@pytest.mark.real_data
+def test_process_one_takes_sigterm_and_leaves_a_model(tree, tmp_path):
+    slow = HYPERPARAMETERS | {"num_round": "20000", "imbalance": "none"}
+    (tmp_path / "input/config").mkdir(parents=True)
+    (tmp_path / "input/config/hyperparameters.json").write_text(json.dumps(slow))
+    name = f"fraud-detect-{os.getpid()}"
+    process = subprocess.Popen(
+        [
+            *(ENGINE, "run", "--rm", "--name", name, "--network", "none", "-v", f"{tmp_path}:/opt/ml"),
+            *("-v", f"{tree}/input/data:/opt/ml/input/data:ro", IMAGE, "train"),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if line.startswith("train_rows:"):
+            break
+    time.sleep(5)
+    began = time.monotonic()
+    subprocess.run([ENGINE, "stop", "--time", "110", name], check=True, capture_output=True)
+    process.communicate(timeout=120)
+    assert time.monotonic() - began < 60
+    assert process.returncode == 0
+    assert artifact.load(tmp_path / "model").booster.num_boosted_rounds() < 20_000
+
+
+def test_nothing_that_only_building_needs_is_left():
+    found = run(
+        "--entrypoint", "/bin/sh", IMAGE, "-c", "command -v gcc cc; ls /root/.cache /src 2>/dev/null; ls -A /opt"
+    )
+    assert found.stdout.split() == ["fraud"]
+
+
+def test_the_images_own_layers_are_within_500_mb():
+    layers = subprocess.run(
+        [ENGINE, "run", "--rm", "--entrypoint", "du", IMAGE, "-sm", "/opt/fraud"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    size = int(layers.stdout.split()[0])
+    print(f"\nthe image's own layers: {size} MB")
+    assert size <= 500
+
+
+def containers():
+    """The names of those that SageMaker on this machine started."""
+    listed = subprocess.run(
+        [ENGINE, "ps", "--all", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
+    )
+    return [name for name in listed.stdout.split() if re.fullmatch("fraud-[0-9a-f]{12}", name)]
+
+
+@pytest.mark.parametrize("end", ["deletion", "kill"])
+def test_sagemaker_on_this_machine_runs_the_image_and_leaves_no_container(tmp_path, monkeypatch, end):
+    for name in ("AWS_ENDPOINT_URL", "NO_PROXY"):
+        monkeypatch.setenv(name, "")  # restored at the end
+    small = split_by_time(simulate_transactions(5_000, fraud_rate=0.02, seed=1), ULB)
+    deployment = deploy.connect("local", tmp_path / "run", image=IMAGE)
+    choice = {"hyperparameters": {"num_round": 20, "imbalance": "undersample 1:50"}, "thresholds": {"f1": 0.4}}
+    deployment.train(choice, ULB, deployment.upload(small, ULB))
+    deployment.serve()
+    assert len(containers()) == 1
+    expected = artifact.load(tmp_path / "run/model").score(small.test)
+    assert np.abs(deployment.score(small.test) - expected).max() <= 1e-6
+    if end == "deletion":
+        assert deployment.delete()
+    else:
+        deploy._local.process.kill()
+    until = time.monotonic() + 60
+    while containers():
+        assert time.monotonic() < until, "a container is left"
+        time.sleep(0.2)

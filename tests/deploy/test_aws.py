@@ -1,0 +1,245 @@
+"""What a user takes to AWS: the policy, the notebook instance's start script, the flags of the image's build."""
+
+import fnmatch
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import boto3
+import papermill
+import pytest
+
+from fraud_utils import deploy
+from fraud_utils import record as results
+from fraud_utils.data.simulate import simulate_transactions
+
+ROOT = Path(__file__).resolve().parents[2]
+POLICY = json.loads((ROOT / "container/policy.json").read_text())
+LOCAL = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+
+# What the recorded calls cannot show, and why it is needed.
+UNSEEN = {
+    "sagemaker:AddTags": "creating with tags asks for it",
+    "sagemaker:StopTrainingJob": "only when something is cut short",
+    "sagemaker:StopTransformJob": "only when something is cut short",
+    "sagemaker:DescribeNotebookInstance": "only on a notebook instance",
+    "sagemaker:UpdateEndpointWeightsAndCapacities": "Application Auto Scaling asks for it",
+    "cloudwatch:PutMetricAlarm": "Application Auto Scaling asks for it",
+    "cloudwatch:DescribeAlarms": "Application Auto Scaling asks for it",
+    "cloudwatch:DeleteAlarms": "Application Auto Scaling asks for it",
+    "iam:CreateServiceLinkedRole": "Application Auto Scaling asks for it, the first time in an account",
+    "iam:PassRole": "handing a role to SageMaker asks for it",
+    "cloudwatch:PutMetricData": "what jobs and endpoints do",
+    "ecr:BatchCheckLayerAvailability": "what jobs and endpoints do, and make push",
+    "ecr:BatchGetImage": "what jobs and endpoints do",
+    "ecr:GetDownloadUrlForLayer": "what jobs and endpoints do",
+    "ecr:GetAuthorizationToken": "make push",
+    "ecr:CreateRepository": "make push",
+    "ecr:DescribeRepositories": "make push",
+    "ecr:InitiateLayerUpload": "make push",
+    "ecr:UploadLayerPart": "make push",
+    "ecr:CompleteLayerUpload": "make push",
+    "ecr:PutImage": "make push",
+    "sagemaker:DescribeEndpointConfig": "Application Auto Scaling asks for it",
+}
+S3 = [  # method, path, part of the query, action
+    ("PUT", r"/[^/]+", "", "s3:CreateBucket"),
+    ("HEAD", r"/[^/]+", "", "s3:ListBucket"),
+    ("GET", r"/[^/]+", "list-type=2", "s3:ListBucket"),
+    ("POST", r"/[^/]+", "delete", "s3:DeleteObject"),
+    ("PUT", r"/[^/]+/.+", "", "s3:PutObject"),
+    ("POST", r"/[^/]+/.+", "upload", "s3:PutObject"),
+    ("GET", r"/[^/]+/.+", "", "s3:GetObject"),
+    ("HEAD", r"/[^/]+/.+", "", "s3:GetObject"),
+]
+
+
+def actions(log):
+    """The IAM actions of the calls in a server's log."""
+    found = set()
+    for line in log.read_text().splitlines():
+        if not (call := re.fullmatch(r"\d\d:\d\d:\d\d (\S+) (\S.*) \d\d\d", line)):
+            continue
+        service, operation = call.groups()
+        if service != "s3":
+            found.add(f"{service}:{operation}")
+            continue
+        method, _, target = operation.partition(" ")
+        path, _, query = target.partition("?")
+        found.add(next(a for m, p, part, a in S3 if m == method and re.fullmatch(p, path) and part in query))
+    return found - {"sts:GetCallerIdentity"}  # which needs no permission
+
+
+def statements(action):
+    as_list = [s["Action"] if isinstance(s["Action"], list) else [s["Action"]] for s in POLICY["Statement"]]
+    return [s for s, allowed in zip(POLICY["Statement"], as_list, strict=True) if action in allowed]
+
+
+ALLOWED = {a for s in POLICY["Statement"] for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """The calls that notebook 03 makes with all its options, and the names it makes things under."""
+    folder = tmp_path_factory.mktemp("recorded")
+    log = folder / "log"
+    with log.open("a") as stream:  # so that it can be emptied below
+        process = subprocess.Popen([sys.executable, "-m", "fraud_utils.local_sagemaker"], stdout=stream)
+    while not (printed := log.read_text().splitlines()[:1]):
+        assert process.poll() is None
+        time.sleep(0.05)
+    before = dict(os.environ)
+    os.environ.update(LOCAL, AWS_ENDPOINT_URL=printed[0])
+    try:
+        account = "123456789012"
+        image = f"{account}.dkr.ecr.us-east-1.amazonaws.com/{deploy.REPOSITORY}:1"
+        ecr = boto3.client("ecr")
+        ecr.create_repository(repositoryName=deploy.REPOSITORY)
+        media = "application/vnd.docker.distribution.manifest.v2+json"
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": media, "layers": []})
+        ecr.put_image(repositoryName=deploy.REPOSITORY, imageManifest=manifest, imageTag="1")
+        boto3.client("iam").create_policy(PolicyName="fraud", PolicyDocument=json.dumps(POLICY))
+        log.write_text("")  # from here on, only what the notebook does
+        simulate_transactions(5_000, fraud_rate=0.02, seed=1).to_csv(folder / "table.csv", index=False)
+        chosen = {"name": "xgboost", "reason": "-", "hyperparameters": {"num_round": 5}, "thresholds": {"f1": 0.5}}
+        results.add(folder / "run", chosen=chosen, models=[{"name": "xgboost", "test": {"average_precision": 0.7}}])
+        asked = {"run_folder": str(folder / "run"), "data": str(folder / "table.csv"), "target": "aws", "image": image}
+        asked |= {"role": f"arn:aws:iam::{account}:role/x", "spot": True, "capture": True, "autoscale_to": 3}
+        asked |= {"register_in": "fraud"}
+        notebook = str(ROOT / "notebooks/03_deploy.ipynb")
+        papermill.execute_notebook(notebook, None, asked, kernel_name="python3", progress_bar=False)
+        endpoint = results.raw(folder / "run")["endpoint"]
+        yield actions(log), log.read_text(), endpoint
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        process.terminate()
+        process.wait(30)
+
+
+def test_the_policy_allows_what_the_notebook_does_and_nothing_that_nobody_needs(recorded):
+    called, _, endpoint = recorded
+    assert endpoint["deleted"] is True
+    assert len(called) > 30
+    assert called - ALLOWED == set()
+    assert ALLOWED - called - UNSEEN.keys() == set()
+    assert UNSEEN.keys() - ALLOWED == called & UNSEEN.keys() == set()
+
+
+def test_the_policys_resources_hold_what_the_notebook_touches(recorded):
+    keys = set(re.findall(r"s3 (?:PUT|GET|HEAD|POST) /([^/ ]+/[^? ]+)", recorded[1]))
+    assert keys
+    (objects,) = statements("s3:PutObject")
+    assert not [key for key in keys if not fnmatch.fnmatch(f"arn:aws:s3:::{key}", objects["Resource"])]
+    (resources,) = statements("sagemaker:CreateEndpoint")
+    arn = f"arn:aws:sagemaker:eu-west-1:123456789012:endpoint/{deploy._stem('lab')}-1124094810-d330"
+    assert any(fnmatch.fnmatch(arn, pattern) for pattern in resources["Resource"])
+    (images,) = statements("ecr:PutImage")
+    assert images["Resource"].endswith(f"repository/{deploy.REPOSITORY}")
+    assert re.search(rf"^REPOSITORY \?= {deploy.REPOSITORY}$", (ROOT / "Makefile").read_text(), re.M)
+    assert "sagemaker" in deploy.REPOSITORY
+
+
+def test_everything_is_allowed_on_named_resources_where_aws_has_names():
+    anywhere = {a for a in ALLOWED if any(s["Resource"] == "*" and "Condition" not in s for s in statements(a))}
+    rest = {a for a in anywhere if not re.match(r"sagemaker:List|application-autoscaling:|cloudwatch:.*Alarms?$", a)}
+    assert rest == {"ecr:GetAuthorizationToken"}
+    assert len(re.sub(r"\s", "", json.dumps(POLICY))) <= 6144  # what IAM takes
+
+
+# ---------------------------------------------------------------------------------- the notebook instance
+
+
+CONDA = """#!/bin/bash
+# Stands for conda: writes down what it is asked, and takes until it is told to end.
+echo "conda $*" >> "$ASKED"
+[ "$1" = env ] || exit 0
+while [ ! -e "$GO" ]; do sleep 0.05; done
+while [ "$1" != --prefix ]; do shift; done
+mkdir -p "$2/bin"
+printf '#!/bin/bash\\necho "python $*" >> "$ASKED"\\n' > "$2/bin/python"
+chmod +x "$2/bin/python"
+"""
+
+
+@pytest.fixture
+def instance(tmp_path, monkeypatch):
+    """A home as on a notebook instance, with a clone of the project, and a PATH with a sudo that changes no user."""
+    home = tmp_path / "home"
+    (home / "SageMaker/clone").mkdir(parents=True)
+    for name in ("environment.yml", "requirements.lock"):
+        (home / "SageMaker/clone" / name).write_bytes((ROOT / name).read_bytes())
+    (home / "anaconda3/bin").mkdir(parents=True)
+    (home / "anaconda3/bin/conda").write_text(CONDA)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/sudo").write_text('#!/bin/bash\n[ "$1 $2 $3" = "-u ec2-user -H" ] && shift 3 && exec "$@"\n')
+    for path in (home / "anaconda3/bin/conda", tmp_path / "bin/sudo"):
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
+    monkeypatch.setenv("GO", str(tmp_path / "go"))
+    return home
+
+
+def start_instance():
+    script = (ROOT / "container/on-start.sh").read_text()
+    subprocess.run(["bash", "-c", script], check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+
+def wait_for(condition):
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_the_first_start_builds_in_the_background_and_later_ones_only_register_the_kernel(instance, tmp_path):
+    asked, log = tmp_path / "asked", instance / "SageMaker/fraud-detection-setup.log"
+    start_instance()  # comes back although conda has not: the build is in the background
+    wait_for(lambda: asked.exists() and "conda env create" in asked.read_text())
+    assert "ipykernel" not in asked.read_text()
+    (tmp_path / "go").touch()
+    wait_for(lambda: "ready" in log.read_text())
+    environment = instance / "SageMaker/conda/fraud-detection"
+    assert f"conda env create --yes --prefix {environment} --file environment.yml\n" in asked.read_text()
+    kernel = "python -m ipykernel install --user --name fraud-detection --display-name fraud-detection\n"
+    assert asked.read_text().endswith(kernel)
+    asked.unlink()
+    log.unlink()
+    start_instance()
+    wait_for(lambda: log.exists() and "ready" in log.read_text())
+    assert "env create" not in asked.read_text()
+    assert asked.read_text().endswith(kernel)
+    asked.unlink()
+    log.unlink()
+    (instance / "SageMaker/clone/requirements.lock").write_text("another lock\n")
+    start_instance()
+    wait_for(lambda: log.exists() and "ready" in log.read_text())
+    assert "env create" in asked.read_text()
+
+
+def test_a_start_without_the_project_says_where_to_put_it(instance):
+    (instance / "SageMaker/clone/environment.yml").unlink()
+    start_instance()
+    log = instance / "SageMaker/fraud-detection-setup.log"
+    wait_for(lambda: log.exists() and "clone the project there" in log.read_text())
+
+
+def test_the_start_script_is_within_sagemakers_limit():
+    assert len((ROOT / "container/on-start.sh").read_text()) <= 16_384
+
+
+# -------------------------------------------------------------------------------------------------- the image
+
+
+def test_docker_is_asked_for_an_image_that_sagemaker_takes():
+    """Of SageMaker's platform, with docker's own manifest: CreateModel refuses those of OCI."""
+    bare = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k != "BASE_IMAGE"}
+    command = ["make", "--dry-run", "image", "ENGINE=docker"]
+    asked = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, check=True).stdout
+    assert "docker build --platform linux/amd64 --provenance=false --output type=docker " in asked

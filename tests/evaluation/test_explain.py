@@ -1,0 +1,86 @@
+"""Reasons and errors."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from scipy.stats import binomtest
+
+from fraud_utils import models
+from fraud_utils.data import Schema
+from fraud_utils.evaluation import explain
+
+RNG = np.random.default_rng(0)
+Y = (RNG.random(2000) < 0.1).astype(np.int8)
+X = RNG.normal(size=(2000, 3)).astype(np.float32)
+X[:, 1] += 2 * Y
+NAMES = ("a", "b", "c")
+BOOSTER = models.fit_xgboost(X, Y, hyperparameters={"num_round": 20})
+SHARES = explain.contributions(bytes(BOOSTER.save_raw("ubj")), X, NAMES)
+SCHEMA = Schema("test", time="Time", label="Class", features=("a", "b", "c"), amount="Amount")
+FRAME = pd.DataFrame({"Time": np.linspace(0, 172_000, 2000), "Amount": RNG.exponential(80, 2000).round(2)})
+
+
+def test_contributions_add_up_to_the_margin():
+    margin = BOOSTER.predict(xgboost.DMatrix(X), output_margin=True)
+    base = BOOSTER.predict(xgboost.DMatrix(X[:1]), pred_contribs=True)[0, -1]
+    np.testing.assert_allclose(SHARES.sum(axis=1) + base, margin, atol=1e-4)
+
+
+def test_the_strongest_column_comes_first_and_levels_are_ranks():
+    tidy = explain.strongest(SHARES, X, top=2)
+    assert tidy["column"].iloc[0] == "b"
+    assert len(tidy) == 2 * len(X)
+    of_b = tidy[tidy["column"] == "b"]
+    assert of_b["level"].iloc[np.argmax(X[:, 1])] == 1
+    np.testing.assert_array_equal(of_b["contribution"], SHARES["b"])
+
+
+def test_reasons_name_the_strongest_columns_with_value_and_direction():
+    shares = pd.Series({"a": 0.1, "b": -2.0, "c": 0.5})
+    assert (
+        explain.in_words(shares, pd.Series({"a": 1.0, "b": 12.345, "c": -3.0}), 2) == "b = 12.3 (-2.0), c = -3 (+0.5)"
+    )
+
+
+def test_the_dearest_errors_come_first():
+    y, score = np.array([1, 1, 1, 0, 0, 0]), np.array([0.1, 0.2, 0.9, 0.8, 0.95, 0.1])
+    amount = np.array([5.0, 50.0, 9.0, 1.0, 1.0, 1.0])
+    places = explain.mistakes(y, score, 0.5, amount)
+    assert {kind: list(rows) for kind, rows in places.items()} == {"missed fraud": [1, 0], "false alarm": [4, 3]}
+    assert list(explain.mistakes(y, score, 0.5, None)["missed fraud"]) == [0, 1]
+    assert [len(rows) for rows in explain.mistakes(y, score, 0.5, amount, most=1).values()] == [1, 1]
+    chosen = np.concatenate(list(places.values()))
+    table = explain.explained(places, FRAME[:6], SCHEMA, score, SHARES.iloc[chosen], X[:6])
+    assert list(table["error"]) == ["missed fraud", "missed fraud", "false alarm", "false alarm"]
+    assert list(table["Amount"]) == list(FRAME["Amount"].iloc[chosen])
+    assert table["reasons"].iloc[0] == explain.in_words(SHARES.iloc[1], pd.Series(X[1], NAMES))
+
+
+def test_a_sample_has_all_frauds_and_so_many_others():
+    rows = explain.sample(Y, 50)
+    assert Y[rows].sum() == Y.sum()
+    assert len(rows) == Y.sum() + 50
+    assert len(explain.sample(Y, 10_000)) == len(Y)
+
+
+def test_parts_add_up_and_intervals_are_exact():
+    alert = X[:, 1] > 2
+    table = explain.by_parts(Y, alert, FRAME, SCHEMA)
+    assert set(table.index.get_level_values("by")) == {"amount", "day", "hour"}
+    for _, part in table.groupby(level="by"):
+        assert part["rows"].sum() == len(Y)
+        assert part["frauds"].sum() == Y.sum()
+        assert part["missed"].sum() == pytest.approx(FRAME["Amount"][(Y == 1) & ~alert].sum())
+    day = table.loc[("day", "1")]
+    first = FRAME["Time"] < 86_400
+    assert (day["rows"], day["caught"]) == (first.sum(), (Y[first] & alert[first]).sum())
+    exact = binomtest(int(day["caught"]), int(day["frauds"])).proportion_ci(0.95, "exact")
+    assert (day["low"], day["high"]) == (pytest.approx(exact.low), pytest.approx(exact.high))
+
+
+def test_a_difference_between_parts_is_told_only_beyond_the_intervals():
+    alike = explain.by_parts(Y, RNG.random(len(Y)) < 0.5, FRAME, SCHEMA)
+    assert "does not differ" in explain.describe_parts(alike)
+    by_day = explain.by_parts(Y, FRAME["Time"].to_numpy() < 86_400, FRAME, SCHEMA)
+    assert "by day, recall is higher at 1 (100%) than at 2 (0%)" in explain.describe_parts(by_day)

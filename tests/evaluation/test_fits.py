@@ -1,0 +1,138 @@
+"""Many fits: the cache, the progress, what a fit may see."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from fraud_utils import models
+from fraud_utils.evaluation import fits
+from fraud_utils.evaluation.fits import Fit
+from fraud_utils.models import Candidate
+
+ROOT = Path(__file__).resolve().parents[2]
+RNG = np.random.default_rng(0)
+Y = (RNG.random(1200) < 0.1).astype(np.int8)
+X = (RNG.normal(size=(1200, 3)) + Y[:, None]).astype(np.float32)
+ROWS = np.arange(1200)
+SMALL = Candidate("xgboost", "undersample 1:2", {"num_round": 5})
+
+
+def todo(*candidates: Candidate) -> list[Fit]:
+    return [Fit(candidate, ROWS[:900], ROWS[900:]) for candidate in candidates]
+
+
+def test_what_is_cached_is_what_was_fitted(tmp_path):
+    wanted = todo(SMALL, Candidate("logistic regression", "class weight"), Candidate("isolation forest"))
+    first = fits.run(wanted, X, Y, "fits", tmp_path, n_jobs=1)
+    files = {path: path.stat().st_ino for path in tmp_path.iterdir()}
+    again = fits.run(wanted, X, Y, "fits", tmp_path, n_jobs=2)
+    assert len(files) == 3
+    assert {path: path.stat().st_ino for path in tmp_path.iterdir()} == files  # none was written again
+    anew = fits.run(wanted, X, Y, "fits", n_jobs=1)
+    for one, two, three in zip(first, again, anew, strict=True):
+        np.testing.assert_array_equal(one.scores, two.scores)
+        np.testing.assert_array_equal(one.scores, three.scores)
+        assert (one.seconds, one.booster) == (two.seconds, two.booster)
+    assert first[0].booster == anew[0].booster != b""
+    assert first[1].booster == b""
+
+
+@pytest.mark.parametrize("changed", ["value", "label", "setting", "treatment", "seed", "rows", "estimator"])
+def test_whatever_decides_a_fit_decides_its_place_in_the_cache(tmp_path, changed):
+    own = Candidate("own", estimator=LogisticRegression(C=1.0))
+    fit = todo(own if changed == "estimator" else SMALL)[0]
+    fits.run([fit], X, Y, "fits", tmp_path, n_jobs=1)
+    table, labels = X.copy(), Y.copy()
+    if changed == "value":
+        table[0, 0] += 1
+    elif changed == "label":
+        labels[0] = 1 - labels[0]
+    elif changed == "setting":
+        fit = todo(Candidate(SMALL.learner, SMALL.imbalance, {"num_round": 6}))[0]
+    elif changed == "treatment":
+        fit = todo(Candidate(SMALL.learner, "undersample 1:3", SMALL.hyperparameters))[0]
+    elif changed == "seed":
+        fit = Fit(fit.candidate, fit.train, fit.new, 8)
+    elif changed == "rows":
+        fit = Fit(fit.candidate, ROWS[:899], fit.new)
+    else:
+        fit = todo(Candidate("own", estimator=LogisticRegression(C=2.0)))[0]
+    fits.run([fit], table, labels, "fits", tmp_path, n_jobs=1)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_labels_of_rows_that_are_scored_have_no_say(tmp_path):
+    labels = Y.copy()
+    labels[900:] = 1 - labels[900:]
+    for candidate in (SMALL, Candidate("neural network", hyperparameters={"n_estimators": 1})):
+        one, two = (fits.run(todo(candidate), X, truth, "fits", n_jobs=1)[0] for truth in (Y, labels))
+        np.testing.assert_array_equal(one.scores, two.scores)
+
+
+def test_a_damaged_file_is_fitted_again(tmp_path):
+    expected = fits.run(todo(SMALL), X, Y, "fits", tmp_path, n_jobs=1)[0]
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:100])
+    np.testing.assert_array_equal(fits.run(todo(SMALL), X, Y, "fits", tmp_path, n_jobs=1)[0].scores, expected.scores)
+    assert path.stat().st_size > 100
+
+
+def test_what_was_not_asked_for_longest_is_forgotten_first(tmp_path, monkeypatch):
+    for name, age in {"old": 300, "new": 100, "newest": 0}.items():
+        (tmp_path / name).write_bytes(bytes(1000))
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    monkeypatch.setattr(fits, "CACHE_BYTES", 2500)
+    fits.run([], X, Y, "fits", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "newest"}
+
+
+def test_each_fit_is_told_to_whoever_follows(tmp_path, monkeypatch):
+    monkeypatch.setenv("FRAUD_PROGRESS", str(tmp_path / "lines"))
+    wanted = todo(SMALL, Candidate("dummy"))
+    fits.run(wanted, X, Y, "Fitting", tmp_path / "cache", n_jobs=1)
+    lines = (tmp_path / "lines").read_text().splitlines()
+    assert [line.rsplit(",", 1)[0] for line in lines] == [
+        f"Fitting: 1 of 2, {SMALL.name}",
+        "Fitting: 2 of 2, dummy",
+    ]
+    fits.run(wanted, X, Y, "Fitting", tmp_path / "cache", n_jobs=1)
+    assert "2 of 2 fits found in cache" in (tmp_path / "lines").read_text().splitlines()[2]
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path):
+    """Kill a real process between two fits; the next run makes only those that are missing."""
+    script = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "tests/evaluation")!r})
+from test_fits import *
+wanted = [Fit(SMALL, ROWS[:900], ROWS[900:], seed) for seed in range(4000)]
+fits.run(wanted, X, Y, "fits", {str(tmp_path)!r}, n_jobs=1)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("*.npz"))) < 5 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.npz")}
+    assert 5 <= len(kept) < 4000
+    wanted = [Fit(SMALL, ROWS[:900], ROWS[900:], seed) for seed in range(5)]
+    resumed = fits.run(wanted, X, Y, "fits", tmp_path, n_jobs=1)
+    fresh = fits.run(wanted, X, Y, "fits", n_jobs=1)
+    assert set(tmp_path.glob("*.npz")) == set(kept)
+    for one, two in zip(resumed, fresh, strict=True):
+        np.testing.assert_array_equal(one.scores, two.scores)
+
+
+def test_scores_carry_the_prior_of_the_rows_not_of_the_treatment():
+    (fitted,) = fits.run(todo(Candidate("logistic regression", "undersample 1:1")), X, Y, "fits", n_jobs=1)
+    assert fitted.scores.mean() == pytest.approx(Y[900:].mean(), abs=0.04)
+    raw = models.build(Candidate("logistic regression", "undersample 1:1")).fit(X[:900], Y[:900])
+    assert raw.predict_proba(X[900:])[:, 1].mean() > 0.25

@@ -1,0 +1,185 @@
+"""The example that the repository keeps: small, whole, and without a trace of the machine that made it."""
+
+import base64
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+from fraud_utils import plots
+from fraud_utils.report import example, pages
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def picture(folder: Path, name: str) -> bytes:
+    plots.set_style()
+    fig, ax = plt.subplots()
+    for place, colour in enumerate(plots.PALETTE):
+        ax.plot([0, 1], [place, place + 1], color=colour)
+    ax.set(xlabel="recall", ylabel="precision")
+    plots.save(fig, folder, name)
+    plt.close(fig)
+    return (folder / "figures" / f"{name}.png").read_bytes()
+
+
+def make_run(folder: Path, printed: str = "all is well", **data: Any) -> Path:
+    """A finished run of one notebook on this machine's real data."""
+    path = folder / "tables" / "creditcard.csv.zip"
+    png = base64.b64encode(picture(folder, "precision_recall")).decode()
+    picture(folder, "explore_time")
+    outputs = [
+        new_output("display_data", {"image/png": png}, metadata={"image/png": {"width": 900, "height": 420}}),
+        new_output("stream", name="stdout", text=printed),
+    ]
+    cells = [
+        new_markdown_cell("# Explore"),
+        new_code_cell(f'data = "{path}"', metadata={"tags": ["injected-parameters"]}),
+        new_code_cell("figure", outputs=outputs, metadata={"papermill": {"start_time": "2026-01-02T03:04:05"}}),
+    ]
+    notebook = new_notebook(cells=cells, metadata={"papermill": {"output_path": str(folder / "01_explore.ipynb")}})
+    nbformat.write(notebook, folder / "01_explore.ipynb")
+    (folder / "model").mkdir()
+    (folder / "model" / "model.ubj").write_bytes(b"scores")
+    metrics = {
+        "run": folder.name,
+        "created": "2026-01-02T03:04:05+00:00",
+        "version": {"project": "0.1.0", "git": "abc", "python": "3.12.1", "packages": {"numpy": "2.0"}},
+        "data": {"name": "ULB", "simulated": False, "path": str(path), "rows": 10, "frauds": 1} | data,
+        "parameters": {"data": str(path), "profile": "full", "schema": f"{Path.home()}/mine.yaml"},
+        **dict.fromkeys(("split", "models", "tie_set", "chosen", "endpoint")),
+        "seconds": {"01_explore": 1.0, "total": 1.0},
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "runs" / "first")
+
+
+def texts(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+
+
+def images(text: str) -> list[Image.Image]:
+    return [Image.open(io.BytesIO(base64.b64decode(each))) for each in re.findall(r"iVBORw0KGgo[\w+/=]+", text)]
+
+
+def test_an_example_is_the_run_without_model_and_machine(run, tmp_path):
+    to = tmp_path / "example"
+    size = example.distil(run, to)
+    assert {path.relative_to(to).as_posix() for path in to.rglob("*") if path.is_file()} == {
+        *("index.html", "01_explore.html", "01_explore.ipynb", "metrics.json", "figures/precision_recall.png"),
+    }
+    assert size == sum(path.stat().st_size for path in to.rglob("*") if path.is_file())
+    for name, text in texts(to).items():
+        assert str(tmp_path) not in text and str(Path.home()) not in text and "start_time" not in text, name
+    metrics = json.loads((to / "metrics.json").read_text())
+    assert (metrics["run"], metrics["data"]["path"]) == ("example", "creditcard.csv.zip")
+    assert metrics["parameters"] == {"data": "creditcard.csv.zip", "profile": "full", "schema": "mine.yaml"}
+    assert "creditcard.csv.zip" in (to / "01_explore.html").read_text()
+    assert 'href="01_explore.html"' in (to / "index.html").read_text()
+    assert 'href="index.html"' in (to / "01_explore.html").read_text()
+    assert "Run example" in (to / "index.html").read_text()
+    nbformat.validate(nbformat.read(to / "01_explore.ipynb", 4))
+
+
+def test_figures_stay_what_they_were_in_far_fewer_bytes(run, tmp_path):
+    before, after = run / "figures" / "precision_recall.png", tmp_path / "example" / "figures" / "precision_recall.png"
+    example.distil(run, tmp_path / "example")
+    one, other = (np.asarray(Image.open(path).convert("RGB"), float) for path in (before, after))
+    assert np.abs(one - other).mean() < 1 and np.abs(one - other).max() < 60
+    assert after.stat().st_size < 0.6 * before.stat().st_size
+    assert pages.described(after) == pages.described(before) != ""
+    (sharp,), (small,) = (images(texts(tmp_path / "example")[f"01_explore.{kind}"]) for kind in ("html", "ipynb"))
+    assert (sharp.size, small.size) == ((1800, 840), (900, 420))
+
+
+@pytest.mark.parametrize(
+    "printed", ["in /home/somebody/x.py", "see /Users/me/data", "file:///work/tables/a.csv", "'/tmp/tmpx1/model'"]
+)
+def test_a_path_of_a_machine_is_refused_and_the_old_example_stays(tmp_path, printed):
+    to = tmp_path / "example"
+    example.distil(make_run(tmp_path / "runs" / "first"), to)
+    before = texts(to)
+    with pytest.raises(example.ExampleError, match=r"01_explore\.(html|ipynb) would name .*a path of this machine"):
+        example.distil(make_run(tmp_path / "runs" / "second", printed), to)
+    assert texts(to) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["example", "runs"]
+
+
+def test_an_example_is_replaced_whole(run, tmp_path):
+    to = tmp_path / "example"
+    to.mkdir()
+    (to / "left-over.html").write_text("old")
+    example.distil(run, to)
+    assert not (to / "left-over.html").exists() and (to / "index.html").exists()
+
+
+def test_what_is_no_example_is_refused_unless_it_is_a_draft(tmp_path):
+    simulated = make_run(tmp_path / "runs" / "simulated", simulated=True)
+    with pytest.raises(example.ExampleError, match="a full run on real data; DRAFT=1"):
+        example.distil(simulated, tmp_path / "example")
+    with pytest.raises(example.ExampleError, match="no finished run"):
+        example.distil(tmp_path / "runs", tmp_path / "example")
+    assert not (tmp_path / "example").exists()
+    example.distil(simulated, tmp_path / "example", draft=True)
+    assert "SIMULATED" in (tmp_path / "example" / "index.html").read_text()
+
+
+def test_what_is_too_large_is_refused(run, tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 255, (600, 600, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(run / "figures" / "savings.png")
+    monkeypatch.setattr(example, "LIMIT_BYTES", 200_000)
+    with pytest.raises(example.ExampleError, match="more than the 200,000"):
+        example.distil(run, tmp_path / "example")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({}, "needs the real data: DATA=path, or make data first"), ({"DATA": "x.csv", "PROFILE": "quick"}, "full run")],
+)
+def test_an_example_that_could_not_be_shown_is_not_even_begun(tmp_path, settings, message):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "pyproject.toml").write_text("")
+    clean = {k: v for k, v in os.environ.items() if k not in ("DATA", "RUN", "PROFILE", "PARAMS")}
+    command = [sys.executable, "-m", "fraud_utils.report.example"]
+    done = subprocess.run(command, cwd=tmp_path, env=clean | settings, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert message in done.stderr and done.stderr.startswith("error: ")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_example_of_the_repository_can_be_sent_round_and_readme_leads_to_it():
+    if not (kept := ROOT / "runs" / "example").is_dir():
+        pytest.skip("runs/example is not there yet; make example makes it")
+    assert example.check(kept) <= 3_000_000
+    metrics = json.loads((kept / "metrics.json").read_text())
+    assert (metrics["data"]["name"], metrics["parameters"]["profile"]) == ("ULB creditcard.csv", "full")
+    linked = re.findall(r"\]\((runs/example[^)]*)\)", (ROOT / "README.md").read_text())
+    assert len([link for link in linked if link.endswith(".png")]) == 2 and "runs/example/index.html" in linked
+    assert all((ROOT / link).exists() for link in linked)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="an unpacked archive has no git to ask")
+def test_git_keeps_the_example_and_no_linter_reads_it():
+    kept = subprocess.run(["git", "check-ignore", "-q", "runs/example/01_explore.ipynb"], cwd=ROOT).returncode
+    assert kept == 1  # not ignored
+    assert subprocess.run(["git", "check-ignore", "-q", "runs/other/index.html"], cwd=ROOT).returncode == 0
+    seen = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--show-files", "."], cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    assert "notebooks/01_explore.ipynb" in seen and "runs/" not in seen.replace(str(ROOT), "")

@@ -1,0 +1,333 @@
+"""The pages of a run in Chromium, from disk, with the network off."""
+
+import copy
+import io
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+from playwright.sync_api import Locator, Page
+
+from fraud_utils import plots
+from fraud_utils import record as results
+from fraud_utils.report import pages
+
+PAGES = ["index.html", "01_explore.html", "02_compare.html"]
+
+
+def judged(value: float, low: float, high: float, **more: Any) -> dict[str, Any]:
+    return {"average_precision": value, "average_precision_ci": [low, high], **more}
+
+
+def candidate(name: str, oof: dict[str, Any], test: dict[str, Any]) -> dict[str, Any]:
+    about = {"name": name, "learner": name, "imbalance": "none", "kind": "supervised"}
+    return about | {"oof": oof, "test": test, "seconds": {"fold_fit": 1.0, "fit": 2.0}}
+
+
+def a_day(alerts: float, caught: float, saved: float) -> dict[str, Any]:
+    figures = {"alerts": alerts, "frauds_caught": caught, "saved": saved}
+    return figures | {f"{name}_ci": [value / 2, 2 * value] for name, value in figures.items()}
+
+
+METRICS: dict[str, Any] = {
+    "run": "one",
+    "created": "2026-01-02T03:04:05+00:00",
+    "version": {"project": "0.1.0", "git": "abc", "python": "3.12.1", "packages": {"numpy": "2.0"}},
+    "data": {"name": "mine.csv", "simulated": False, "path": "mine.csv", "sha256": "0" * 64, "rows": 50000,
+             "frauds": 100, "columns": 31, "currency": "EUR"},
+    "parameters": {"seed": 7, "review_cost": 3.0},
+    "split": {"test_from": 100.0, "train_rows": 40000, "train_frauds": 80, "test_rows": 10000, "test_frauds": 20,
+              "test_days": 0.25},
+    "models": [
+        candidate("boosted trees", judged(0.8, 0.75, 0.85),
+                  judged(0.7, 0.6, 0.79, precision=0.8, recall=0.6, brier=0.001, savings=0.5, savings_ci=[0.3, 0.7])),
+        candidate("average of boosted trees, extremely random trees and networks", judged(0.81, 0.76, 0.86),
+                  judged(0.72, 0.6, 0.8, precision=0.7, recall=0.9, brier=None, savings=None, savings_ci=None)),
+        candidate("logistic regression", judged(0.6, 0.5, 0.65),
+                  judged(0.75, 0.66, 0.83, precision=0.9, recall=0.5, brier=0.002, savings=0.1, savings_ci=[-1, 1])),
+    ],
+    "tie_set": ["average of boosted trees, extremely random trees and networks", "boosted trees"],
+    "chosen": {"name": "boosted trees", "hyperparameters": {}, "thresholds": {"f1": 0.25, "precision_90": 0.5},
+               "reason": "it is served",
+               "per_day": {"f1": a_day(60, 48, 5210), "precision_90": a_day(40, 40, 4000),
+                           "amount": a_day(90, 30, 6000)}},
+    "endpoint": {"target": "local", "rows": 10000, "max_abs_difference": 0.0,
+                 "latency_ms": {"p50": 4.0, "p99": 9.0}, "deleted": True},
+    "seconds": {"01_explore": 1.0, "02_compare": 2.0, "total": 3.0},
+}  # fmt: skip
+
+
+# What may be missing -----------------------------------------------------------------------------------------------
+
+
+def lacking(*path: str) -> dict[str, Any]:
+    """The metrics with null in one place."""
+    metrics = copy.deepcopy(METRICS)
+    place = metrics
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = None
+    return metrics
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *[(section,) for section in ("data", "split", "models", "tie_set", "chosen", "endpoint")],
+        *[("chosen", key) for key in ("thresholds", "reason", "per_day", "hyperparameters")],
+        *[("data", key) for key in ("currency", "rows", "frauds")],
+        *[("split", key) for key in METRICS["split"]],
+        *[("endpoint", key) for key in METRICS["endpoint"]],
+        *[("models", 0, key) for key in ("oof", "test", "seconds")],
+        *[("models", 0, "test", key) for key in METRICS["models"][0]["test"]],
+    ],
+    ids=lambda path: ".".join(map(str, path)),
+)
+def test_a_summary_is_written_whatever_was_not_recorded(tmp_path, path):
+    pages.write_summary(tmp_path, lacking(*path))
+    text = re.sub(r"<(script|style)>.*?</\1>", "", (tmp_path / "index.html").read_text(), flags=re.DOTALL)
+    assert "</html>" in text and not re.search(r"\b(?:None|nan|undefined|Undefined)\b", text)
+
+
+def test_without_amounts_no_page_speaks_of_money(tmp_path):
+    metrics = copy.deepcopy(METRICS)
+    metrics["data"]["currency"] = None
+    for day in metrics["chosen"]["per_day"].values():
+        day |= {"saved": None, "saved_ci": None}
+    for model in metrics["models"]:
+        model["test"] |= {"savings": None, "savings_ci": None}
+    del metrics["chosen"]["per_day"]["amount"]
+    pages.write_summary(tmp_path, metrics)
+    text = (tmp_path / "index.html").read_text().partition("<h2>Data, parameters")[0]
+    assert "60 <span" in text and not re.search(r"EUR|Money|saves|saved a day|review", text)
+
+
+# In a browser -------------------------------------------------------------------------------------------------------
+
+
+def write_notebook(path: Path, figure: str) -> None:
+    png = new_output("display_data", {"image/png": figure}, metadata={"image/png": {"width": 320, "height": 240}})
+    wide = "<td>NaN</td><td>V14 = 2</td>" + "".join(f"<td>{number}</td>" for number in range(60))
+    table = (
+        f'<table border="1" class="dataframe"><thead><tr><th>name</th></tr></thead><tr><th>a</th>{wide}</tr></table>'
+    )
+    cells = [
+        new_markdown_cell(f"# Chapter {path.stem} <\n\nWhat is asked."),
+        new_code_cell("seed: int = 7", metadata={"tags": ["parameters"]}),
+        new_code_cell("import os  # nothing to see"),
+        new_markdown_cell("## First question"),
+        new_code_cell("table", outputs=[new_output("execute_result", {"text/html": table})]),
+        new_markdown_cell("### Below it"),
+        new_code_cell('plots.save(fig, run_folder, "average_precision")', outputs=[png]),
+        new_markdown_cell("## Second question"),
+        new_code_cell('print("a")  # ' + "long " * 60, outputs=[new_output("stream", name="stdout", text="a" * 400)]),
+        new_code_cell("fig", outputs=[png]),
+    ]
+    nbformat.write(new_notebook(cells=cells), path)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import base64
+
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    plots.set_style()
+    fig, ax = plt.subplots()
+    for place, colour in enumerate(plots.PALETTE):
+        ax.axhspan(place + 0.1, place + 0.9, color=colour)
+    ax.plot([1, 2], label="boosted trees")
+    ax.set(xlabel="average precision", ylabel="candidate")
+    ax.legend()
+    plots.save(fig, folder, "average_precision")
+    plt.close(fig)
+    figure = base64.b64encode((folder / "figures/average_precision.png").read_bytes()).decode()
+    results.add(folder, data={"name": "SIMULATED transactions (generator 1, seed 7)", "simulated": True})
+    pages.write_summary(folder, METRICS)
+    for _ in range(2):  # as a run does: each when it is executed, all at the end
+        for name in ("01_explore", "02_compare"):
+            write_notebook(folder / f"{name}.ipynb", figure)
+            pages.write_notebook(folder / f"{name}.ipynb")
+    pages.write_summary(folder, METRICS)
+    return folder
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [390, 1100])
+def test_a_page_is_no_wider_than_its_screen(opened, name, width):
+    page = opened(name, width)
+    for button in page.locator("#all-code:visible").all():
+        button.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.images].every(i => i.naturalWidth >= 1.9 * i.clientWidth)")
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_accessibility_fault_is_serious(opened, serious_faults, name, scheme):
+    page = opened(name, color_scheme=scheme)
+    for button in page.locator("#all-code:visible").all():
+        button.click()
+    assert serious_faults(page) == []
+
+
+def test_the_table_sorts_by_mouse_and_keyboard(opened):
+    page = opened("index.html")
+
+    def column(place: int) -> list[str]:
+        return page.locator(f"table.sortable tbody tr > :nth-child({place})").all_inner_texts()
+
+    def state(place: int) -> str | None:
+        return page.locator("table.sortable thead th").nth(place - 1).get_attribute("aria-sort")
+
+    assert [text.split()[0] for text in column(3)] == ["0.810", "0.800", "0.600"]
+    assert state(3) == "descending"
+    page.get_by_role("button", name="Average precision, test").click()
+    assert [text.split()[0] for text in column(4)] == ["0.750", "0.720", "0.700"]
+    assert (state(3), state(4)) == (None, "descending")
+    page.keyboard.press("Enter")
+    assert [text.split()[0] for text in column(4)] == ["0.700", "0.720", "0.750"]
+    assert state(4) == "ascending"
+    brier = page.get_by_role("button", name="Brier score, test")
+    for order in (["0.00200", "0.00100", "–"], ["0.00100", "0.00200", "–"]):  # the unknown is last both ways
+        brier.press("Space")
+        assert column(7) == order
+    page.get_by_role("button", name="Candidate", exact=True).click()
+    assert [text.split()[0] for text in column(1)] == ["average", "boosted", "logistic"]
+
+
+def test_the_choice_and_the_tie_set_are_marked(opened):
+    page = opened("index.html")
+    assert page.locator(".sortable tr.chosen th").inner_text().startswith("boosted trees")
+    tied = page.locator("table.sortable tbody tr", has=page.locator(".tie")).locator("th").all_inner_texts()
+    assert len(tied) == 2
+    assert not any("logistic" in name for name in tied)
+
+
+def test_code_is_folded_until_asked_for(opened):
+    page = opened("01_explore.html")
+    code = page.locator(".highlight")
+    assert code.count() == 6
+    assert not any(block.is_visible() for block in code.all())
+    assert page.locator("details.code > summary").all_inner_texts() == ["Code, 2 cells", *["Code"] * 4]
+    page.locator("details.code > summary").first.click()
+    assert [block.is_visible() for block in code.all()] == [True, True, False, False, False, False]
+    page.get_by_role("button", name="Show all code").click()
+    assert all(block.is_visible() for block in code.all())
+    page.get_by_role("button", name="Hide all code").press("Enter")
+    assert not any(block.is_visible() for block in code.all())
+
+
+def test_contents_and_navigation_lead_where_they_say(opened):
+    page = opened("index.html")
+    for link, title in (("01 Explore", "Chapter 01_explore"), ("02 Compare", "Chapter 02_compare")):
+        page.get_by_role("navigation").get_by_role("link", name=link).click()
+        assert page.locator("h1").inner_text().startswith(title)
+        assert page.locator("nav.run [aria-current=page]").inner_text() == link
+    contents = page.get_by_role("navigation", name="Contents").get_by_role("link")
+    assert contents.all_inner_texts() == ["First question", "Below it", "Second question"]
+    contents.last.click()
+    assert page.locator(":target").inner_text().startswith("Second question")
+    page.get_by_role("link", name="Summary").click()
+    assert page.locator("h1").inner_text() == "Which card transactions are fraud?"
+
+
+def test_figures_are_told_in_words(opened):
+    described = "candidate against average precision; for boosted trees"
+    assert opened("index.html").locator("figure img").get_attribute("alt") == described
+    images = opened("01_explore.html").locator("img")
+    assert [image.get_attribute("alt") for image in images.all()] == [described, "Figure: Second question"]
+
+
+def test_light_and_dark_follow_the_reader_and_print_is_light(opened, tmp_path):
+    def paper(page: Page) -> str:
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    for name in PAGES:
+        assert paper(opened(name, color_scheme="light")) == "rgb(255, 255, 255)"
+        page = opened(name, color_scheme="dark")
+        assert paper(page) == "rgb(18, 24, 31)"
+        page.emulate_media(media="print", color_scheme="dark")
+        assert paper(page) == "rgb(255, 255, 255)"
+        assert not page.locator("nav.run").is_visible()
+        assert not any(fold.is_visible() for fold in page.locator("details.code").all())  # unless it was opened
+        page.pdf(path=tmp_path / "page.pdf", format="A4")
+        assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def drawn_colours(image: Locator) -> tuple[np.ndarray, np.ndarray]:
+    """The paper's colour and those of the bars of the fixture's figure as the browser shows them, from 0 to 1."""
+    seen = np.asarray(Image.open(io.BytesIO(image.screenshot())).convert("RGB"), float) / 255
+    middle = seen[:, seen.shape[1] * 3 // 4]
+    runs = [list(group) for _, group in itertools.groupby(middle.round(2).tolist())]
+    bars = [
+        run[0] for run in runs if len(run) >= seen.shape[0] // 16 and not np.allclose(run[0], seen[2, 2], atol=0.02)
+    ]
+    return seen[2, 2], np.array(bars)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_figures_are_at_home_in_light_and_dark_and_for_colour_blind_readers(opened, scheme):
+    """How deuteranopes and protanopes see linear RGB: Machado, Oliveira and Fernandes (2009)."""
+    views = [
+        np.eye(3),
+        [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+        [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    ]
+
+    def luminance(colour: np.ndarray) -> np.ndarray:
+        linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    for name in ("index.html", "01_explore.html"):
+        paper, colours = drawn_colours(opened(name, color_scheme=scheme).locator("img").first)
+        assert paper * 255 == pytest.approx([18, 24, 31] if scheme == "dark" else [255, 255, 255], abs=2)
+        assert len(colours) == len(plots.PALETTE)
+        light, dark = np.maximum(luminance(colours), luminance(paper)), np.minimum(luminance(colours), luminance(paper))
+        assert ((light + 0.05) / (dark + 0.05)).min() >= 3  # what WCAG asks of graphics
+        for view in views:
+            seen = np.clip(colours**2.2 @ np.transpose(view), 0, 1) ** (1 / 2.2)
+            apart = np.linalg.norm(seen[:, None] - seen[None], axis=2)[np.triu_indices(len(seen), 1)]
+            assert apart.min() > 0.15
+
+
+def test_a_printed_figure_is_on_white_in_a_dark_room_too(opened):
+    page = opened("index.html", color_scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert drawn_colours(page.locator("img").first)[0].tolist() == [1, 1, 1]
+
+
+def test_what_each_way_of_alerting_means_per_day_is_shown(opened):
+    table = opened("index.html").get_by_role("region", name="Ways of alerting").locator("table")
+    rows = [row.split("\t") for row in table.inner_text().splitlines()]
+    assert rows[1] == [
+        "highest F1 (the fixed threshold)",
+        "0.25",
+        "60 [30, 120]",
+        "48 [24, 96]",
+        "5,210 [2,605, 10,420]",
+    ]
+    assert [row[0] for row in rows[2:]] == [
+        "90 % of the alerts are frauds",
+        "probability times amount above a review's cost",
+    ]
+    assert rows[3][1] == "–"
+
+
+def test_tables_of_notebooks_say_what_is_not_known_with_a_dash_and_have_words_on_the_left(opened):
+    cells = opened("01_explore.html").locator("table.dataframe td")
+    assert cells.nth(0).inner_text() == "–"
+    sides = [cells.nth(place).evaluate("cell => getComputedStyle(cell).textAlign") for place in (1, 2)]
+    assert sides == ["left", "right"]
+
+
+def test_simulated_data_is_announced_where_it_is_used(opened):
+    banner = opened("01_explore.html").locator(".banner")
+    assert banner.inner_text().startswith("SIMULATED transactions (generator 1, seed 7):")
+    assert opened("index.html").locator(".banner").count() == 0  # METRICS are of real data

@@ -1,0 +1,18 @@
+"""Waiting for a state, never for a time: tests hold on a slow machine."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+HANGS = 300.0  # seconds after which nothing is slow any more, but stuck
+
+
+def until(check: Callable[[], T], what: str) -> T:
+    """The first true value that `check` gives; fails, saying `what` was waited for, where it never comes."""
+    end = time.monotonic() + HANGS
+    while time.monotonic() < end:
+        if value := check():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not happen in {HANGS:.0f} seconds")
