@@ -430,16 +430,18 @@ def train(base: Path, stop: Callable[[], bool]) -> None:
     artifact.save(
         base / "model",
         booster,
-        schema=schema.to_dict(),
-        columns=[column for column in schema.columns if column != label],
-        features=features,
-        may_be_missing=missing,
-        kept_share=share,
-        thresholds=settings["thresholds"],
-        decides=settings["decides"],
-        hyperparameters=recipe,
-        training={"name": schema.name, "sha256": digest, "rows": rows, "frauds": frauds, "validation": watched},
-        metrics=metrics,
+        artifact.Contents(
+            schema=schema.to_dict(),
+            columns=[column for column in schema.columns if column != label],
+            features=features,
+            may_be_missing=missing,
+            kept_share=share,
+            thresholds=settings["thresholds"],
+            decides=settings["decides"],
+            hyperparameters=recipe,
+            training={"name": schema.name, "sha256": digest, "rows": rows, "frauds": frauds, "validation": watched},
+            metrics=metrics,
+        ),
     )
     if stop():
         print(f"stopped by SIGTERM; the model holds the {booster.num_boosted_rounds()} rounds grown so far", flush=True)

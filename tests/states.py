@@ -2,13 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
-T = TypeVar("T")
 HANGS = 300.0  # seconds after which nothing is slow any more, but stuck
 
 
-def until(check: Callable[[], T], what: str) -> T:
+def until[T](check: Callable[[], T], what: str) -> T:
     """The first true value that `check` gives; fails, saying `what` was waited for, where it never comes."""
     end = time.monotonic() + HANGS
     while time.monotonic() < end:

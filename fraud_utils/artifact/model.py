@@ -9,7 +9,7 @@ import json
 import platform
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -50,21 +50,44 @@ def prior_correction(scores: np.ndarray, kept_share: float) -> np.ndarray:
     return scores if kept_share == 1 else kept_share * scores / (kept_share * scores + (1 - scores))
 
 
-def save(
-    folder: str | Path,
-    booster: Any,
-    *,
-    schema: Mapping[str, Any],
-    columns: Sequence[str],
-    features: FeatureMap,
-    may_be_missing: Sequence[str] = (),
-    kept_share: float = 1.0,
-    thresholds: Mapping[str, float],
-    decides: str,
-    hyperparameters: Mapping[str, Any],
-    training: Mapping[str, Any],
-    metrics: Mapping[str, float] | None = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a model folder keeps beside the booster.
+
+    Attributes
+    ----------
+    schema : mapping
+        `Schema.to_dict()`.
+    columns : sequence of str
+        The schema's columns without the label, in the order in which rows without names give their values.
+    features : FeatureMap
+        How those columns become the booster's inputs.
+    thresholds : mapping of str to float
+        Probabilities by name.
+    decides : str
+        Name of the threshold that decides unless a caller names another.
+    hyperparameters, training, metrics : mapping
+        What the model came from (`training`: `name`, `sha256`, `rows`, `frauds`) and how it did.
+    may_be_missing : sequence of str
+        Columns in which training rows had missing values. A missing value anywhere else is refused, since the model
+        never learned what it means.
+    kept_share : float
+        For `prior_correction`.
+    """
+
+    schema: Mapping[str, Any]
+    columns: Sequence[str]
+    features: FeatureMap
+    thresholds: Mapping[str, float]
+    decides: str
+    hyperparameters: Mapping[str, Any]
+    training: Mapping[str, Any]
+    may_be_missing: Sequence[str] = ()
+    kept_share: float = 1.0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def save(folder: str | Path, booster: Any, contents: Contents) -> None:
     """Write a model folder: each file whole or not at all, and the manifest's hash binds the two together.
 
     Parameters
@@ -73,39 +96,22 @@ def save(
         Made when missing; other files in it stay.
     booster : xgboost.Booster
         With objective `binary:logistic`.
-    schema : mapping
-        `Schema.to_dict()`.
-    columns : sequence of str
-        The schema's columns without the label, in the order in which rows without names give their values.
-    features : FeatureMap
-        How those columns become the booster's inputs.
-    may_be_missing : sequence of str
-        Columns in which training rows had missing values. A missing value anywhere else is refused, since the model
-        never learned what it means.
-    kept_share : float
-        For `prior_correction`.
-    thresholds : mapping of str to float
-        Probabilities by name.
-    decides : str
-        Name of the threshold that decides unless a caller names another.
-    hyperparameters, training, metrics : mapping
-        What the model came from (`training`: `name`, `sha256`, `rows`, `frauds`) and how it did.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model = bytes(booster.save_raw("ubj"))
     manifest = {
         "format_version": FORMAT,
-        "schema": dict(schema),
-        "columns": list(columns),
-        "features": features.to_dict(),
-        "may_be_missing": sorted(may_be_missing),
-        "kept_share": kept_share,
-        "thresholds": dict(thresholds),
-        "decides": decides,
-        "hyperparameters": dict(hyperparameters),
-        "training": dict(training),
-        "metrics": dict(metrics or {}),
+        "schema": dict(contents.schema),
+        "columns": list(contents.columns),
+        "features": contents.features.to_dict(),
+        "may_be_missing": sorted(contents.may_be_missing),
+        "kept_share": contents.kept_share,
+        "thresholds": dict(contents.thresholds),
+        "decides": contents.decides,
+        "hyperparameters": dict(contents.hyperparameters),
+        "training": dict(contents.training),
+        "metrics": dict(contents.metrics),
         "versions": {
             "python": platform.python_version(),
             "fraud_utils": __version__,
@@ -115,9 +121,8 @@ def save(
         "git": project.commit(),
         "model_sha256": hashlib.sha256(model).hexdigest(),
     }
-    project.write_all(
-        folder, {MODEL: model, MANIFEST: (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()}
-    )
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    project.write_all(folder, {MODEL: model, MANIFEST: text.encode()})
 
 
 def load(folder: str | Path) -> Model:

@@ -38,15 +38,17 @@ def save(folder, schema, frame, imbalance="none", may_be_missing=(), rounds=40):
     artifact.save(
         folder,
         models.fit_xgboost(X, y, imbalance, settings),
-        schema=schema.to_dict(),
-        columns=[column for column in schema.columns if column != schema.label],
-        features=features,
-        may_be_missing=may_be_missing,
-        kept_share=models.kept_share(imbalance, y),
-        thresholds={"usual": 0.5},
-        decides="usual",
-        hyperparameters=settings,
-        training={"name": schema.name, "sha256": "0" * 64, "rows": len(y), "frauds": int(y.sum())},
+        artifact.Contents(
+            schema=schema.to_dict(),
+            columns=[column for column in schema.columns if column != schema.label],
+            features=features,
+            may_be_missing=may_be_missing,
+            kept_share=models.kept_share(imbalance, y),
+            thresholds={"usual": 0.5},
+            decides="usual",
+            hyperparameters=settings,
+            training={"name": schema.name, "sha256": "0" * 64, "rows": len(y), "frauds": int(y.sum())},
+        ),
     )
     return models.build(models.Candidate("xgboost", imbalance, settings)).fit(X, y), X, y
 

@@ -196,13 +196,15 @@ def prepare(base: Path):
     artifact.save(
         base / "model",
         booster,
-        schema=ULB.to_dict(),
-        columns=[name for name in ULB.columns if name != ULB.label],
-        features=features,
-        thresholds={"default": 0.5},
-        decides="default",
-        hyperparameters={},
-        training={},
+        artifact.Contents(
+            schema=ULB.to_dict(),
+            columns=[name for name in ULB.columns if name != ULB.label],
+            features=features,
+            thresholds={"default": 0.5},
+            decides="default",
+            hyperparameters={},
+            training={},
+        ),
     )
     model = artifact.load(base / "model")
     rows = frame.drop(columns=ULB.label).iloc[np.arange(100_000) % len(frame)]

@@ -120,14 +120,16 @@ def base(frame, tmp_path_factory):
     artifact.save(
         base / "model",
         booster,
-        schema=ULB.to_dict(),
-        columns=COLUMNS,
-        features=features,
-        kept_share=0.05,
-        thresholds={"half": middle, "never": 1.0},
-        decides="half",
-        hyperparameters={},
-        training={},
+        artifact.Contents(
+            schema=ULB.to_dict(),
+            columns=COLUMNS,
+            features=features,
+            kept_share=0.05,
+            thresholds={"half": middle, "never": 1.0},
+            decides="half",
+            hyperparameters={},
+            training={},
+        ),
     )
     return base
 
@@ -275,14 +277,16 @@ def shop(tmp_path_factory):
     artifact.save(
         base / "model",
         booster,
-        schema=schema.to_dict(),
-        columns=["when", "a", "shop"],
-        features=features,
-        may_be_missing=["a"],
-        thresholds={"half": 0.5},
-        decides="half",
-        hyperparameters={},
-        training={},
+        artifact.Contents(
+            schema=schema.to_dict(),
+            columns=["when", "a", "shop"],
+            features=features,
+            may_be_missing=["a"],
+            thresholds={"half": 0.5},
+            decides="half",
+            hyperparameters={},
+            training={},
+        ),
     )
     running = Endpoint(base, "serve.PIECE_BYTES = 20_000").wait()
     yield running, rows, artifact.load(base / "model").score(rows)
