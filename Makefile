@@ -5,61 +5,34 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-# The active conda environment made from environment.yml, else .venv.
-ifeq ($(CONDA_DEFAULT_ENV),fraud-detection)
-BIN := $(CONDA_PREFIX)/bin
-ENV_RECIPE := env-conda
-else
-BIN := .venv/bin
-ENV_RECIPE := env-venv
+# A variable that no goal takes is refused before anything runs. What a target takes stands in its help line as NAME=;
+# programs further down take these.
+PASSED_ON := ARGS PYTHON FRAUD_DATA ENGINE IMAGE BASE_IMAGE REPOSITORY AWS_% MLFLOW_% UV_% PIP_% HYPOTHESIS_%
+GIVEN := $(filter-out $(PASSED_ON),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
+ifneq ($(GIVEN),)
+quoted = '$(subst ','\'',$(1))'
+UNKNOWN := $(shell python3 .make/unknown_variable.py "$(MAKECMDGOALS)" \
+  $(foreach name,$(GIVEN),$(call quoted,$(name)=$($(name)))))
+$(if $(UNKNOWN),$(error $(UNKNOWN)))
 endif
+
+# The active conda environment made from environment.yml, else .venv.
+BIN := $(if $(filter fraud-detection,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX)/bin,.venv/bin)
 
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
-	  while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make report [DATA=path] [SCHEMA=path] [RUN=name] [PROFILE=full|quick] [TARGET=local|aws] [PARAMS="seed=7 review_cost=3"]'
 
-.PHONY: env env-venv env-conda
-env: $(ENV_RECIPE)  ## Build or mend the environment from the lock; a no-op when nothing changed
-
-# The environment is built beside the old one and renamed into place when it is whole, so an interrupt leaves
-# the old one as it was. The copy of the lock inside says what it was built from.
-env-venv:
-	@cat requirements.lock .python-version | cmp -s - .venv/built-from && exit 0; \
-	python=; for candidate in $(or $(PYTHON),python3.12 python3.13 python3 python); do \
-	  python=$$("$$candidate" -c 'import sys; print(sys.executable if (3, 12) <= sys.version_info < (3, 14) else "")' 2>/dev/null) || python=; \
-	  [ -z "$$python" ] || break; done; \
-	[ -n "$$python" ] || { echo 'make env: needs Python 3.12 or 3.13; install it (for example "apt install python3.12 python3.12-venv", "brew install python@3.12" or "conda install python=3.12") or name it: make env PYTHON=/path/to/python3.12' >&2; exit 1; }; \
-	new=.venv-new-$$$$; trap 'rm -rf "$$new" "$$new"-*' EXIT; trap 'exit 130' INT TERM; \
-	uv=$$(command -v uv || echo .venv-uv/bin/uv); \
-	[ -x "$$uv" ] || { echo 'make env: fetching uv with pip'; \
-	  "$$python" -m venv "$$new-uv" || { echo "make env: $$python cannot make virtual environments; install its venv package (Debian: apt install python3-venv)" >&2; exit 1; }; \
-	  "$$new-uv"/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'; \
-	  rm -rf .venv-uv; mv "$$new-uv" .venv-uv; }; \
-	index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$("$$python" -m pip config get global.index-url 2>/dev/null || true)}}; \
-	[ -z "$$index" ] || export UV_DEFAULT_INDEX="$$index"; \
-	echo "make env: building .venv with $$("$$python" -V) (1.4 GB; a minute or two)"; \
-	"$$uv" venv --quiet --relocatable --python "$$python" --prompt fraud-detection "$$new"; \
-	if [ -t 2 ]; then quiet=; else quiet=--quiet; fi; \
-	"$$uv" pip install $$quiet --python "$$new" --require-hashes --compile-bytecode -r requirements.lock; \
-	"$$uv" pip install --quiet --python "$$new" --no-deps --no-build-isolation -e .; \
-	cat requirements.lock .python-version > "$$new/built-from"; \
-	trap '' INT TERM; if [ -e .venv ]; then mv .venv "$$new-old"; fi; \
-	mv "$$new" .venv; echo "make env: .venv is ready"
-
-env-conda:
-	@cmp -s requirements.lock "$(CONDA_PREFIX)/built-from" && exit 0; \
-	rm -f "$(CONDA_PREFIX)/built-from"; \
-	"$(BIN)/python" -m pip install --require-hashes -r requirements.lock; \
-	"$(BIN)/python" -m pip install --quiet --no-deps --no-build-isolation -e .; \
-	cp requirements.lock "$(CONDA_PREFIX)/built-from"
+.PHONY: env
+env:  ## Build the environment from the lock, or bring it up to date
+	@.make/environment.sh
 
 .PHONY: report
-report: env  ## Execute the three notebooks into runs/RUN/ (simulated data when there is none)
+report: env  ## Execute the notebooks into runs/RUN/: DATA= SCHEMA= RUN= PROFILE= TARGET= PARAMS=
 	@$(BIN)/python -m fraud_utils.report
 
 .PHONY: runs
@@ -67,32 +40,43 @@ runs: env  ## Write runs/index.html again: all runs, and a comparison of any two
 	@$(BIN)/python -m fraud_utils.report.compare_runs index
 
 .PHONY: compare
-compare: env  ## Print in what two runs differ: make compare A=run B=run
+compare: env  ## Show how two runs differ: A=run B=run
 	@$(BIN)/python -m fraud_utils.report.compare_runs compare "$${A-}" "$${B-}"
 
 .PHONY: open
-open: env  ## Open a run's summary in a browser, RUN=name or the latest
+open: env  ## Open a run's summary in a browser: RUN=name, or the latest
 	@$(BIN)/python -m fraud_utils.report.compare_runs open "$${RUN-}"
 
 .PHONY: example
-example: env  ## Distil a full run on the real data into runs/example/; a new one, or the finished one that RUN names
+example: env  ## Keep a full run on the real data as runs/example/: that of RUN=, else a new one (DATA= SCHEMA= PARAMS= TARGET= PROFILE= DRAFT=)
 	@$(BIN)/python -m fraud_utils.report.example $(if $(DRAFT),--draft)
 
-.PHONY: test
-test: env  ## Run every test; the real data's when FRAUD_DATA names it
-	@$(BIN)/python -m pytest $(ARGS)
-
-.PHONY: bench
-bench: env  ## Measure speed and memory; needs the real data and a quiet machine
-	@for program in tests/bench/bench_*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
-
 .PHONY: lab
-lab: env  ## Open the notebooks in JupyterLab
-	@$(BIN)/python -m jupyterlab --notebook-dir=. $(ARGS)
+lab: env  ## Open the notebooks in JupyterLab; outputs go to runs/lab/, and git sees only what you edit
+	@JUPYTER_CONFIG_PATH=.make $(BIN)/python -m jupyterlab --LabApp.news_url=None $(ARGS)
 
 .PHONY: data
 data: env  ## Download the real transactions to data/creditcard.csv (150 MB, no login)
 	@$(BIN)/python -m fraud_utils.data
+
+.PHONY: simulate
+simulate: env  ## Write simulated transactions to a parquet file: OUT=path ROWS=80000 DAYS=2 SEED=7 FRAUD_RATE=
+	@$(BIN)/python -m fraud_utils.data.simulate \
+	  "$${OUT:?name the file to write: make simulate OUT=many.parquet ROWS=1000000}" \
+	  $(if $(ROWS),--rows $(ROWS)) $(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(FRAUD_RATE),--fraud-rate $(FRAUD_RATE)) $(ARGS)
+
+.PHONY: test
+test: env  ## Run the tests on all cores; with the real data where FRAUD_DATA= names it
+	@$(BIN)/python -m pytest -n logical --maxprocesses 8 $(ARGS)
+
+.PHONY: test-long
+test-long: env  ## Run the long tests, and the properties on thousands of examples
+	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n logical --maxprocesses 8 -m 'long or hypothesis' $(ARGS)
+
+.PHONY: bench
+bench: env  ## Measure speed and memory; needs the real data and a quiet machine
+	@for program in tests/bench/bench_*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
 
 .PHONY: lint
 lint: env  ## Check style, types, stripped notebooks, shell and Dockerfile
@@ -100,7 +84,7 @@ lint: env  ## Check style, types, stripped notebooks, shell and Dockerfile
 	@$(BIN)/ruff format --check .
 	@$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
 	@$(BIN)/mypy
-	@$(BIN)/shellcheck .ci/run container/on-start.sh
+	@$(BIN)/shellcheck .ci/run .make/*.sh container/*.sh
 	@$(BIN)/hadolint container/Dockerfile
 
 # The image. SageMaker takes no manifest of OCI's, which docker needs two flags to avoid; podman needs one.
@@ -115,27 +99,33 @@ BUILD_FLAGS := --platform linux/amd64 --provenance=false --output type=docker
 endif
 
 .PHONY: image
-image:  ## Build the image that trains and serves (ENGINE=docker|podman BASE_IMAGE=...)
+image:  ## Build the image that trains and serves: ENGINE=docker|podman BASE_IMAGE= IMAGE=
 	@$(ENGINE) build $(BUILD_FLAGS) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg GIT_COMMIT=$$(git rev-parse HEAD) \
 	  -t $(IMAGE) .
 
 .PHONY: image-test
 image-test: env image  ## Train and serve in the image, without a network, and compare its scores with in-process ones
-	@ENGINE=$(ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m pytest -q -s tests/container/test_image.py $(ARGS)
+	@ENGINE=$(ENGINE) IMAGE=$(IMAGE) $(BIN)/python -m pytest -q -s -m image $(ARGS)
+
+.PHONY: test-dir
+test-dir: env  ## Lay out test_dir/ as SageMaker does, to run the image by hand: DATA=path, else simulated transactions
+	@DATA=$${DATA:-$(wildcard data/creditcard.csv)}; train=test_dir/input/data/train; rm -rf test_dir; \
+	mkdir -p test_dir/{input/config,model,output,checkpoints} $$train; \
+	if [ -n "$$DATA" ]; then cp "$$DATA" $$train; else $(BIN)/python -m fraud_utils.data.simulate $$train/simulated.parquet; fi; \
+	echo '{"num_round": "100", "eta": "0.1", "imbalance": "undersample 1:50"}' > test_dir/input/config/hyperparameters.json; \
+	chmod -R a+rwX test_dir  # the image's user is another one
 
 .PHONY: push
-push:  ## Push the image to ECR, tagged by commit; prints each command, refuses a tree with changes
-	@[ -z "$$(git status --porcelain)" ] || { echo 'make push: the tree has changes that no commit names; commit them first' >&2; exit 1; }
-	@command -v aws >/dev/null || { echo 'make push: needs the AWS command line: https://aws.amazon.com/cli' >&2; exit 1; }
-	@region=$${AWS_REGION:-$${AWS_DEFAULT_REGION:-$$(aws configure get region || true)}}; \
-	[ -n "$$region" ] || { echo 'make push: no AWS region is configured; name it: make push AWS_REGION=eu-west-1' >&2; exit 1; }; \
-	export AWS_DEFAULT_REGION="$$region"; $(MAKE) image; \
-	set -x; account=$$(aws sts get-caller-identity --query Account --output text); registry=$$account.dkr.ecr.$$region.amazonaws.com; \
-	aws ecr get-login-password --region "$$region" | $(ENGINE) login --username AWS --password-stdin "$$registry"; \
-	aws ecr describe-repositories --region "$$region" --repository-names $(REPOSITORY) >/dev/null || \
-	  aws ecr create-repository --region "$$region" --repository-name $(REPOSITORY) >/dev/null; \
-	$(ENGINE) tag $(IMAGE) "$$registry/$(REPOSITORY):$$(git rev-parse --short=12 HEAD)"; \
-	$(ENGINE) push "$$registry/$(REPOSITORY):$$(git rev-parse --short=12 HEAD)"
+push:  ## Push the image to ECR, tagged by commit; prints each command, refuses an image that no commit names
+	@ENGINE=$(ENGINE) IMAGE=$(IMAGE) REPOSITORY=$(REPOSITORY) container/push.sh
+
+.PHONY: sagemaker
+sagemaker: env  ## Answer SageMaker's API on this machine until Ctrl-C
+	@exec $(BIN)/python -m fraud_utils.local_sagemaker $(ARGS)
+
+.PHONY: cleanup
+cleanup: env  ## Delete what notebook 03 left on AWS: RUN=name, or OLDER_THAN=2d for all runs
+	@$(BIN)/python -m fraud_utils.deploy cleanup $${RUN:+--run "$$RUN"} $${OLDER_THAN:+--older-than "$$OLDER_THAN"} $(ARGS)
 
 .PHONY: lock
 lock: env  ## Resolve requirements.lock again from pyproject.toml

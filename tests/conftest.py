@@ -19,6 +19,15 @@ ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file together on one core, where they share fixtures; whole reports begin first."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
+    items.sort(key=lambda item: item.path.parent.name != "notebooks")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The ULB file, from FRAUD_DATA or beside the repository; CI refuses to go without it."""
@@ -45,7 +54,7 @@ def browser():
 def opened(browser: Browser, run: Path):
     """Opens a page of the folder that a test file calls `run`.
 
-    At the end nothing may have been complained of, asked of the network, or have failed.
+    At the end no message was logged, nothing was requested from the network and nothing failed.
     """
     faults: list[str] = []
     contexts = []
@@ -69,7 +78,7 @@ def opened(browser: Browser, run: Path):
 
 @pytest.fixture(scope="session")
 def serious_faults():
-    """What axe finds wrong with a page: the rule, the element, and what to mend."""
+    """What axe finds wrong with a page: the rule, the element, and how to fix it."""
 
     def find(page: Page) -> list[tuple[str, list[str], str]]:
         return [

@@ -20,7 +20,7 @@ case $1 in login) cat >> "$ASKED";; esac
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    """A committed tree with this project's Makefile, an account without repositories, and a recording engine."""
+    """A committed tree that pushes as this one does, an account without repositories, and a recording engine."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "GIT_", "MAKE"))]:
         monkeypatch.delenv(name)
     server = ThreadedMotoServer(port=0, verbose=False)
@@ -30,8 +30,9 @@ def tree(tmp_path, monkeypatch):
     engine.write_text(ENGINE)
     engine.chmod(0o755)
     tree = tmp_path / "tree"
-    tree.mkdir()
-    shutil.copy(ROOT / "Makefile", tree)
+    for name in ("Makefile", "container/push.sh"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tree / name)
     settings = {
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         "AWS_ACCESS_KEY_ID": "x",
@@ -45,7 +46,7 @@ def tree(tmp_path, monkeypatch):
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     git(tree, "init", "-q")
-    git(tree, "add", "Makefile")
+    git(tree, "add", ".")
     git(tree, "-c", "user.name=x", "-c", "user.email=x@localhost", "commit", "-qm", "One")
     yield tree
     server.stop()
@@ -60,16 +61,24 @@ def push(tree, *settings):
 
 
 def repositories():
-    return [found["repositoryName"] for found in boto3.client("ecr").describe_repositories()["repositories"]]
+    return [each["repositoryName"] for each in boto3.client("ecr").describe_repositories()["repositories"]]
 
 
-def test_push_refuses_a_tree_that_no_commit_names(tree, tmp_path):
-    (tree / "new").touch()
+def test_push_refuses_an_image_that_no_commit_names(tree, tmp_path):
+    (tree / "container" / "new").touch()
     refused = push(tree)
     assert refused.returncode != 0
     assert "commit them first" in refused.stderr
+    assert "container/new" in refused.stderr
     assert not (tmp_path / "asked").exists()
     assert repositories() == []
+
+
+def test_push_does_not_mind_a_notebook_that_was_edited(tree, tmp_path):
+    (tree / "notebooks").mkdir()
+    (tree / "notebooks" / "03_deploy.ipynb").touch()
+    assert push(tree).returncode == 0
+    assert "push " in (tmp_path / "asked").read_text()
 
 
 def test_push_builds_logs_in_creates_the_repository_and_pushes_the_commit(tree, tmp_path):
