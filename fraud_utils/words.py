@@ -89,7 +89,7 @@ def cell(value: object) -> str:
     number = math.nan if value is None else float(value)  # type: ignore[arg-type]
     if math.isnan(number):
         return UNKNOWN
-    return f"{number:,.0f}" if number % 1 == 0 or abs(number) >= 999.95 else f"{number:.4g}"
+    return f"{number:,.0f}" if abs(number) >= 999.95 else f"{number:.4g}"
 
 
 def money(amount: float, currency: str) -> str:

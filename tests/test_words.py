@@ -39,6 +39,7 @@ def number(shown: str) -> float:
 )
 def test_a_share_in_percent_has_three_digits_and_no_exponent(share, shown):
     assert words.percent(share) == shown + PERCENT
+    assert words.percent(0.973, 2) == "97" + PERCENT
     assert PERCENT == "\N{NO-BREAK SPACE}%"
 
 
@@ -74,7 +75,7 @@ def test_what_is_not_known_is_a_dash():
 
 
 def test_intervals_follow_the_number_that_they_belong_to():
-    assert words.percent_between(0.733, 0.619, 0.829) == f"73.3{PERCENT} [61.9, 82.9]"
+    assert words.percent_between(0.7333, 0.6189, 0.8289) == f"73.3{PERCENT} [61.9, 82.9]"
     assert words.percent_between(0.1, 0, 1, 2) == f"10{PERCENT} [0, 100]"
     assert words.decimals_between(0.7971, (0.70712, 0.878)) == "0.797 [0.707, 0.878]"
     assert words.decimals_between(-0.5, [-1, 0.25], 2, "+") == "−0.50 [−1.00, +0.25]"
@@ -125,6 +126,7 @@ def test_a_cell_is_as_exact_as_four_digits(value):
         (9.5, "9.50"),
         (1809.68, "1,809.68"),
         (0.00123, "0.00123"),
+        (0.123, "0.123"),
         (0.01, "0.01"),
         (-5, "-5"),
         (-0.0, "0"),
