@@ -8,7 +8,7 @@ marker or line, so that no figure needs its colours.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from fraud_utils.project import resolve
+from fraud_utils.words import PERCENT, percent
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072B2", "#D55E00", "#008973", "#C67CA7", "#5496E7", "#C08928"
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
@@ -49,6 +50,8 @@ def set_style() -> None:
             "figure.constrained_layout.w_pad": 0.1,
             "figure.dpi": 100,
             "figure.figsize": (9, 4.2),
+            "figure.titlesize": "medium",
+            "figure.titleweight": "bold",
             "font.size": 11,
             "grid.color": "#E4E4E4",
             "legend.frameon": False,
@@ -148,7 +151,7 @@ def plot_volume(data: pd.DataFrame, ax: Axes, cut_day: float | None = None) -> A
     frauds.grid(visible=False)
     if cut_day is not None:
         ax.axvspan(cut_day, end, color=GREY, alpha=0.15, linewidth=0)
-        ax.text(cut_day, 1, " test part", transform=ax.get_xaxis_transform(), va="top", color="#404040")
+        ax.text(cut_day, 0.98, " test part", transform=ax.get_xaxis_transform(), va="top", color="#404040")
     return ax
 
 
@@ -178,12 +181,34 @@ def plot_amounts(data: pd.DataFrame, ax: Axes, currency: str) -> Axes:
     ax.set_xscale("symlog", linthresh=linear, linscale=0.5)
     ax.set_xlim(left * 1.2 - 0.3 * linear, right * 1.5)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    ax.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    ax.yaxis.set_major_formatter(_percent_axis(1))
     ax.axvline(0, color=GREY, linewidth=0.8)
     ax.set(xlabel=f"amount in {currency} (log scale, linear below {linear:,.10g})", ylabel="share at or below")
     ax.set_ylim(0, 1.02)
     ax.legend(loc="lower right")
     return ax
+
+
+def plot_histograms(data: pd.DataFrame, axes: Iterable[Axes]) -> list[Axes]:
+    """Distribution of each class over the values of a column, an axis a column (`explore.histograms`).
+
+    Bins show the share of their class, so that rare frauds stand as high as legitimate transactions. Axes that no
+    column is left for are removed; those drawn on are returned.
+    """
+    axes, by_name = list(axes), data.groupby("name", sort=False)
+    for ax, (name, part) in zip(axes, by_name, strict=False):
+        for i, (kind, bins) in enumerate(part.groupby("kind", sort=False)):
+            edges, colour = [*bins["left"], bins["right"].iloc[-1]], OF_CLASS[str(kind)]
+            ax.stairs(bins["share"], edges, fill=True, color=colour, alpha=0.25)
+            ax.stairs(bins["share"], edges, color=colour, linestyle=_LINES[i], linewidth=1.6, label=str(kind))
+        ax.set(title=str(name), xlim=(edges[0], edges[-1]), ylim=(0, None))
+        ax.yaxis.set_major_formatter(_percent_axis(part["share"].max()))
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_major_locator(MaxNLocator(4))
+    for ax in axes[by_name.ngroups :]:
+        ax.remove()
+    axes[0].legend(fontsize=9)
+    return axes[: by_name.ngroups]
 
 
 def plot_correlations(data: pd.DataFrame, ax: Axes, value: str, top: int = 15) -> Axes:
@@ -219,10 +244,8 @@ def plot_correlations(data: pd.DataFrame, ax: Axes, value: str, top: int = 15) -
     return ax
 
 
-def plot_stability(data: pd.DataFrame, ax: Axes, top: int = 40) -> Axes:
-    """Stability index by column with the usual bands (`explore.stability`)."""
-    from fraud_utils.explore import LARGE_SHIFT, MODERATE_SHIFT
-
+def plot_stability(data: pd.DataFrame, ax: Axes, bands: Mapping[str, float], top: int = 40) -> Axes:
+    """Stability index by column (`explore.stability`), with the edge at which each of the bands begins."""
     shown = data.head(top)
     place = np.arange(len(shown))
     both = shown[["psi", "psi_same_hours"]].clip(lower=1e-4)
@@ -231,10 +254,10 @@ def plot_stability(data: pd.DataFrame, ax: Axes, top: int = 40) -> Axes:
     if not shown["psi"].equals(shown["psi_same_hours"]):
         label = "against the same hours of the day"
         ax.plot(both["psi_same_hours"], place, "D", color=ORANGE, markerfacecolor="none", label=label)
-    ax.plot(shown["chance"], place, "|", color=GREY, markersize=9, label="what chance stays under")
-    for edge, band in ((MODERATE_SHIFT, "moderate"), (LARGE_SHIFT, "large")):
+    ax.plot(shown["chance"], place, "|", color=GREY, markersize=9, label="upper limit of chance")
+    for i, (band, edge) in enumerate(bands.items()):
         ax.axvline(edge, color=GREY, linestyle="--", linewidth=1)
-        side = "right" if band == "moderate" else "left"
+        side = "left" if i else "right"  # the first two are close together on a log scale
         ax.text(edge, 1.005, f"{band} ≥ {edge:g}", transform=ax.get_xaxis_transform(), ha=side, fontsize=9)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -256,7 +279,8 @@ def plot_projection(data: pd.DataFrame, ax: Axes) -> Axes:
         ax.scatter(part["x"], part["y"], s=16, alpha=0.55, color=colour, marker=_MARKERS[i], linewidth=0, label=kind)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     shares = data.attrs.get("explained", [np.nan, np.nan])
-    ax.set(xlabel=f"first component ({shares[0]:.0%} of variance)", ylabel=f"second component ({shares[1]:.0%})")
+    first, second = (percent(share, 2) for share in shares)
+    ax.set(xlabel=f"first component ({first} of variance)", ylabel=f"second component ({second})")
     return ax
 
 
@@ -271,7 +295,7 @@ def plot_precision_recall(
         (line,) = ax.plot(curve["recall"], curve["precision"], drawstyle="steps-post", linewidth=1.8, label=str(name))
         line.set(color=PALETTE[i % len(PALETTE)], linestyle=_LINES[i % len(_LINES)])
     if base_rate is not None:
-        ax.axhline(base_rate, color=GREY, linestyle=":", linewidth=1.2, label=f"chance ({base_rate:.2%})")
+        ax.axhline(base_rate, color=GREY, linestyle=":", linewidth=1.2, label=f"chance ({percent(base_rate, 2)})")
     if at and "precision_ci" in at:
         across, up = (np.abs(np.subtract(at[f"{name}_ci"], at[name]))[:, None] for name in ("recall", "precision"))
         label = f"{data['name'].iloc[0]}, fixed threshold (95 % intervals)"
@@ -283,7 +307,7 @@ def plot_precision_recall(
 
 
 def plot_reliability(data: pd.DataFrame, ax: Axes) -> Axes:
-    """What probabilities say against what happened, on log scales (`evaluate.reliability`)."""
+    """Predicted probabilities against observed shares of fraud, on log scales (`evaluation.reliability`)."""
     smallest = data.loc[data["predicted"] > 0, "predicted"].min()
     for i, (name, part) in enumerate(data.groupby("name", sort=False)):
         colour, marker = PALETTE[i % len(PALETTE)], _MARKERS[i % len(_MARKERS)]
@@ -291,7 +315,7 @@ def plot_reliability(data: pd.DataFrame, ax: Axes) -> Axes:
         ax.plot(
             part["predicted"], part["observed"], marker, linestyle=_LINES[i % len(_LINES)], color=colour, label=name
         )
-    ax.plot([smallest, 1], [smallest, 1], color=GREY, linewidth=1, linestyle="--", label="as it should be")
+    ax.plot([smallest, 1], [smallest, 1], color=GREY, linewidth=1, linestyle="--", label="perfect calibration")
     ax.set(xscale="log", yscale="log", xlabel="mean probability of the bin", ylabel="share of frauds in the bin")
     ax.set_ylim(smallest / 10, 1.5)
     for axis in (ax.xaxis, ax.yaxis):
@@ -301,7 +325,7 @@ def plot_reliability(data: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def plot_savings(data: pd.DataFrame, ax: Axes, currency: str) -> Axes:
-    """Savings over the cost of a review with their intervals (`evaluate.savings_curve`)."""
+    """Savings over the cost of a review with their intervals (`evaluation.savings_curve`)."""
     for i, (name, part) in enumerate(data.groupby("name", sort=False)):
         colour = PALETTE[i % len(PALETTE)]
         ax.fill_between(part["review_cost"], part["low"], part["high"], color=colour, alpha=0.15, linewidth=0)
@@ -309,14 +333,14 @@ def plot_savings(data: pd.DataFrame, ax: Axes, currency: str) -> Axes:
     ax.axhline(0, color=GREY, linewidth=1, linestyle="--")
     ax.set(xscale="log", xlabel=f"cost of a review in {currency} (log scale)", ylabel="share of avoidable cost saved")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    ax.yaxis.set_major_formatter(_percent_axis(1))
     ax.set_ylim(max(-1, data["low"].min() - 0.05), 1)
     ax.legend(fontsize=9, loc="lower left")
     return ax
 
 
 def plot_contributions(data: pd.DataFrame, ax: Axes) -> Axes:
-    """SHAP values by column, a dot a row, coloured by the value's rank in its column (`explain.strongest`)."""
+    """SHAP values by column, a dot a row, coloured by the value's rank in its column (`evaluation.strongest`)."""
     names = list(dict.fromkeys(data["column"]))
     rng = np.random.default_rng(0)
     for place, name in enumerate(names):
@@ -339,4 +363,4 @@ def plot_contributions(data: pd.DataFrame, ax: Axes) -> Axes:
 
 def _percent_axis(largest: float) -> PercentFormatter:
     """Percent with as many decimals as the largest value needs."""
-    return PercentFormatter(1, decimals=0 if largest >= 0.05 else 1 if largest >= 0.005 else 2)
+    return PercentFormatter(1, decimals=0 if largest >= 0.05 else 1 if largest >= 0.005 else 2, symbol=PERCENT)

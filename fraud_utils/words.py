@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 PERCENT = "\N{NO-BREAK SPACE}%"
 UNKNOWN = "–"
@@ -32,14 +33,20 @@ def bullets(sentences: Iterable[str]) -> str:
 
 
 def percent(share: float, digits: int = 3) -> str:
-    """A share in percent, to so many significant digits; never rounded to 0 or 100 % from without."""
+    """A share in percent, to so many significant digits; a share between 0 and 1 is never rounded to 0 or 100 %.
+
+    From 95 % on, it is the distance to 100 % that keeps its digits, one fewer: `99.83 %`, `99.9996 %`.
+    """
     if math.isnan(share):
         return UNKNOWN
-    if 0.95 <= share < 1:
-        short = float(f"{100 * (1 - share):.{max(digits - 1, 1)}g}")
-        return (f"{100 - short:.10g}" if short else "100") + PERCENT
-    value = 100 * share
-    return (f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{float(f'{value:.{digits}g}'):.10g}") + PERCENT
+    value, minus = 100 * abs(share), "-" if share < 0 else ""
+    if 0.95 <= abs(share) < 1:
+        shown = f"{100 - Decimal(f'{100 * (1 - abs(share)):.{max(digits - 1, 1)}g}'):f}"
+    elif value >= 10 ** (digits - 1):
+        shown = f"{value:,.0f}"
+    else:
+        shown = f"{Decimal(f'{value:.{digits}g}'):f}"  # no exponent
+    return minus + shown + PERCENT
 
 
 def percent_between(share: float, low: float, high: float, digits: int = 3) -> str:
@@ -52,7 +59,7 @@ def percent_between(share: float, low: float, high: float, digits: int = 3) -> s
 
 def decimals(value: float | None, digits: int = 3, sign: str = "") -> str:
     """A number with a fixed number of decimals and a true minus; a dash where it is not known."""
-    return UNKNOWN if value is None or math.isnan(value) else f"{value:{sign},.{digits}f}".replace("-", "−")
+    return UNKNOWN if value is None or math.isnan(value) else f"{value:{sign}z,.{digits}f}".replace("-", "−")
 
 
 def decimals_between(value: float | None, bounds: Sequence[float] | None, digits: int = 3, sign: str = "") -> str:
@@ -65,6 +72,8 @@ def decimals_between(value: float | None, bounds: Sequence[float] | None, digits
 
 def plain(value: float) -> str:
     """Two significant digits below 100, whole numbers with separators from there on."""
+    if math.isnan(value):
+        return UNKNOWN
     return f"{value:,.0f}" if abs(value) >= 100 else f"{float(f'{value:.2g}'):g}"
 
 
@@ -77,16 +86,18 @@ def cell(value: object) -> str:
     """A table's cell: four significant digits, all of those before the point, no exponent for what is large."""
     if isinstance(value, str):
         return value
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    number = math.nan if value is None else float(value)  # type: ignore[arg-type]
+    if math.isnan(number):
         return UNKNOWN
-    number = float(value)  # type: ignore[arg-type]
-    return f"{number:,.0f}" if number == round(number) or abs(number) >= 1000 else f"{number:.4g}"
+    return f"{number:,.0f}" if abs(number) >= 999.95 else f"{number:.4g}"
 
 
 def money(amount: float, currency: str) -> str:
     """An amount to two decimals, none where it is whole, three digits where it is tiny."""
+    if math.isnan(amount):
+        return UNKNOWN
     tiny = abs(amount) < 1 and amount != round(amount, 2)
-    return (f"{amount:.3g}" if tiny else f"{amount:,.2f}".removesuffix(".00")) + f" {currency}"
+    return (f"{amount:.3g}" if tiny else f"{amount:z,.2f}".removesuffix(".00")) + f" {currency}"
 
 
 def count(number: float, noun: str) -> str:
@@ -99,18 +110,21 @@ def duration(seconds: float) -> str:
     for unit, size, least in (("days", 86_400, 1.5), ("hours", 3_600, 2), ("minutes", 60, 2)):
         if seconds >= least * size:
             return f"{seconds / size:,.1f} {unit}"
-    return f"{seconds:,.0f} seconds"
+    return count(round(seconds), "second")
 
 
 def p_value(p: float) -> str:
     """A p-value with its sign, as `= 0.03` or `≤ 0.0001`."""
-    return f"= {p:.2g}" if p > 1e-4 else "≤ 0.0001"
+    return "≤ 0.0001" if p <= 1e-4 else f"= {UNKNOWN if math.isnan(p) else f'{p:.2g}'}"
 
 
-def listed(items: Iterable[str]) -> str:
-    """Items as `a, b and c`."""
+def listed(items: Iterable[str], most: int | None = None) -> str:
+    """Items as `a, b and c`; beyond `most` of them, as `a, b and 7 more`."""
     items = list(items)
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
+    if most and len(items) > most:
+        items = [*items[:most], f"{len(items) - most:,} more"]
+    *items, last = items or [""]
+    return f"{', '.join(items)} and {last}" if items else last
 
 
 def code(name: object) -> str:

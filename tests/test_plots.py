@@ -13,6 +13,7 @@ from PIL import Image
 from fraud_utils import explore, plots
 from fraud_utils.data import Schema, split_by_time
 
+BANDS = {"moderate": 0.1, "large": 0.25}
 SCHEMA = Schema(name="a desk", label="fraud", time="at", amount="paid", features=())
 
 
@@ -121,6 +122,24 @@ def test_amounts_of_any_sign(ax, amounts):
     assert left < min(amounts) <= max(amounts) < right
 
 
+def test_histograms_give_each_column_an_axis_and_each_class_its_own_shares():
+    bins = pd.DataFrame({"name": list("aaaabbbb"), "kind": ["legitimate", "legitimate", "fraud", "fraud"] * 2})
+    bins["left"], bins["right"] = [0.0, 1] * 4, [1.0, 2] * 4
+    bins["share"] = [0.9, 0.1, 0.2, 0.8, 0.5, 0.5, 0.4, 0.6]
+    figure, axes = plt.subplots(1, 3)
+    first, second = plots.plot_histograms(bins, axes.flat)
+    assert figure.axes == [first, second]  # the third had nothing to show
+    drawn = {patch.get_label(): patch for patch in first.patches if patch.get_label()}
+    assert {kind: patch.get_data().values.tolist() for kind, patch in drawn.items()} == {
+        "legitimate": [0.9, 0.1],
+        "fraud": [0.2, 0.8],
+    }
+    legitimate, fraud = drawn.values()
+    assert legitimate.get_edgecolor() != fraud.get_edgecolor() and legitimate.get_linestyle() != fraud.get_linestyle()
+    figure.canvas.draw()
+    plt.close(figure)
+
+
 def test_correlations_are_symmetric_and_grey_where_not_apart(ax):
     pairs = pd.DataFrame(
         {
@@ -149,17 +168,17 @@ def test_stability_draws_bands_and_both_indices(ax):
     drift = pd.DataFrame(
         {"psi": [0.4, 0.02, 0.0], "chance": [0.01] * 3, "psi_same_hours": [0.05, 0.02, 0.0]}, index=["a", "b", "c"]
     )
-    plots.plot_stability(drift, ax)
+    plots.plot_stability(drift, ax, BANDS)
     assert points(ax, "against the whole training part")[:2, 0].tolist() == [0.4, 0.02]
     assert points(ax, "against the same hours of the day")[:2, 0].tolist() == [0.05, 0.02]
     edges = {line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"}
-    assert edges == {explore.MODERATE_SHIFT, explore.LARGE_SHIFT}
+    assert edges == {0.1, 0.25}
     assert ax.get_xlim()[0] < 1e-4 < 0.4 < ax.get_xlim()[1]
 
 
 def test_stability_draws_one_index_where_the_hours_are_the_same(ax):
     drift = pd.DataFrame({"psi": [0.4], "chance": [0.01], "psi_same_hours": [0.4]}, index=["a"])
-    plots.plot_stability(drift, ax)
+    plots.plot_stability(drift, ax, BANDS)
     assert "against the same hours of the day" not in [line.get_label() for line in ax.lines]
 
 
@@ -169,7 +188,7 @@ def test_projection_draws_every_point_by_class(ax):
     plots.plot_projection(plane, ax)
     drawn = {str(group.get_label()): group.get_offsets().tolist() for group in ax.collections}
     assert drawn == {"legitimate": [[1, 4]], "fraud": [[0, 3], [2, 5]]}
-    assert "40%" in ax.get_xlabel() and "20%" in ax.get_ylabel()
+    assert "40\N{NO-BREAK SPACE}%" in ax.get_xlabel() and "20\N{NO-BREAK SPACE}%" in ax.get_ylabel()
 
 
 def test_precision_recall_draws_each_curve_and_chance(ax):
@@ -178,7 +197,7 @@ def test_precision_recall_draws_each_curve_and_chance(ax):
     assert points(ax, "m").tolist() == [[0, 1], [1, 0.5]]
     assert points(ax, "n").tolist() == [[0, 0.8], [1, 0.1]]
     assert "recall" in ax.get_xlabel() and "precision" in ax.get_ylabel()
-    assert "0.17%" in ax.get_legend().get_texts()[-1].get_text()
+    assert "0.17\N{NO-BREAK SPACE}%" in ax.get_legend().get_texts()[-1].get_text()
 
 
 def test_the_fixed_threshold_is_drawn_on_its_curve_with_intervals(ax):
@@ -218,7 +237,7 @@ def test_reliability_draws_each_bin_and_the_diagonal(ax):
     assert plots.plot_reliability(data, ax) is ax
     assert points(ax, "a").tolist() == [[0.01, 0.02], [0.5, 0.4]]
     assert points(ax, "b").tolist() == [[0.2, 0.2]]
-    assert points(ax, "as it should be").tolist() == [[0.01, 0.01], [1, 1]]
+    assert points(ax, "perfect calibration").tolist() == [[0.01, 0.01], [1, 1]]
     assert [ends[:, 1].tolist() for ends in bars(ax)][1] == [0.3, 0.6]
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
 

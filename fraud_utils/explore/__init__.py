@@ -1,52 +1,31 @@
-"""What a table of transactions says about itself, before any model."""
+"""What a table of transactions says about itself, before any model: tidy tables, and findings that hold for any table.
 
-from fraud_utils.explore.tables import (
-    LARGE_SHIFT,
-    LEVEL,
-    MODERATE_SHIFT,
-    Finding,
+Every table is numeric and tidy, and every finding is computed from such a table: where intervals overlap it claims no
+difference. Intervals of one table hold together (`intervals.together`), so that picking the largest of them afterwards
+is allowed. They take transactions as independent; frauds that come in bursts make them too narrow.
+"""
+
+from fraud_utils.explore.amounts import (
     amount_distribution,
     amounts_below,
     amounts_finding,
-    bursts_finding,
-    chi_square,
-    class_sizes,
-    correlations,
-    correlations_finding,
-    day_of,
-    duplicates,
-    duplicates_finding,
-    effects,
-    effects_finding,
-    exact_interval,
-    heading,
-    imbalance_finding,
-    integrity,
-    integrity_finding,
     price_points,
     price_points_finding,
-    projection,
-    projection_finding,
-    rate_along_time,
-    rate_by_hour,
-    rate_finding,
-    stability,
-    stability_finding,
-    styled,
-    summary,
-    volume,
 )
+from fraud_utils.explore.columns import effects, effects_finding, histograms, outside, outside_finding
+from fraud_utils.explore.copies import duplicates, duplicates_finding
+from fraud_utils.explore.drift import BANDS, stability, stability_finding
+from fraud_utils.explore.integrity import class_sizes, imbalance_finding, integrity, integrity_finding
+from fraud_utils.explore.joint import correlations, correlations_finding, projection, projection_finding
+from fraud_utils.explore.page import heading, styled
+from fraud_utils.explore.time import bursts_finding, day_of, rate_along_time, rate_by_hour, rate_finding, volume
 
 __all__ = [
-    "LARGE_SHIFT",
-    "LEVEL",
-    "MODERATE_SHIFT",
-    "Finding",
+    "BANDS",
     "amount_distribution",
     "amounts_below",
     "amounts_finding",
     "bursts_finding",
-    "chi_square",
     "class_sizes",
     "correlations",
     "correlations_finding",
@@ -55,11 +34,13 @@ __all__ = [
     "duplicates_finding",
     "effects",
     "effects_finding",
-    "exact_interval",
     "heading",
+    "histograms",
     "imbalance_finding",
     "integrity",
     "integrity_finding",
+    "outside",
+    "outside_finding",
     "price_points",
     "price_points_finding",
     "projection",
@@ -70,6 +51,5 @@ __all__ = [
     "stability",
     "stability_finding",
     "styled",
-    "summary",
     "volume",
 ]

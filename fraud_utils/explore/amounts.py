@@ -1,0 +1,141 @@
+"""Whether frauds take other amounts than legitimate transactions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from fraud_utils import intervals, words
+from fraud_utils.data import Schema
+from fraud_utils.explore.rates import KINDS, apart, in_words, shares
+from fraud_utils.words import Finding
+
+
+def amount_distribution(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Share of each class at or below an amount: `kind`, `amount`, `share`; steps kept, at most 2,000 a class."""
+    parts = []
+    for label, kind in enumerate(KINDS):
+        amount = np.sort(frame.loc[frame[schema.label] == label, schema.amount].to_numpy())
+        values, last = np.unique(amount[::-1], return_index=True)
+        share = (len(amount) - last) / len(amount)
+        if len(values) > 2_000:  # keep the first, the last, and steps evenly up the curve: large steps always stay
+            keep = np.unique(np.searchsorted(share, np.linspace(0, 1, 2_000)).clip(max=len(values) - 1))
+            values, share = values[keep], share[keep]
+        parts.append(pd.DataFrame({"kind": kind, "amount": values, "share": share}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def amounts_below(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Share of frauds and of legitimate transactions below 1, 3, 10, 30, ... (as far as the amounts reach).
+
+    Returns
+    -------
+    pandas.DataFrame
+        By `below`, in the amount's currency: `fraud_share`, `fraud_low`, `fraud_high`, and the same for legitimate
+        ones; the intervals hold together. Empty without an amount column or an amount above zero.
+    """
+    if not schema.amount or not (frame[schema.amount] > 0).any():
+        return pd.DataFrame()
+    amount, label = frame[schema.amount].to_numpy(), frame[schema.label].to_numpy()
+    positive = amount[amount > 0]
+    first, last = np.log10(np.quantile(positive, 0.05)), np.log10(positive.max())
+    edges = [m * 10.0**e for e in range(int(np.floor(first)), int(np.ceil(last)) + 1) for m in (1, 3)]
+    edges = [edge for edge in edges if 10**first < edge <= 10**last] or [float(positive.max())]
+    index, level = pd.Index(edges, name="below"), intervals.together(2 * len(edges))
+    parts = []
+    for kind in ("fraud", "legitimate"):
+        of_kind = np.sort(amount[label == KINDS.index(kind)])
+        parts.append(shares(np.searchsorted(of_kind, edges), len(of_kind), level, index).add_prefix(f"{kind}_"))
+    return pd.concat(parts, axis=1)
+
+
+def amounts_finding(table: pd.DataFrame, frame: pd.DataFrame, schema: Schema) -> Finding:
+    """At which amount the classes' shares differ most, and how far the totals depend on a few frauds."""
+    if not schema.amount:
+        return Finding("The table has no amount column, so there are no amounts to compare.")
+    detail = _medians(frame, schema)
+    if not len(table):
+        return Finding("No amount is above zero, so there is nothing to compare.", detail)
+    claims = []
+    at_or_above = (1 - table).rename(columns=_MIRRORED)
+    for size, where, part in (("small", "below {}", table), ("large", "{} or more", at_or_above)):
+        more = (part["fraud_share"] - part["legitimate_share"])[apart(part, "fraud_", "legitimate_") > 0]
+        if len(more):
+            row, amount = part.loc[more.idxmax()], words.money(more.idxmax(), schema.currency)
+            of_each = f"{in_words(row, 'fraud_')} are {where}, compared with {in_words(row, 'legitimate_')}"
+            claims.append((more.max(), size, f"{of_each.format(amount)} of legitimate transactions"))
+    if not claims:
+        return Finding(
+            "Fraud amounts are not shown to differ from legitimate ones: the intervals overlap at every amount of the "
+            "table.",
+            detail,
+        )
+    _, sizes, compared = zip(*sorted(claims, reverse=True), strict=True)
+    return Finding(f"Frauds are more often {' and more often '.join(sizes)}: {'; '.join(compared)}.", detail)
+
+
+_MIRRORED = {f"{kind}_{end}": f"{kind}_{other}" for kind in KINDS for end, other in (("low", "high"), ("high", "low"))}
+
+
+def _medians(frame: pd.DataFrame, schema: Schema) -> str:
+    """Medians and largest amounts of both classes, and what share of the fraud amounts a tenth of the frauds holds."""
+    legitimate, fraud = (frame.loc[frame[schema.label] == label, schema.amount].to_numpy() for label in (0, 1))
+    medians, largest = ([words.money(summary(part), schema.currency) for part in (fraud, legitimate)]
+                        for summary in (np.median, np.max))  # fmt: skip
+    sentence = (
+        f"The median amount is {medians[0]} among frauds and {medians[1]} among legitimate transactions, the largest "
+        f"{largest[0]} and {largest[1]}."
+    )
+    top = np.sort(fraud)[len(fraud) - len(fraud) // 10 :]
+    if fraud.min() >= 0 and top.sum() > fraud.sum() / 2:
+        sentence += (
+            f" The {len(top):,} largest frauds make up {words.percent(top.sum() / fraud.sum())} of all fraud amounts, "
+            "so any total in money rests on few transactions."
+        )
+    return sentence
+
+
+def price_points(frame: pd.DataFrame, schema: Schema, top: int = 10) -> pd.DataFrame:
+    """The exact amounts most frequent among frauds, by `amount`, with their share of each class.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `frauds`, `legitimate`, `fraud_share`, `fraud_low`, `fraud_high`, `legitimate_share`, `legitimate_low`,
+        `legitimate_high`; only amounts that two frauds have. The intervals hold together. Empty without an amount
+        column.
+    """
+    if not schema.amount:
+        return pd.DataFrame()
+    legitimate, fraud = (frame.loc[frame[schema.label] == label, schema.amount] for label in (0, 1))
+    counts = fraud.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    level = intervals.together(2 * len(counts))  # any amount could have come out on top, so the intervals cover all
+    table = counts[counts > 1].head(top).rename("frauds").rename_axis("amount").to_frame()
+    table["legitimate"] = [int((legitimate == amount).sum()) for amount in table.index]
+    parts = [
+        shares(table[column], total, level, table.index).add_prefix(f"{kind}_")
+        for kind, column, total in (("fraud", "frauds", len(fraud)), ("legitimate", "legitimate", len(legitimate)))
+    ]
+    return pd.concat([table, *parts], axis=1)
+
+
+def price_points_finding(table: pd.DataFrame, schema: Schema) -> Finding:
+    """Which exact amounts frauds have more often than legitimate transactions do."""
+    if not schema.amount:
+        return Finding("The table has no amount column, so there are no price points.")
+    if not len(table):
+        return Finding("No two frauds have the same amount, so there are no price points.")
+    first = table.iloc[0]
+    tied = [words.money(amount, schema.currency) for amount in table.index[table["frauds"] == first["frauds"]]]
+    headline = (
+        f"The most common fraud amount is {tied[0]}: {in_words(first, 'fraud_')} of frauds, "
+        f"{in_words(first, 'legitimate_')} of legitimate transactions."
+        if len(tied) == 1
+        else f"No single amount is the most common among frauds: {words.listed(tied[:3])} have "
+        f"{first['frauds']:,.0f} frauds each."
+    )
+    typical = table.index[apart(table, "fraud_", "legitimate_") > 0]
+    if not len(typical):
+        return Finding(headline, "No amount is shown to be typical of fraud: all intervals of the two classes overlap.")
+    amounts = words.listed(words.money(amount, schema.currency) for amount in typical)
+    return Finding(headline, f"More common among frauds than among legitimate transactions: {amounts}.")

@@ -1,0 +1,43 @@
+"""The table's name and its tables of figures, as a page shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+from zlib import crc32
+
+import pandas as pd
+
+from fraud_utils import words
+
+
+def heading(frame: pd.DataFrame) -> str:
+    """The table's name in Markdown, under a warning where the transactions are simulated."""
+    provenance = frame.attrs["provenance"]
+    name = f"The table: **{provenance['name']}**"
+    if provenance["simulated"]:
+        name = (
+            "> **SIMULATED transactions.** They show how the notebook works and say nothing about real cards.\n\n"
+            + name
+        )
+    return words.markdown(name)
+
+
+def styled(table: pd.DataFrame) -> Any:
+    """A table as a page shows it: thousands separated, a share in percent with its interval, a dash for no value.
+
+    A column called `rate` or `share`, or `..._rate` or `..._share`, takes up the columns `low` and `high` of the same
+    prefix.
+    """
+    shown = pd.DataFrame(index=table.index)
+    for name in table.columns:
+        prefix, end = name[: name.rfind("_") + 1], name.rpartition("_")[2]
+        bounds = [f"{prefix}low", f"{prefix}high"]
+        if end in ("rate", "share") and bounds[0] in table:
+            shown[name] = [words.percent_between(*row) for row in table[[name, *bounds]].to_numpy()]
+        elif end not in ("low", "high") or not {f"{prefix}rate", f"{prefix}share"} & set(table.columns):
+            shown[name] = [words.cell(value) for value in table[name]]
+    if table.index.dtype.kind in "iuf":
+        shown.index = pd.Index([words.cell(value) for value in table.index], name=table.index.name)
+    nowrap = {"selector": "th, td", "props": "white-space: nowrap"}
+    style = shown.rename(columns=lambda name: name.replace("_", " ")).style.set_table_styles([nowrap])
+    return style.set_uuid(f"{crc32(' '.join(table.columns).encode()):08x}")  # not random: two runs give equal pages

@@ -1,0 +1,24 @@
+"""The table's name and its figures as a page shows them."""
+
+import numpy as np
+import pandas as pd
+from noise import SCHEMA, noise
+
+from fraud_utils import explore
+
+
+def test_the_page_names_the_table_and_warns_of_simulated_ones():
+    frame = noise()
+    assert "SIMULATED" not in explore.heading(frame) and SCHEMA.name in explore.heading(frame)
+    frame.attrs["provenance"] = {"name": "SIMULATED transactions (seed 7)", "simulated": True}
+    assert explore.heading(frame).startswith("> **SIMULATED")
+
+
+def test_shares_are_never_rounded_to_all_or_nothing():
+    rates = pd.DataFrame(
+        {"rate": [0.999_996, 1.0, 1e-7, np.nan], "low": 0.0, "high": 1.0, "rows": [1_234_567, 1, 1, 1]}
+    )
+    shown = explore.styled(rates).to_html()
+    assert "99.9996\N{NO-BREAK SPACE}% [0, 100]" in shown and "100\N{NO-BREAK SPACE}% [0, 100]" in shown
+    assert shown == explore.styled(rates).to_html()
+    assert "0.00001\N{NO-BREAK SPACE}%" in shown and "–" in shown and "1,234,567" in shown

@@ -1,0 +1,65 @@
+"""Rates by hour, day and week, and bursts: what happens when, and what is only chance."""
+
+import re
+
+import pytest
+from noise import SCHEMA, noise, text
+
+from fraud_utils import explore
+
+
+def test_a_burst_in_one_hour_is_found_and_named():
+    frame = noise(rows=6000, rate=0.02)
+    frame.loc[(frame["at"] % 86_400 // 3600 == 5) & (frame.index % 2 == 0), "fraud"] = 1
+    hours = explore.rate_by_hour(frame, SCHEMA)
+    assert list(hours.index) == list(range(24))
+    assert hours["rows"].sum() == 6000
+    finding = explore.rate_finding(hours, seed=7)
+    assert re.match(r"The fraud rate differs between hours: [\d.]+ % \[[\d., ]+\] in hour 5, but", text(finding))
+    assert re.search(r"above the overall rate of [\d.]+ %: hour 5, ", text(finding))
+    assert "chi-square" in finding.detail and "chi-square" not in finding.headline
+
+
+def test_hours_that_differ_by_chance_are_not_told_apart():
+    finding = explore.rate_finding(explore.rate_by_hour(noise(), SCHEMA), seed=7)
+    assert finding.headline == "No two hours are shown to differ in their fraud rate."
+    assert "above" not in finding.detail
+
+
+def test_bursts_are_found_where_they_are():
+    frame = noise(rows=6000, rate=0.02)
+    even = explore.bursts_finding(explore.volume(frame, SCHEMA), seed=7)
+    assert even.headline.startswith("Frauds are not shown to come in bursts")
+    frame["fraud"] = (frame["at"] // 3600 % 2).astype("int8")  # every other hour all fraud: hours count, not rows
+    ratio = re.search(r"vary ([\d.]+) times", explore.bursts_finding(explore.volume(frame, SCHEMA), 7).headline)
+    assert float(ratio[1]) == pytest.approx(6000 / 72, rel=0.05)
+    frame = noise(rows=6000, rate=0.02)
+    frame.loc[3000:3040, "fraud"] = 1
+    bursts = explore.bursts_finding(explore.volume(frame, SCHEMA), seed=7)
+    assert bursts.headline.startswith("Frauds come in bursts or rhythms") and "times too narrow" in bursts.detail
+    assert "one hour" in explore.bursts_finding(explore.volume(noise(days=0.03), SCHEMA), seed=7).headline
+
+
+def test_one_day_is_compared_with_nothing():
+    days = explore.rate_along_time(noise(days=0.5), SCHEMA)
+    assert list(days.index) == [1]
+    assert "one day" in explore.rate_finding(days, seed=7).headline
+
+
+def test_months_are_compared_by_the_week():
+    frame = noise(days=70)
+    weeks = explore.rate_along_time(frame, SCHEMA)
+    assert weeks.index.name == "week" and list(weeks.index) == list(range(1, 11))
+    assert weeks["rows"][2] == ((frame["at"] >= 7 * 86_400) & (frame["at"] < 14 * 86_400)).sum()
+    assert "No two weeks are shown to differ" in explore.rate_finding(weeks, seed=7).headline
+
+
+def test_volume_counts_every_row_by_hour_and_by_day_beyond_two_weeks():
+    for days, hours in ((3, 1), (30, 24)):
+        frame = noise(days=days)
+        frame["at"] += 20_000 * 86_400 + 7_200  # a Unix time that does not begin at midnight
+        volume = explore.volume(frame, SCHEMA)
+        assert set(volume["bin_hours"]) == {hours}
+        assert (volume["rows"].sum(), volume["frauds"].sum()) == (3000, frame["fraud"].sum())
+        start = explore.day_of(frame["at"].iloc[0], frame, SCHEMA)
+        assert 0 <= volume["day"].iloc[0] <= start < volume["day"].iloc[0] + hours / 24
