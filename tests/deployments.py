@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ import boto3
 import psutil
 import states
 
-from fraud_utils import record
+from fraud_utils import deploy, record
+from fraud_utils.data import ULB, split_by_time
+from fraud_utils.data.simulate import simulate_transactions
 
 ROOT = Path(__file__).resolve().parents[1]
 CREDENTIALS = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
@@ -97,3 +100,24 @@ def marked(mark: str) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def deploy_until(environment: dict[str, str], folder: Path, last: str, model_url: str) -> None:
+    """Deploy a model up to one step, and then wait: upload, train (without an end), serve or transform.
+
+    Without the address of a model, train one.
+    """
+    os.environ.update(environment)
+    split = split_by_time(simulate_transactions(5_000, fraud_rate=0.02, seed=1), ULB)
+    deployment = deploy.connect("local", folder)
+    uploaded = deployment.upload(split, ULB)
+    if last == "train":
+        deployment.train(endless(), ULB, uploaded)
+    elif last != "upload":
+        deployment.model_url = model_url
+        if not model_url:
+            deployment.train(choice(), ULB, uploaded)
+        deployment.serve()
+    if last == "transform":
+        deployment.transform(uploaded["test"])
+    signal.pause()

@@ -89,15 +89,15 @@ class Endpoint:
         DeployError
             The rows were refused; the message names row and column.
         """
-        try:
-            with explained("asking the endpoint"):
+        with explained("asking the endpoint"):
+            try:
                 answer = self._runtime.invoke_endpoint(
                     EndpointName=self.site.name, Body=body.encode(), ContentType="text/csv", Accept="text/csv"
                 )
-                return answer["Body"].read().decode()
-        except self._runtime.exceptions.ModelError as error:
-            status, text = error.response.get("OriginalStatusCode"), error.response.get("OriginalMessage", str(error))
-            raise DeployError(f"the endpoint answered {status}: {text}") from None
+            except self._runtime.exceptions.ModelError as error:
+                status, text = (error.response.get(f"Original{part}") for part in ("StatusCode", "Message"))
+                raise DeployError(f"the endpoint answered {status}: {text or error}") from None
+            return answer["Body"].read().decode()
 
     def score(self, rows: pd.DataFrame) -> np.ndarray:
         """Score rows, some thousands a request.

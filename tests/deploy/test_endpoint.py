@@ -14,7 +14,7 @@ def test_a_serverless_endpoint_answers_in_parts_that_it_takes(deployment, traine
     deployment.serve(Serving(serverless=True, memory_mb=1024))
     config = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=deployment.name)
     assert config["ProductionVariants"][0]["ServerlessConfig"]["MemorySizeInMB"] == 1024
-    many = pd.concat([split.test] * 12, ignore_index=True)
+    many = pd.concat([split.test] * 20, ignore_index=True)
     assert len(many.to_csv(index=False)) > 5_000_000  # more than a serverless endpoint takes at once
     assert len(deployment.endpoint.score(many)) == len(many)
     with pytest.raises(DeployError, match="at most 4194304 are taken"):
