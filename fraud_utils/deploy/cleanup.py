@@ -57,9 +57,6 @@ class _Cleanup:
     refusals: list[str] = field(default_factory=list)
     places: set[str] = field(default_factory=set)
 
-    def __post_init__(self) -> None:
-        self.client = self.connection.client("sagemaker")
-
     @contextlib.contextmanager
     def step(self, doing: str) -> Iterator[None]:
         """Go on after the block if it is refused."""
@@ -145,7 +142,7 @@ class _Cleanup:
                     self.connection.client("application-autoscaling").deregister_scalable_target, **scalable(name)
                 )
         deadline, pause, there = time.monotonic() + 60 * ENDPOINT_MINUTES, 0.2, False
-        while _is_there(kind.end, self.client, name):
+        while _is_there(kind.end, self.connection.sagemaker, name):
             if not there:
                 self.say(f"{kind.name} {name}")
                 self.deleted += 1
@@ -161,7 +158,7 @@ class _Cleanup:
     def wait(self, kind: Kind, name: str) -> None:
         """Wait until a job has stopped."""
         deadline = time.monotonic() + 60 * JOB_MINUTES
-        while kind.status and kind.status(self.client, name) in resources.ACTIVE:
+        while kind.status and kind.status(self.connection.sagemaker, name) in resources.ACTIVE:
             if time.monotonic() > deadline:
                 raise DeployError(f"{name} has not stopped in {JOB_MINUTES} minutes: see the console")
             time.sleep(1)

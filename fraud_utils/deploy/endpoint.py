@@ -53,7 +53,7 @@ def start(site: Site, model_url: str, options: Serving) -> Endpoint:
     with explained("making the endpoint"):
         Model.create(model_name=site.name, execution_role_arn=site.place.role, primary_container=container, **site.sdk)
         # With boto3, because the SDK sends a serverless variant's memory under a wrong name.
-        site.connection.client("sagemaker").create_endpoint_config(
+        site.connection.sagemaker.create_endpoint_config(
             EndpointConfigName=site.name,
             ProductionVariants=[variant],
             Tags=[{"Key": key, "Value": value} for key, value in site.tags.items()],

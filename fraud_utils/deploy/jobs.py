@@ -41,7 +41,7 @@ def upload(site: Site, split: Split, schema: Schema) -> dict[str, str]:
     with explained(f"uploading to {site.url}"):
         for file, content in contents.items():
             bucket, key = storage.split_url(f"{site.url}/{file}")
-            site.connection.client("s3").upload_fileobj(io.BytesIO(content), bucket, key)
+            site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key)
     return {file.split("/")[0]: f"{site.url}/{file.split('/')[0]}/" for file in contents}
 
 

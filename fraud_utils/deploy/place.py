@@ -79,11 +79,11 @@ def _role(connection: Connection) -> str:
             "assume"
         ) from None
     with explained("reading the notebook instance's role"):
-        return connection.client("sagemaker").describe_notebook_instance(NotebookInstanceName=name)["RoleArn"]
+        return connection.sagemaker.describe_notebook_instance(NotebookInstanceName=name)["RoleArn"]
 
 
 def _find_bucket(bucket: str, connection: Connection) -> None:
-    s3 = connection.client("s3")
+    s3 = connection.s3
     with explained(f"looking for the bucket {bucket}"):
         try:
             s3.head_bucket(Bucket=bucket)

@@ -12,7 +12,7 @@ def register(site: Site, model_url: str, group: str, description: str) -> str:
 
     Its archive is copied to a place that outlives the deployment.
     """
-    sagemaker, s3 = site.connection.client("sagemaker"), site.connection.client("s3")
+    sagemaker, s3 = site.connection.sagemaker, site.connection.s3
     source, key = split_url(model_url)
     bucket, kept = site.place.bucket, f"{site.place.prefix}/registered/{site.name}/model.tar.gz"
     media = ["text/csv", "application/json", "application/jsonlines"]

@@ -72,7 +72,7 @@ def list_names(connection: Connection, kind: Kind, scope: Scope) -> Iterator[tup
     wanted: dict[str, Any] = {"NameContains": scope.stem, "MaxResults": 100}
     if scope.before:
         wanted["CreationTimeBefore"] = scope.before
-    for page in connection.client("sagemaker").get_paginator(kind.paginator).paginate(**wanted):
+    for page in connection.sagemaker.get_paginator(kind.paginator).paginate(**wanted):
         for item in page[kind.items]:
             if kind.status is None or item[f"{kind.name}Status"] in ACTIVE:
                 yield item[f"{kind.name}Name"], item[f"{kind.name}Arn"]
@@ -81,7 +81,7 @@ def list_names(connection: Connection, kind: Kind, scope: Scope) -> Iterator[tup
 def read_tags(connection: Connection, arn: str, scope: Scope) -> dict[str, str] | None:
     """The tags of a resource; None where they show that it is not in scope, or somebody has deleted it meanwhile."""
     try:
-        answer = connection.client("sagemaker").list_tags(ResourceArn=arn)
+        answer = connection.sagemaker.list_tags(ResourceArn=arn)
     except exceptions.ClientError as error:
         if "AccessDenied" in error.response["Error"]["Code"]:
             raise

@@ -35,6 +35,16 @@ class Connection:
             service, config=Config(**{"s3": {"addressing_style": style}, "retries": {"mode": "standard"}} | options)
         )
 
+    @cached_property
+    def sagemaker(self) -> Any:
+        """A client, made once."""
+        return self.client("sagemaker")
+
+    @cached_property
+    def s3(self) -> Any:
+        """A client, made once."""
+        return self.client("s3")
+
     @property
     def region(self) -> str:
         """Its name, as `eu-west-1`."""
