@@ -1,13 +1,21 @@
 """From a choice to a training job, an endpoint that answers, and nothing left behind."""
 
-from fraud_utils.deploy.deployment import (
-    DeployError,
-    Deployment,
-    cleanup,
-    connect,
-    describe,
-    describe_price,
-    read_choice,
-)
+from fraud_utils.deploy.deployment import Deployment, connect
+from fraud_utils.deploy.endpoint import Serving
+from fraud_utils.deploy.errors import DeployError
+from fraud_utils.deploy.findings import describe, read_choice
+from fraud_utils.deploy.jobs import Training
+from fraud_utils.deploy.place import Place
+from fraud_utils.deploy.prices import describe_price
 
-__all__ = ["DeployError", "Deployment", "cleanup", "connect", "describe", "describe_price", "read_choice"]
+__all__ = [
+    "DeployError",
+    "Deployment",
+    "Place",
+    "Serving",
+    "Training",
+    "connect",
+    "describe",
+    "describe_price",
+    "read_choice",
+]

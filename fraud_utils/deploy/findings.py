@@ -1,0 +1,47 @@
+"""The choice that notebook 03 starts from, and the findings that it ends with."""
+
+from pathlib import Path
+
+from fraud_utils import record, words
+from fraud_utils.deploy.errors import DeployError
+
+
+def read_choice(run_folder: str | Path) -> tuple[record.Choice, float]:
+    """What notebook 02 chose in this run, and the average precision that it reached on the test set.
+
+    Raises
+    ------
+    DeployError
+        Notebook 02 has not run there.
+    """
+    sections = record.read(run_folder)
+    reached = sections.served.test.average_precision if sections.served else None
+    if sections.chosen is None or reached is None:
+        raise DeployError(f"{run_folder}: no choice is recorded there; run notebook 02 with the same run_folder first")
+    return sections.chosen, reached
+
+
+def describe(choice: record.Choice, expected: float, reached: float, endpoint: record.Endpoint) -> str:
+    """The findings, as a Markdown list.
+
+    Parameters
+    ----------
+    expected, reached : float
+        Average precision on the test set, in notebook 02 and by the served scores.
+    endpoint : record.Endpoint
+        How scores through the endpoint compare with those of the notebook.
+    """
+    same = "as" if abs(reached - expected) < 1e-6 else f"**not** the {expected:.4f} found"
+    latency = endpoint.latency_ms
+    return words.bullets(
+        [
+            f"**{choice.name}** was trained as a SageMaker job and served by an endpoint.",
+            f"All {endpoint.rows:,} test rows were scored through the endpoint and by a batch transform; the largest "
+            f"difference from scoring in the notebook is {endpoint.max_abs_difference:.2g}.",
+            f"Served scores reach an average precision of {reached:.4f} on the test set, {same} in notebook 02.",
+            f"Latency: {latency['p50']:.1f} ms median, {latency['p99']:.1f} ms p99, for single rows from this client.",
+            "The endpoint and everything that belonged to it are gone."
+            if endpoint.deleted
+            else "**The endpoint is still there.**",
+        ]
+    )

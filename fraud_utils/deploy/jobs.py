@@ -1,0 +1,194 @@
+"""Jobs: the rows go up, a training job or a batch transform runs, and what it logged and made comes back."""
+
+import io
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from fraud_utils.data import Schema, Split
+from fraud_utils.deploy import storage
+from fraud_utils.deploy.errors import DeployError, explained
+from fraud_utils.deploy.place import Site
+from fraud_utils.record import Choice
+
+LONGEST_HYPERPARAMETER = 2_500  # characters that SageMaker takes
+TRAIN_HOURS, SPOT_HOURS = 4, 8  # after which a job is stopped; how long a spot job may also wait for its instance
+METRICS = ("round", "train_average_precision", "validation_average_precision", "train_log_loss", "validation_log_loss")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training job runs on."""
+
+    instance: str = "ml.m5.xlarge"
+    spot: bool = False  # spare capacity, cheaper and at times taken away; the job goes on from its last checkpoint
+
+
+def upload(site: Site, split: Split, schema: Schema) -> dict[str, str]:
+    """Put the rows where the jobs read them; see `Deployment.upload`."""
+    columns = [column for column in schema.columns if column != schema.label]
+    contents = {
+        "train/train.parquet": split.train.to_parquet(index=False),
+        "validation/validation.parquet": split.test.to_parquet(index=False),
+        "test/test.csv": split.test[columns].to_csv(index=False, header=False).encode(),
+    }
+    with explained(f"uploading to {site.url}"):
+        for file, content in contents.items():
+            bucket, key = storage.split_url(f"{site.url}/{file}")
+            site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key)
+    return {file.split("/")[0]: f"{site.url}/{file.split('/')[0]}/" for file in contents}
+
+
+def hyperparameters(choice: Choice, schema: Schema) -> dict[str, str]:
+    """A choice as a training job takes it: every value a string.
+
+    Raises
+    ------
+    DeployError
+        A value is longer than SageMaker takes.
+    """
+    meaning = {"schema": schema.to_dict(), "thresholds": choice.thresholds, "decides": choice.decides}
+    values = choice.hyperparameters | meaning
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+    for name, text in texts.items():
+        if len(text) > LONGEST_HYPERPARAMETER:
+            raise DeployError(
+                f"hyperparameter {name!r} is {len(text)} characters long; SageMaker takes {LONGEST_HYPERPARAMETER}. "
+                "A schema becomes shorter with fewer columns, or shorter names"
+            )
+    return texts
+
+
+def train(site: Site, values: Mapping[str, str], uploaded: Mapping[str, str], options: Training) -> Any:
+    """Run a training job to its end, showing its status and log lines as they come; returns the SDK's job."""
+    from sagemaker.core import shapes
+    from sagemaker.core.resources import TrainingJob
+
+    # Early stopping would choose the number of trees on the rows that are kept for the end.
+    stops_early = float(values.get("early_stopping_rounds", 0)) > 0
+    channels = {name: uploaded[name] for name in (("train",) if stops_early else ("train", "validation"))}
+    limits: dict[str, Any] = {"max_runtime_in_seconds": TRAIN_HOURS * 3600}
+    spot: dict[str, Any] = {}
+    if options.spot:
+        limits["max_wait_time_in_seconds"] = SPOT_HOURS * 3600
+        spot["enable_managed_spot_training"] = True
+        spot["checkpoint_config"] = shapes.CheckpointConfig(s3_uri=f"{site.url}/checkpoints")
+    metrics = [shapes.MetricDefinition(name=name, regex=rf"\b{name}:([-+.\deE]+);") for name in METRICS]
+    with explained("starting the training job"):
+        job: Any = TrainingJob.create(
+            training_job_name=site.name,
+            role_arn=site.place.role,
+            algorithm_specification=shapes.AlgorithmSpecification(
+                training_image=site.place.image, training_input_mode="File", metric_definitions=metrics
+            ),
+            hyper_parameters=dict(values),
+            input_data_config=[_channel(name, url) for name, url in channels.items()],
+            output_data_config=shapes.OutputDataConfig(s3_output_path=f"{site.url}/jobs"),
+            resource_config=shapes.ResourceConfig(
+                instance_type=options.instance, instance_count=1, volume_size_in_gb=30
+            ),
+            stopping_condition=shapes.StoppingCondition(**limits),
+            **spot,
+            **site.sdk,
+        )
+    lines = log_lines(site, "/aws/sagemaker/TrainingJobs", site.name)
+    follow(site, "training job", job, lambda: (job.secondary_status, _ended(job.training_job_status)), lines)
+    if job.training_job_status == "Failed":
+        reason = re.sub(r"^AlgorithmError: (.*?)(, exit code: \d+)?$", r"\1", job.failure_reason, flags=re.S)
+        raise DeployError(f"the training job failed: {reason or job.failure_reason}")
+    if job.training_job_status == "Stopped":
+        raise DeployError(f"the training job was stopped before its end ({job.secondary_status}); run it again")
+    return job
+
+
+def _channel(name: str, url: str) -> Any:
+    from sagemaker.core import shapes
+
+    source = shapes.S3DataSource(s3_data_type="S3Prefix", s3_uri=url)
+    return shapes.Channel(channel_name=name, data_source=shapes.DataSource(s3_data_source=source))
+
+
+def transform(site: Site, url: str, instance: str) -> np.ndarray:
+    """Score the rows under an S3 address by a batch transform; see `Deployment.transform`."""
+    from sagemaker.core import shapes
+    from sagemaker.core.resources import TransformJob
+
+    source = shapes.TransformS3DataSource(s3_data_type="S3Prefix", s3_uri=url)
+    with explained("starting the batch transform"):
+        job: Any = TransformJob.create(
+            transform_job_name=site.name,
+            model_name=site.name,
+            batch_strategy="MultiRecord",
+            transform_input=shapes.TransformInput(
+                data_source=shapes.TransformDataSource(s3_data_source=source),
+                content_type="text/csv",
+                split_type="Line",
+            ),
+            transform_output=shapes.TransformOutput(
+                s3_output_path=f"{site.url}/scored", accept="text/csv", assemble_with="Line"
+            ),
+            transform_resources=shapes.TransformResources(instance_type=instance, instance_count=1),
+            **site.sdk,
+        )
+    follow(site, "batch transform", job, lambda: (job.transform_job_status, _ended(job.transform_job_status)))
+    if job.transform_job_status != "Completed":
+        last = log_lines(site, "/aws/sagemaker/TransformJobs", site.name)()[-5:]
+        reason = f": {job.failure_reason}" if job.transform_job_status == "Failed" else ""
+        raise DeployError("\n".join([f"the batch transform is {job.transform_job_status}{reason}", *last]))
+    with explained("reading the batch transform's scores"):
+        urls = storage.list_objects(site.connection, f"{site.url}/scored/")
+        scores = b"".join(storage.read(site.connection, each) for each in urls)
+    return np.array(scores.split(), dtype=np.float64)
+
+
+def _ended(status: str) -> bool:
+    return status in ("Completed", "Failed", "Stopped")
+
+
+def follow(
+    site: Site,
+    what: str,
+    resource: Any,
+    state: Callable[[], tuple[str, bool]],
+    lines: Callable[[], list[str]] = list,
+) -> None:
+    """Print a resource's status when it changes, and what it logs, until its state says that it has ended."""
+    shown, ended = "", False
+    while not ended:
+        with explained(f"following the {what}"):
+            resource.refresh()
+            status, ended = state()
+            if status != shown:
+                print(f"{datetime.now():%H:%M:%S} {what} {status}", flush=True)
+                shown = status
+            for line in lines():
+                print(line, flush=True)
+        if not ended:
+            time.sleep(5 if site.connection.target == "aws" else 0.2)
+
+
+def log_lines(site: Site, group: str, stream: str) -> Callable[[], list[str]]:
+    """A function that gives what has been logged since the last call."""
+    logs = site.connection.client("logs")
+    tokens: dict[str, str] = {}
+
+    def new_lines() -> list[str]:
+        lines: list[str] = []
+        try:
+            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream)["logStreams"]
+            for name in sorted(each["logStreamName"] for each in streams):
+                token = {"nextToken": tokens[name]} if name in tokens else {}
+                page = logs.get_log_events(logGroupName=group, logStreamName=name, startFromHead=True, **token)
+                lines += [event["message"] for event in page["events"]]
+                tokens[name] = page["nextForwardToken"]
+        except logs.exceptions.ResourceNotFoundException:
+            pass  # nothing has been logged yet
+        return lines
+
+    return new_lines

@@ -1,0 +1,100 @@
+"""What deployments make on SageMaker, kind by kind: how it is listed, and how it ends."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore import exceptions
+
+from fraud_utils.deploy.place import NAME, RUN_TAG, stem
+from fraud_utils.deploy.session import Connection
+
+ACTIVE = ("InProgress", "Stopping")  # of a job; one that has ended is history, and free
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of thing: what lists it, what stops a job or deletes anything else, what tells a job's status."""
+
+    name: str  # as SageMaker's own names have it: `EndpointName`, `EndpointArn`
+    paginator: str
+    items: str  # where a page holds the list
+    end: Callable[[Any, str], Any]  # of a client and a name, as below
+    status: Callable[[Any, str], str] | None = None
+
+
+TRAINING_JOB = Kind(
+    *("TrainingJob", "list_training_jobs", "TrainingJobSummaries"),
+    end=lambda client, name: client.stop_training_job(TrainingJobName=name),
+    status=lambda client, name: client.describe_training_job(TrainingJobName=name)["TrainingJobStatus"],
+)
+TRANSFORM_JOB = Kind(
+    *("TransformJob", "list_transform_jobs", "TransformJobSummaries"),
+    end=lambda client, name: client.stop_transform_job(TransformJobName=name),
+    status=lambda client, name: client.describe_transform_job(TransformJobName=name)["TransformJobStatus"],
+)
+ENDPOINT = Kind(
+    *("Endpoint", "list_endpoints", "Endpoints"), end=lambda client, name: client.delete_endpoint(EndpointName=name)
+)
+ENDPOINT_CONFIG = Kind(
+    *("EndpointConfig", "list_endpoint_configs", "EndpointConfigs"),
+    end=lambda client, name: client.delete_endpoint_config(EndpointConfigName=name),
+)
+MODEL = Kind(*("Model", "list_models", "Models"), end=lambda client, name: client.delete_model(ModelName=name))
+KINDS = (TRAINING_JOB, TRANSFORM_JOB, ENDPOINT, ENDPOINT_CONFIG, MODEL)  # in the order in which they are to end
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which things are meant."""
+
+    run: str = ""  # empty for all
+    deployment: str = ""  # empty for all of the run's
+    before: datetime | None = None  # only what was made before
+
+    @property
+    def stem(self) -> str:
+        """How their names begin."""
+        return self.deployment or (f"{stem(self.run)}-" if self.run else "fraud-")
+
+    def has_name(self, name: str) -> bool:
+        """Whether a name alone shows that its bearer is meant; never so for the things of all runs."""
+        named = bool(self.run or self.deployment)
+        return named and name.startswith(self.stem) and NAME.fullmatch(name) is not None
+
+
+def list_names(connection: Connection, kind: Kind, scope: Scope) -> Iterator[tuple[str, str]]:
+    """Names and ARNs of what may be in scope and can still be stopped or deleted; the tags tell whether it is.
+
+    By listing names and reading tags: the tagging service that could do both at once lags behind by minutes.
+    """
+    wanted: dict[str, Any] = {"NameContains": scope.stem, "MaxResults": 100}
+    if scope.before:
+        wanted["CreationTimeBefore"] = scope.before
+    for page in connection.sagemaker.get_paginator(kind.paginator).paginate(**wanted):
+        for item in page[kind.items]:
+            if kind.status is None or item[f"{kind.name}Status"] in ACTIVE:
+                yield item[f"{kind.name}Name"], item[f"{kind.name}Arn"]
+
+
+def read_tags(connection: Connection, arn: str, scope: Scope) -> dict[str, str] | None:
+    """The tags of a resource; None where they show that it is not in scope, or somebody has deleted it meanwhile."""
+    try:
+        answer = connection.sagemaker.list_tags(ResourceArn=arn)
+    except exceptions.ClientError as error:
+        if "AccessDenied" in error.response["Error"]["Code"]:
+            raise
+        return None
+    tags = {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
+    return tags if RUN_TAG in tags and scope.run in ("", tags[RUN_TAG]) else None
+
+
+def find(connection: Connection, scope: Scope) -> list[str]:
+    """Kind and name of everything in scope."""
+    return [
+        f"{kind.name} {name}"
+        for kind in KINDS
+        for name, arn in list_names(connection, kind, scope)
+        if read_tags(connection, arn, scope) is not None
+    ]

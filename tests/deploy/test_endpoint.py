@@ -1,0 +1,40 @@
+"""Endpoints that answer in parts, and those that never answer."""
+
+import subprocess
+
+import boto3
+import pandas as pd
+import pytest
+
+from fraud_utils.deploy import DeployError, Serving
+
+
+def test_a_serverless_endpoint_answers_in_parts_that_it_takes(deployment, trained, split):
+    deployment.model_url = trained.model_url
+    deployment.serve(Serving(serverless=True, memory_mb=1024))
+    config = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=deployment.name)
+    assert config["ProductionVariants"][0]["ServerlessConfig"]["MemorySizeInMB"] == 1024
+    many = pd.concat([split.test] * 20, ignore_index=True)
+    assert len(many.to_csv(index=False)) > 5_000_000  # more than a serverless endpoint takes at once
+    assert len(deployment.endpoint.score(many)) == len(many)
+    with pytest.raises(DeployError, match="at most 4194304 are taken"):
+        deployment.endpoint.score(split.test.head(1).assign(note="x" * 5_000_000))
+
+
+def test_a_container_that_never_answers_ping_is_reported_with_its_log(deployment, trained):
+    deployment.model_url = trained.model_url
+    with pytest.raises(DeployError, match=r"endpoint is Failed: .*ping health check"):
+        deployment.serve(Serving(environment={"SAGEMAKER_BIND_TO_PORT": "1"}))
+    assert deployment.delete()
+
+
+def test_a_damaged_model_is_not_served_and_its_log_says_why(deployment, trained, tmp_path):
+    manifest = (trained.run_folder / "model/manifest.json").read_bytes()
+    (tmp_path / "manifest.json").write_bytes(manifest)
+    (tmp_path / "model.ubj").write_bytes(b"damaged")
+    subprocess.run(["tar", "czf", "bad.tar.gz", "model.ubj", "manifest.json"], cwd=tmp_path, check=True)
+    bucket, key = trained.site.place.bucket, f"fraud-detection/{deployment.name}/bad.tar.gz"
+    boto3.client("s3").upload_file(str(tmp_path / "bad.tar.gz"), bucket, key)
+    deployment.model_url = f"s3://{bucket}/{key}"
+    with pytest.raises(DeployError, match=r"endpoint is Failed(.|\n)*SHA-256"):
+        deployment.serve()

@@ -1,0 +1,29 @@
+"""The choice that is deployed, and what is found out about it."""
+
+import deployments
+import pytest
+
+from fraud_utils import deploy, record
+from fraud_utils.deploy import DeployError
+
+
+def test_a_choice_is_read_with_what_it_reached(tmp_path):
+    assert deploy.read_choice(deployments.run_folder(tmp_path, deployments.choice())) == (deployments.choice(), 0.7)
+
+
+def test_a_run_without_a_choice_is_refused(tmp_path):
+    with pytest.raises(DeployError, match="run notebook 02 with the same run_folder first"):
+        deploy.read_choice(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("reached", "deleted", "sentence"),
+    [
+        (0.7, True, "0.7000 on the test set, as in notebook 02"),
+        (0.6, True, "**not** the 0.7000"),
+        (0.7, False, "still there"),
+    ],
+)
+def test_the_findings_say_whether_the_served_model_is_the_one_that_was_judged(reached, deleted, sentence):
+    endpoint = record.Endpoint("local", 5, 0.0, {"p50": 1.0, "p99": 2.0}, deleted)
+    assert sentence in deploy.describe(deployments.choice(), 0.7, reached, endpoint)

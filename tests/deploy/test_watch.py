@@ -1,0 +1,201 @@
+"""Notebooks and processes that do not reach their end: whatever ends them, nothing is left that bills."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import uuid
+
+import boto3
+import deployments
+import nbformat
+import psutil
+import pytest
+import states
+from deployments import ROOT, left, marked, programs
+from jupyter_client.manager import KernelManager
+
+CONNECT = """\
+import boto3
+from fraud_utils import deploy
+d = deploy.connect("local", run_folder)
+boto3.client("s3").put_object(Bucket=d.site.place.bucket, Key=f"fraud-detection/{d.name}/train/x")
+"""
+
+
+def write_notebook(path, *cells):
+    """A notebook with the two parameters that a report gives to every one."""
+    values = 'data: str = ""\nrun_folder: str = "runs/lab"'
+    parameters = nbformat.v4.new_code_cell(values, metadata={"tags": ["parameters"]})
+    metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    cells = [parameters, *map(nbformat.v4.new_code_cell, cells)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
+    return path
+
+
+def start_notebook(notebook, folder, *parameters):
+    """Papermill on a notebook; everything that it starts is known by a mark in its environment."""
+    mark = uuid.uuid4().hex
+    command = [sys.executable, "-m", "papermill", notebook, folder / "out.ipynb", "-k", "python3", "--no-progress-bar"]
+    process = subprocess.Popen(
+        [*command, "-p", "run_folder", folder, *parameters],
+        env=os.environ | {"MARK": mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    return process, mark
+
+
+def start_deploying(folder, table, chosen=None):
+    """Papermill on notebook 03."""
+    deployments.run_folder(folder, chosen or deployments.choice())
+    return start_notebook(ROOT / "notebooks/03_deploy.ipynb", folder, "-p", "data", table)
+
+
+def kernel_of(mark):
+    return next(each for each in marked(mark) if "ipykernel_launcher" in " ".join(each.cmdline()))
+
+
+def endpoint_status(name):
+    endpoints = boto3.client("sagemaker").list_endpoints(NameContains=name)["Endpoints"]
+    return endpoints[0]["EndpointStatus"] if endpoints else ""
+
+
+# ------------------------------------------------------------------------------------------------------- notebooks
+
+
+def test_a_failing_cell_deletes_what_was_made_before_the_kernel_ends(server, tmp_path):
+    (tmp_path / "failing").mkdir()
+    process, mark = start_notebook(write_notebook(tmp_path / "failing.ipynb", CONNECT, "1 / 0"), tmp_path / "failing")
+    printed, _ = process.communicate(timeout=states.HANGS)
+    assert process.returncode != 0
+    assert "ZeroDivisionError" in printed
+    outputs = [o for c in nbformat.read(tmp_path / "failing/out.ipynb", 4).cells for o in c.get("outputs", [])]
+    assert any("a cell failed or was interrupted: deleting" in output.get("text", "") for output in outputs)
+    states.until(lambda: not marked(mark), "the end of all processes")
+    assert left("failing") == []
+
+
+def test_an_interrupt_during_training_stops_the_job_and_deletes(server, table, tmp_path):
+    process, mark = start_deploying(tmp_path / "interrupted", table, deployments.endless())
+    states.until(lambda: "train.py" in programs(server), "training")
+    process.send_signal(signal.SIGINT)  # as Ctrl-C in a terminal, to papermill alone
+    process.communicate(timeout=states.HANGS)
+    states.until(lambda: not marked(mark), "the end of all processes")
+    assert left("interrupted") == []
+    assert programs(server) == []
+
+
+def test_a_killed_notebook_is_cleaned_up_after_without_anybody_asking(server, table, tmp_path):
+    process, mark = start_deploying(tmp_path / "nobody-asks", table)
+    states.until(lambda: endpoint_status("fraud-nobody-asks-") == "InService", "an endpoint in service")
+    kernel_of(mark).kill()
+    process.communicate(timeout=states.HANGS)
+    states.until(lambda: not marked(mark), "the end of all processes")
+    assert left("nobody-asks") == []
+    assert programs(server) == []
+    assert "deleting Endpoint fraud-nobody-asks-" in (tmp_path / "nobody-asks/cleanup.log").read_text()
+
+
+def test_an_interrupted_cell_deletes_and_its_kernel_lives_on(server, tmp_path):
+    """As in JupyterLab, where somebody stops a cell and goes on."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    printed = []
+
+    def run(code, on_output=lambda text: None):
+        def keep(message):
+            printed.append(message["content"].get("text", ""))
+            on_output(printed[-1])
+
+        return client.execute_interactive(code, timeout=states.HANGS, output_hook=keep)["content"]["status"]
+
+    try:
+        client.wait_for_ready(timeout=states.HANGS)
+        assert run(f"run_folder = {str(tmp_path / 'interrupted-cell')!r}\n{CONNECT}") == "ok"
+        assert len(left("interrupted-cell")) == 1
+        stop = lambda text: manager.interrupt_kernel() if "begun" in text else None  # noqa: E731
+        assert run("import time; print('begun', flush=True); time.sleep(600)", stop) == "error"
+        assert "a cell failed or was interrupted: deleting" in "".join(printed)
+        assert left("interrupted-cell") == []
+        assert run("print('alive')") == "ok"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_a_report_that_is_ended_in_the_middle_leaves_nothing(server, table, tmp_path, end):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "pyproject.toml").write_text("")
+    write_notebook(tmp_path / "notebooks/01_wait.ipynb", CONNECT, "import time; time.sleep(600)")
+    mark, run = uuid.uuid4().hex, f"ended-by-{end.value}"
+    command = [sys.executable, "-m", "fraud_utils.report", "--run", run, "--data", str(table)]
+    process = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"MARK": mark}, start_new_session=True)
+    states.until(lambda: left(run), "an upload")
+    process.send_signal(end)
+    assert process.wait(states.HANGS) == (130 if end == signal.SIGINT else -signal.SIGKILL)
+    states.until(lambda: not marked(mark), "the end of all processes")
+    assert left(run) == []
+
+
+# ------------------------------------------------------------------------------------------------------- processes
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Forks processes that have imported the SDK, which takes seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["deployments", "fraud_utils.deploy", "sagemaker.core.resources"])
+    return context
+
+
+@contextlib.contextmanager
+def deploying(processes, *arguments, **environment):
+    """A process that deploys, as `deployments.deploy_until` says, and the mark of everything that it starts."""
+    mark = uuid.uuid4().hex
+    values = {key: value for key, value in os.environ.items() if key.startswith("AWS_")} | {"MARK": mark} | environment
+    process = processes.Process(target=deployments.deploy_until, args=(values, *arguments))
+    process.start()
+    try:
+        yield psutil.Process(process.pid), mark
+    finally:
+        process.kill()
+        process.join()
+        states.until(lambda: not marked(mark), "the end of all that the process started")
+
+
+@pytest.mark.parametrize(
+    ("step", "reached"),
+    [
+        ("upload", lambda server, name: left(name)),
+        ("train", lambda server, name: "train.py" in programs(server)),
+        ("serve", lambda server, name: endpoint_status(f"fraud-{name}-") == "Creating"),
+        ("wait", lambda server, name: endpoint_status(f"fraud-{name}-") == "InService"),
+        ("transform", lambda server, name: any(each.startswith("TransformJob") for each in left(name))),
+    ],
+)
+def test_killing_the_process_and_cleaning_up_leaves_nothing(server, trained, processes, tmp_path, step, reached):
+    run = f"killed-{step}"
+    with deploying(processes, tmp_path / run, step, trained.model_url) as (process, _):
+        states.until(lambda: reached(server, run), step)
+        process.kill()
+        command = [sys.executable, "-m", "fraud_utils.deploy", "cleanup", "--target", "local", "--run", run]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=states.HANGS)
+        assert done.returncode == 0, done.stdout + done.stderr
+    # the keeper has ended too, which deletes by itself what cleanup did not come to
+    assert left(run) == []
+    assert programs(server) == []
+
+
+@pytest.mark.parametrize(("step", "program"), [("train", "train.py"), ("wait", "serve.py")])
+def test_a_server_that_the_process_started_ends_with_it_and_all_it_runs(processes, tmp_path, step, program):
+    with deploying(processes, tmp_path / "alone", step, "", AWS_ENDPOINT_URL="") as (process, mark):
+        states.until(lambda: [each for each in marked(mark) if program in " ".join(each.cmdline())], step)
+        process.kill()

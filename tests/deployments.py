@@ -1,0 +1,123 @@
+"""What several tests of deployments share: a choice to deploy, and what a server holds and runs, asked from outside."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import psutil
+import states
+
+from fraud_utils import deploy, record
+from fraud_utils.data import ULB, split_by_time
+from fraud_utils.data.simulate import simulate_transactions
+
+ROOT = Path(__file__).resolve().parents[1]
+CREDENTIALS = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+
+
+def choice(**hyperparameters) -> record.Choice:
+    """XGBoost with 20 trees, or other hyperparameters."""
+    values = {"imbalance": "undersample 1:10", "num_round": 20, "seed": 3} | hyperparameters
+    return record.Choice("xgboost", "it is the only one", values, (record.Threshold("f1", 0.25),))
+
+
+def endless() -> record.Choice:
+    """Goes on training until it is stopped."""
+    return choice(imbalance="none", num_round=100_000)
+
+
+def run_folder(folder: Path, chosen: record.Choice) -> Path:
+    """A run's folder, as notebook 02 leaves it."""
+    judged = record.Model("xgboost", test=record.Metrics(average_precision=0.7))
+    record.add(folder, chosen=chosen, models=[judged])
+    return folder
+
+
+@contextlib.contextmanager
+def local_sagemaker(log: Path) -> Iterator[psutil.Popen]:
+    """SageMaker on this machine as somebody else runs it; its address is in the environment, its log in a file."""
+    command = [sys.executable, "-m", "fraud_utils.local_sagemaker", "--ping-seconds", "6"]
+    with log.open("a") as stream:  # so that it can be emptied meanwhile
+        process = psutil.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+    before = dict(os.environ)
+    try:
+        address = states.until(
+            lambda: process.poll() is not None or log.read_text().splitlines()[:1], "the server's address"
+        )
+        assert process.poll() is None, log.read_text()
+        os.environ.update(CREDENTIALS, AWS_ENDPOINT_URL=address[0])
+        yield process
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def left(run: str) -> list[str]:
+    """What a server holds of a run: things by their tags, but jobs that have ended; data by its key.
+
+    Registered models and captured requests are to stay, and are left out.
+    """
+    client, s3 = boto3.client("sagemaker"), boto3.client("s3")
+    listed = [
+        *(("Endpoint", item) for item in client.list_endpoints(MaxResults=100)["Endpoints"]),
+        *(("EndpointConfig", item) for item in client.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]),
+        *(("Model", item) for item in client.list_models(MaxResults=100)["Models"]),
+        *(("TrainingJob", item) for item in client.list_training_jobs(MaxResults=100)["TrainingJobSummaries"]),
+        *(("TransformJob", item) for item in client.list_transform_jobs(MaxResults=100)["TransformJobSummaries"]),
+    ]
+    things = []
+    for kind, item in listed:
+        tags = {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=item[f"{kind}Arn"])["Tags"]}
+        ended = item.get(f"{kind}Status") in ("Completed", "Failed", "Stopped") and kind.endswith("Job")
+        if tags.get("fraud-detection:run") == run and not ended:
+            things.append(f"{kind} {item[f'{kind}Name']}")
+    for bucket in s3.list_buckets()["Buckets"]:
+        page = s3.list_objects_v2(Bucket=bucket["Name"], Prefix=f"fraud-detection/fraud-{run}-")
+        things += [item["Key"] for item in page.get("Contents", [])]
+    return things
+
+
+def programs(process: psutil.Process) -> list[str]:
+    """Names of the Python programs that run below a process, as `serve.py`."""
+    words = [word for child in process.children(recursive=True) for word in child.cmdline()]
+    return [Path(word).name for word in words if word.endswith(".py")]
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """The processes that carry a mark in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("MARK") == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def deploy_until(environment: dict[str, str], folder: Path, last: str, model_url: str) -> None:
+    """Deploy a model up to one step, and then wait: upload, train (without an end), serve or transform.
+
+    Without the address of a model, train one.
+    """
+    os.environ.update(environment)
+    split = split_by_time(simulate_transactions(5_000, fraud_rate=0.02, seed=1), ULB)
+    deployment = deploy.connect("local", folder)
+    uploaded = deployment.upload(split, ULB)
+    if last == "train":
+        deployment.train(endless(), ULB, uploaded)
+    elif last != "upload":
+        deployment.model_url = model_url
+        if not model_url:
+            deployment.train(choice(), ULB, uploaded)
+        deployment.serve()
+    if last == "transform":
+        deployment.transform(uploaded["test"])
+    signal.pause()
