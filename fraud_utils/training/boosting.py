@@ -96,13 +96,10 @@ class StopEarly(xgboost.callback.TrainingCallback):
         seen = self.history.get("aucpr", [])
         return int(np.argmax(seen)) + 1 if seen else 0
 
-    def ended(self) -> bool:
-        """Whether the last `rounds` rounds brought nothing."""
-        return bool(self.best()) and len(self.history["aucpr"]) - self.best() >= self.rounds
-
-    def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
-        """Called by XGBoost; true ends the training."""
-        return self.ended()
+    def before_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
+        """Called by XGBoost; true ends the training, which may be at once after a restart."""
+        best = self.best()
+        return best > 0 and len(self.history["aucpr"]) - best >= self.rounds
 
 
 def fit(
@@ -129,7 +126,7 @@ def fit(
     if validation := material.validation:
         evals = [(xgboost.DMatrix(validation.X, validation.y, nthread=hyperparameters.nthread), "validation")]
         booster_settings["eval_metric"] = ["logloss", "aucpr"]
-    booster_settings["num_round"] = 0 if early and early.ended() else total - done
+    booster_settings["num_round"] = total - done
     booster = models.fit_xgboost(
         material.train.X,
         material.train.y,

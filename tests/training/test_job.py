@@ -66,7 +66,7 @@ def test_the_job_leaves_a_model_and_nothing_else(frame, trained):
         ({}, {"train": {"rows.csv": b"a,b\n"}}, ["algo-1"], "train/rows.csv: column 'Time' is missing"),
         ({"max_dept": "3"}, {"train": {"rows.csv": b"x"}}, ["algo-1"], "did you mean 'max_depth'"),
         ({}, {"train": {"rows.csv": b"x"}}, ["algo-1", "algo-2"], "training on 2 hosts is not supported yet"),
-        ({"wrong": "x" * 3000}, {}, ["algo-1"], "'wrong' is unknown"),
+        ({f"wrong{i}": "" for i in range(9)}, {}, ["algo-1"], "'wrong0' is unknown"),
     ],
 )
 def test_input_that_cannot_be_used_ends_the_job_with_the_reason(

@@ -100,10 +100,10 @@ def thinned(frame: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.mark.real_data
 def test_is_as_difficult_as_the_real_set(bench: ModuleType, real: pd.DataFrame, full: pd.DataFrame) -> None:
-    """Frauds 15 % nearer to the others, or 20 % further out, differ by 0.1 where these differ by 0.03."""
+    """They differ by 0.03; without camouflaged frauds it would be 0.1 easier, with twice as many 0.07 harder."""
     expected, difficulty = (bench.difficulty(thinned(x)) for x in (real, full))
     for name, average_precision in expected.items():
-        assert difficulty[name] == pytest.approx(average_precision, abs=0.06), name
+        assert difficulty[name] == pytest.approx(average_precision, abs=0.05), name
     assert max(difficulty, key=difficulty.__getitem__) == "XGBoost"
     assert min(difficulty, key=difficulty.__getitem__) == "isolation forest"
 
