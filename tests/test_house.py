@@ -18,7 +18,7 @@ MAY_USE = {
     "words": set(),
     "record": {"project"},
     "artifact": {"project"},
-    "data": {"project", "artifact"},
+    "data": {"project", "words", "artifact"},
     "models": {"project", "artifact", "data"},
     "evaluation": {*ALL, "models", "artifact", "data"},
     "explore": {*ALL, "artifact", "data", "evaluation"},

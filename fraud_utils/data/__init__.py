@@ -1,7 +1,8 @@
 """Tables of transactions: what their columns mean, loading with every check, splitting, downloading, simulating."""
 
 from fraud_utils.data.download import download
-from fraud_utils.data.load import DEFAULT_PATH, FORMATS, load_transactions
+from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_transactions
+from fraud_utils.data.read import FORMATS, TableFile
 from fraud_utils.data.schema import ULB, DataError, Schema
 from fraud_utils.data.split import Split, duplicate_groups, fold_groups, split_by_time
 
@@ -12,9 +13,11 @@ __all__ = [
     "DataError",
     "Schema",
     "Split",
+    "TableFile",
     "download",
     "duplicate_groups",
     "fold_groups",
     "load_transactions",
+    "read_transactions",
     "split_by_time",
 ]

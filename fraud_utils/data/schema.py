@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from fraud_utils.project import resolve
 
@@ -57,13 +57,11 @@ class Schema:
     def __post_init__(self) -> None:
         roles = [*self.columns, *self.ignored]
         if repeated := sorted({name for name in roles if roles.count(name) > 1}):
-            raise DataError(f"schema {self.name!r}: column {repeated[0]!r} has two roles; give it one")
+            raise DataError(f"column {repeated[0]!r} has two roles; give it one")
         if not self.features and not self.categorical and not self.amount:
-            raise DataError(f"schema {self.name!r}: no column to learn from; list some under 'features'")
+            raise DataError("no column to learn from; list some under 'features'")
         if self.time_unit not in ("seconds", "timestamp"):
-            raise DataError(
-                f"schema {self.name!r}: time_unit is {self.time_unit!r}; it must be 'seconds' or 'timestamp'"
-            )
+            raise DataError(f"time_unit is {self.time_unit!r}; it must be 'seconds' or 'timestamp'")
 
     @property
     def numeric(self) -> tuple[str, ...]:
@@ -73,15 +71,17 @@ class Schema:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that a loaded frame has, in its order."""
-        entity = (self.entity,) if self.entity else ()
-        return (
-            self.time,
-            *entity,
-            *self.features,
-            *self.categorical,
-            *self.numeric[len(self.features) :],
-            self.label,
-        )
+        amount = self.numeric[len(self.features) :]
+        return (self.time, *self._entity, *self.features, *self.categorical, *amount, self.label)
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """The columns that a file holds as text."""
+        return (*self.categorical, *self._entity, *((self.time,) if self.time_unit == "timestamp" else ()))
+
+    @property
+    def _entity(self) -> tuple[str, ...]:
+        return (self.entity,) if self.entity else ()
 
     @classmethod
     def read(cls, path: str | Path = "") -> Schema:
@@ -96,50 +96,58 @@ class Schema:
             return ULB
         import yaml
 
-        path = resolve(path)
+        file = resolve(path)
         try:
-            mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+            mapping = yaml.safe_load(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise DataError(f"SCHEMA={path}: no such file") from None
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise DataError(f"SCHEMA={path}: not readable as YAML: {error}") from None
         if not isinstance(mapping, dict):
             raise DataError(f"SCHEMA={path}: expected 'key: value' lines such as 'label: is_fraud'")
-        return cls.from_dict({"name": path.stem, "amount": None, "features": []} | mapping, source=f"SCHEMA={path}")
+        try:
+            return cls.from_dict({"name": file.stem, "amount": None, "features": []} | mapping)
+        except DataError as error:
+            raise DataError(f"SCHEMA={path}: {error}") from None
 
     @classmethod
-    def from_dict(cls, mapping: Mapping[str, Any], source: str = "schema") -> Schema:
-        """Build a schema from plain values, refusing unknown keys and wrong types."""
-        known = {item.name: item for item in dataclasses.fields(cls)}
+    def from_dict(cls, mapping: Mapping[str, Any]) -> Schema:
+        """Build a schema from plain values.
+
+        Raises
+        ------
+        DataError
+            A key is unknown or missing, or its value is of the wrong type; the caller adds where the values are from.
+        """
+        kinds = get_type_hints(cls)
         for key in mapping:
-            if key not in known:
-                close = get_close_matches(str(key), known, 1)
-                hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
-                raise DataError(f"{source}: unknown key {key!r}; {hint}")
-        values: dict[str, Any] = {}
-        for key, item in known.items():
-            if key not in mapping:
-                if item.default is dataclasses.MISSING:
-                    raise DataError(f"{source}: key {key!r} is missing; add a line '{key}: ...'")
-                continue
-            value = mapping[key]
-            if str(item.type).startswith("tuple"):
-                if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-                    raise DataError(f"{source}: {key!r} must be a list of column names, not {value!r}")
-                value = tuple(value)
-            elif item.type == "bool":
-                if not isinstance(value, bool):
-                    raise DataError(f"{source}: {key!r} must be true or false, not {value!r}")
-            elif not (isinstance(value, str) or (value is None and "None" in str(item.type))):
-                raise DataError(f"{source}: {key!r} must be text, not {value!r}; put quotes around it")
-            values[key] = value
-        return cls(**values)
+            if key not in kinds:
+                close = get_close_matches(str(key), kinds, 1)
+                hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(kinds)}"
+                raise DataError(f"unknown key {key!r}; {hint}")
+        for item in dataclasses.fields(cls):
+            if item.name not in mapping and item.default is dataclasses.MISSING:
+                raise DataError(f"key {item.name!r} is missing; add a line '{item.name}: ...'")
+        return cls(**{key: _value(key, value, kinds[key]) for key, value in mapping.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values from which `from_dict` builds the same schema."""
         return {
             key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()
         }
+
+
+def _value(key: str, value: Any, kind: Any) -> Any:
+    """A plain value as a field of this type."""
+    if kind == tuple[str, ...]:
+        if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+            raise DataError(f"{key!r} must be a list of column names, not {value!r}")
+        return tuple(value)
+    if kind is bool and not isinstance(value, bool):
+        raise DataError(f"{key!r} must be true or false, not {value!r}")
+    if kind is not bool and not isinstance(value, str) and not (value is None and kind == str | None):
+        raise DataError(f"{key!r} must be text, not {value!r}; put quotes around it")
+    return value
 
 
 ULB = Schema(

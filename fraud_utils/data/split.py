@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fraud_utils import words
 from fraud_utils.data.schema import DataError, Schema
 
 
@@ -57,9 +58,10 @@ class Split:
         """Say what lies on either side."""
         frauds, rows = provenance["frauds"], provenance["rows"]
         return (
-            f"{provenance['name']}: {rows:,} transactions, {frauds:,} frauds ({frauds / rows:.3%}). Choices are made "
-            f"on the {self.train_rows:,} before second {self.test_from:,.0f} ({self.train_frauds:,} frauds); the test "
-            f"set holds the {self.test_rows:,} from then on ({self.test_frauds:,} frauds)."
+            f"{provenance['name']}: {words.count(rows, 'transaction')}, {words.count(frauds, 'fraud')} "
+            f"({words.percent(frauds / rows)}). Choices are made on the {self.train_rows:,} before second "
+            f"{self.test_from:,.0f} ({words.count(self.train_frauds, 'fraud')}); the test set is the "
+            f"{self.test_rows:,} from then on ({words.count(self.test_frauds, 'fraud')})."
         )
 
 

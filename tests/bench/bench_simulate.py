@@ -1,6 +1,6 @@
-"""How near simulated transactions come to the real ones, and how fast: ``python tests/bench_simulate.py REAL.csv.zip``.
+"""How near simulated transactions come to real ones, and how fast: ``python tests/bench/bench_simulate.py REAL.csv``.
 
-Prints one line a figure. ``tests/test_simulate.py`` takes the same measures at less cost.
+Prints one line a figure. ``tests/data/simulate/test_likeness.py`` takes the same measures at less cost.
 """
 
 import argparse
@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from fraud_utils.data.simulate_fit import held_out
 from scipy.stats import ks_2samp
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -27,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier
 
 from fraud_utils.data.simulate import simulate_transactions
+from fraud_utils.data.simulate.fit import held_out
 
 V = [f"V{i}" for i in range(1, 29)]
 INPUTS = [*V, "Amount"]

@@ -1,0 +1,177 @@
+"""hyperparameters.json: what XGBoost gets, and what the job acts on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fraud_utils import models
+from fraud_utils.data import ULB, DataError, Schema
+
+
+class SetupError(ValueError):
+    """Hyperparameters, channels or hosts cannot be used; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What a job was asked for.
+
+    Attributes
+    ----------
+    booster : dict
+        XGBoost's, in its native names, and `num_round`.
+    thresholds : dict of str to float
+        Probabilities by name, for the model's manifest.
+    decides : str
+        The threshold that decides.
+    """
+
+    booster: dict[str, Any]
+    thresholds: dict[str, float]
+    decides: str
+    imbalance: str = "none"
+    early_stopping_rounds: int = 0
+    seed: int = 7
+    nthread: int = 1
+    schema: Schema = ULB
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """All that the trees depend on, besides the rows."""
+        names = ("imbalance", "early_stopping_rounds", "seed", "nthread")
+        return self.booster | {name: getattr(self, name) for name in names}
+
+
+def _number(kind: type, low: float, high: float = float("inf"), above: bool = False) -> Callable[[str], float]:
+    """A parser of numbers within [low, high], or (low, high] where `above`."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise SetupError(f"must be {'a whole number' if kind is int else 'a number'}") from None
+        if not low <= value <= high or (above and value == low):
+            bound = f"above {low:g}" if above else f"at least {low:g}"
+            raise SetupError(f"must be {bound}" + (f" and at most {high:g}" if high < float("inf") else ""))
+        return value
+
+    return parse
+
+
+def _device(text: str) -> str:
+    if text not in ("cpu", "cuda"):
+        raise SetupError("must be cpu or cuda")
+    return text
+
+
+def _imbalance(text: str) -> str:
+    try:
+        models.kept_share(text, np.array([0, 1]))
+    except ValueError:
+        raise SetupError(f"must be one of {', '.join(models.IMBALANCES)} (N = 1, 2, ...)") from None
+    return text
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise SetupError(f"must be a JSON object ({error})") from None
+    if not isinstance(value, dict):
+        raise SetupError("must be a JSON object")
+    return value
+
+
+def _schema(text: str) -> Schema:
+    try:
+        return Schema.from_dict(_object(text))
+    except DataError as error:
+        raise SetupError(f"is not a schema: {error}") from None
+
+
+def _thresholds(text: str) -> dict[str, float]:
+    values = _object(text)
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise SetupError(f"must map names to probabilities between 0 and 1; {name!r} is {value!r}")
+    if not values:
+        raise SetupError("must hold at least one threshold")
+    return {name: float(value) for name, value in values.items()}
+
+
+# A parser raises SetupError, "must be ...". XGBoost's native names, since its documentation explains them; `imbalance`
+# decides the weight of a fraud.
+_BOOSTER: dict[str, Callable[[str], Any]] = {
+    "num_round": _number(int, 1, 100_000),
+    "eta": _number(float, 0, 1, above=True),
+    "max_depth": _number(int, 1, 30),
+    "max_leaves": _number(int, 0),
+    "max_bin": _number(int, 2, 65_535),
+    "max_delta_step": _number(float, 0),
+    "min_child_weight": _number(float, 0),
+    "gamma": _number(float, 0),
+    "lambda": _number(float, 0),
+    "alpha": _number(float, 0),
+    "base_score": _number(float, 0, 1, above=True),
+    "subsample": _number(float, 0, 1, above=True),
+    "colsample_bytree": _number(float, 0, 1, above=True),
+    "colsample_bylevel": _number(float, 0, 1, above=True),
+    "colsample_bynode": _number(float, 0, 1, above=True),
+    "device": _device,
+}
+_OURS: dict[str, Callable[[str], Any]] = {
+    "imbalance": _imbalance,
+    "early_stopping_rounds": _number(int, 0),
+    "seed": _number(int, 0, 2**31 - 1),
+    "nthread": _number(int, 1, 1024),
+    "schema": _schema,
+    "thresholds": _thresholds,
+    "decides": str,
+}
+
+
+def read_hyperparameters(file: Path) -> Hyperparameters:
+    """Parse hyperparameters.json; without the file, everything has its default.
+
+    Raises
+    ------
+    SetupError
+        A name is unknown, or a value is of the wrong type or out of range; every fault is named at once.
+    """
+    try:
+        given = json.loads(file.read_bytes()) if file.exists() else {}
+    except ValueError as error:
+        raise SetupError(f"{file.name}: not JSON ({error})") from None
+    if not isinstance(given, dict):
+        raise SetupError(f"{file.name}: must hold a JSON object of names and values")
+    parsers = _BOOSTER | _OURS
+    parsed: dict[str, Any] = {}
+    faults = []
+    for name, value in given.items():
+        if name.startswith("_"):  # a tuning job adds names of its own, such as _tuning_objective_metric
+            continue
+        if name not in parsers:
+            close = get_close_matches(name, parsers, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(parsers)}"
+            faults.append(f"hyperparameter {name!r} is unknown; {hint}")
+            continue
+        text = value if isinstance(value, str) else json.dumps(value)
+        try:
+            parsed[name] = parsers[name](text.strip())
+        except SetupError as error:
+            faults.append(f"hyperparameter {name!r} is {text[:60]!r}; it {error}")
+    thresholds = list(parsed.setdefault("thresholds", {"default": 0.5}))
+    decides = parsed["decides"] = parsed.get("decides") or (thresholds[0] if len(thresholds) == 1 else "")
+    if decides not in thresholds:
+        faults.append(f"hyperparameter 'decides' is {decides!r}; it must be one of {', '.join(thresholds)}")
+    if faults:
+        raise SetupError("; ".join(faults))
+    booster = models.XGBOOST | {name: parsed.pop(name) for name in _BOOSTER if name in parsed}
+    return Hyperparameters(booster=booster, **parsed)

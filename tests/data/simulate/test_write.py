@@ -1,0 +1,42 @@
+"""Simulated transactions as a file: by Python, and by the program."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fraud_utils.data.simulate import simulate_chunks, simulate_transactions, write_chunks
+
+
+@pytest.mark.parametrize("name", ["many.csv", "many.csv.gz", "MANY.PARQUET"])
+def test_a_file_is_what_its_name_says(tmp_path: Path, name: str) -> None:
+    chunks = [chunk for start in (0, 500) for chunk in simulate_chunks(500, seed=start)]
+    write_chunks(tmp_path / name, chunks)
+    read = pd.read_parquet if name.lower().endswith("parquet") else pd.read_csv
+    pd.testing.assert_frame_equal(read(tmp_path / name), pd.concat(chunks, ignore_index=True), check_dtype=False)
+
+
+def test_an_unknown_format_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"rows.xlsx: unknown format; .* \.csv, \.csv\.gz or \.parquet"):
+        write_chunks(tmp_path / "rows.xlsx", simulate_chunks(100))
+    assert not list(tmp_path.iterdir())
+
+
+def program(*arguments: str | Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "fraud_utils.data.simulate", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_program_writes_what_python_draws(tmp_path: Path) -> None:
+    path = tmp_path / "week.parquet"
+    done = program(path, "--rows", "7000", "--days", "7", "--cards")
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(pd.read_parquet(path), simulate_transactions(7_000, days=7, cards=True))
+
+
+def test_the_program_says_what_it_cannot_do(tmp_path: Path) -> None:
+    done = program(tmp_path / "x.csv", "--rows", "0")
+    assert (done.returncode, done.stderr[:17]) == (1, "simulate: rows=0,")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,57 @@
+"""Schemas: a small YAML file, and every way to get it wrong."""
+
+import json
+
+import pytest
+
+from fraud_utils.data import ULB, DataError, Schema
+
+
+def test_a_file_becomes_a_schema(tmp_path):
+    text = """
+    label: is_fraud
+    time: when
+    time_unit: timestamp
+    features: [x]
+    categorical: [shop]
+    entity: card
+    ignored: [note]
+    """
+    (tmp_path / "mine.yaml").write_text(text)
+    schema = Schema.read(tmp_path / "mine.yaml")
+    assert (schema.name, schema.amount, schema.features, schema.entity) == ("mine", None, ("x",), "card")
+    assert schema.columns == ("when", "card", "x", "shop", "is_fraud")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("lable: x\ntime: t\nfeatures: [a]", "unknown key 'lable'; did you mean 'label'"),
+        ("label: y\nfeatures: [a]", "key 'time' is missing"),
+        ("label: y\ntime: t\nfeatures: a", "'features' must be a list"),
+        ("label: y\ntime: t\nfeatures: [a, y]", "column 'y' has two roles"),
+        ("label: y\ntime: t\nfeatures: [a]\ntime_unit: hours", "time_unit is 'hours'"),
+        ("label: y\ntime: t\nfeatures: [a]\nnegative_amounts: 'no'", "must be true or false"),
+        ("label: 1\ntime: t\nfeatures: [a]", "'label' must be text"),
+        ("label: y\ntime: t", "no column to learn from"),
+        ("- a\n- b", "expected 'key: value' lines"),
+        ("label: [", "not readable as YAML"),
+    ],
+)
+def test_a_bad_schema_is_refused(tmp_path, text, part):
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(DataError) as caught:
+        Schema.read(tmp_path / "s.yaml")
+    assert str(caught.value).startswith(f"SCHEMA={tmp_path / 's.yaml'}: ")
+    assert part in str(caught.value)
+
+
+def test_a_schema_file_that_is_not_there_is_named():
+    with pytest.raises(DataError, match=r"SCHEMA=nowhere\.yaml: no such file"):
+        Schema.read("nowhere.yaml")
+
+
+def test_a_schema_survives_plain_values():
+    schema = Schema("x", "y", "t", None, ("a",), categorical=("c",), entity="e", time_unit="timestamp")
+    assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
+    assert Schema.read("") is ULB

@@ -1,0 +1,56 @@
+"""hyperparameters.json: every fault is named, with what to write instead."""
+
+import json
+
+import pytest
+
+from fraud_utils import models
+from fraud_utils.training.hyperparameters import SetupError, read_hyperparameters
+
+
+@pytest.fixture
+def given(tmp_path):
+    def read(hyperparameters):
+        file = tmp_path / "hyperparameters.json"
+        file.write_text(json.dumps(hyperparameters))
+        return read_hyperparameters(file)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "message"),
+    [
+        ({"max_dept": "5"}, "'max_dept' is unknown; did you mean 'max_depth'"),
+        ({"reg_lambda": "5"}, "'reg_lambda' is unknown; did you mean 'lambda'"),
+        ({"n_jobs": "5"}, "'n_jobs' is unknown; known: num_round, eta"),
+        ({"max_depth": "deep"}, "'max_depth' is 'deep'; it must be a whole number"),
+        ({"max_depth": "2.5"}, "'max_depth' is '2.5'; it must be a whole number"),
+        ({"eta": "0"}, "'eta' is '0'; it must be above 0 and at most 1"),
+        ({"eta": "nan"}, "'eta' is 'nan'; it must be"),
+        ({"subsample": "1.5"}, "'subsample' is '1.5'; it must be above 0 and at most 1"),
+        ({"num_round": "0"}, "'num_round' is '0'; it must be at least 1"),
+        ({"device": "gpu"}, "'device' is 'gpu'; it must be cpu or cuda"),
+        ({"imbalance": "SMOKE"}, "'imbalance' is 'SMOKE'; it must be one of none, class weight"),
+        ({"thresholds": "0.5"}, "'thresholds' is '0.5'; it must be a JSON object"),
+        ({"thresholds": '{"f1": 2}'}, "between 0 and 1; 'f1' is 2"),
+        ({"thresholds": '{"f1": 0.3, "cost": 0.1}'}, "'decides' is ''; it must be one of f1, cost"),
+        ({"thresholds": '{"f1": 0.3}', "decides": "cost"}, "'decides' is 'cost'; it must be one of f1"),
+        ({"schema": '{"nam": "x"}'}, "it is not a schema: unknown key 'nam'; did you mean 'name'"),
+        ({"eta": "-1", "max_dept": "3"}, "'eta' is '-1'.*; hyperparameter 'max_dept' is unknown"),
+        (["eta"], "must hold a JSON object of names and values"),
+    ],
+)
+def test_a_hyperparameter_that_cannot_be_used_is_refused(given, hyperparameters, message):
+    with pytest.raises(SetupError, match=message):
+        given(hyperparameters)
+
+
+def test_a_tuning_jobs_own_names_are_passed_over(given):
+    assert given({"_tuning_objective_metric": "validation_log_loss", "eta": "0.2"}).booster["eta"] == 0.2
+
+
+def test_what_is_not_given_is_what_notebook_02_fits(given, tmp_path):
+    assert given({"eta": "0.2"}).booster == models.XGBOOST | {"eta": 0.2}
+    nothing = read_hyperparameters(tmp_path / "missing.json")
+    assert (nothing.booster, nothing.imbalance, nothing.decides) == (models.XGBOOST, "none", "default")
