@@ -1,5 +1,29 @@
-"""How good candidates are: out-of-fold scores, metrics with intervals, decisions, the comparison and the choice."""
+"""How good candidates are: scores of rows they have not seen, metrics with intervals, decisions, and the choice."""
 
+from fraud_utils.evaluation import calibration, compare, decisions, explain, findings, leakage, money, selection, tune
 from fraud_utils.evaluation.metrics import average_precision
+from fraud_utils.evaluation.resamples import bootstrap_average_precision, resampled_metrics
+from fraud_utils.evaluation.rows import Protocol, Rows, Scores
+from fraud_utils.evaluation.scores import fit_and_score, forward_chaining, out_of_fold, random_splits
 
-__all__ = ["average_precision"]
+__all__ = [
+    "Protocol",
+    "Rows",
+    "Scores",
+    "average_precision",
+    "bootstrap_average_precision",
+    "calibration",
+    "compare",
+    "decisions",
+    "explain",
+    "findings",
+    "fit_and_score",
+    "forward_chaining",
+    "leakage",
+    "money",
+    "out_of_fold",
+    "random_splits",
+    "resampled_metrics",
+    "selection",
+    "tune",
+]

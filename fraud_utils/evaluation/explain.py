@@ -8,37 +8,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fraud_utils.data import Schema
-from fraud_utils.evaluation.metrics import LEVEL
+from fraud_utils import words
+from fraud_utils.evaluation.rows import Rows, Scores
+from fraud_utils.intervals import exact
+from fraud_utils.models import Candidate
 
 AMOUNT_EDGES = (-np.inf, 1, 10, 50, 100, 500, np.inf)
 
 
-def contributions(booster: bytes, X: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
-    """SHAP values of each row: how far each column moved the log-odds from the average; exact for trees.
+def contributions(scores: Scores, candidate: Candidate, places: np.ndarray) -> pd.DataFrame:
+    """SHAP values of some rows: how far each column moved the log-odds from the average; exact for trees.
 
     Lundberg et al. 2020, "From local explanations to global understanding with explainable AI for trees".
 
     Parameters
     ----------
-    booster : bytes
-        XGBoost's model in its own format.
-    X : numpy.ndarray of float32, shape (rows, columns)
+    scores : Scores
+        By one fit of the candidate, which must be an XGBoost.
+    places : numpy.ndarray of int
 
     Returns
     -------
-    pandas.DataFrame, shape (rows, columns)
+    pandas.DataFrame, shape (places, columns)
     """
     import xgboost
 
     model = xgboost.Booster()
-    model.load_model(bytearray(booster))
-    shares = model.predict(xgboost.DMatrix(X), pred_contribs=True)[:, :-1]
-    return pd.DataFrame(shares.astype(np.float64), columns=list(names))
+    model.load_model(bytearray(scores.boosters[candidate.name]))
+    shares = model.predict(xgboost.DMatrix(scores.rows.X[places]), pred_contribs=True)[:, :-1]
+    return pd.DataFrame(shares.astype(np.float64), columns=list(scores.rows.names))
 
 
-def strongest(shares: pd.DataFrame, X: np.ndarray, top: int = 10) -> pd.DataFrame:
-    """The columns that move the score most, for `plots.plot_contributions`.
+def strongest(scores: Scores, candidate: Candidate, places: np.ndarray, top: int = 10) -> pd.DataFrame:
+    """The columns that move the score of some rows most, for `plots.plot_contributions`.
 
     Returns
     -------
@@ -46,15 +48,23 @@ def strongest(shares: pd.DataFrame, X: np.ndarray, top: int = 10) -> pd.DataFram
         Tidy: `column`, `contribution` and `level`, the value's rank within its column from 0 to 1; the columns by
         falling mean absolute contribution.
     """
-    order = shares.abs().mean().sort_values(ascending=False).index[:top]
-    level = pd.DataFrame(X, columns=shares.columns)[list(order)].rank(pct=True)
+    shares = contributions(scores, candidate, places)
+    order = list(shares.abs().mean().sort_values(ascending=False).index[:top])
+    level = pd.DataFrame(scores.rows.X[places], columns=shares.columns)[order].rank(pct=True)
     return pd.DataFrame(
         {
-            "column": np.repeat(list(order), len(shares)),
-            "contribution": shares[list(order)].to_numpy().T.ravel(),
+            "column": np.repeat(order, len(shares)),
+            "contribution": shares[order].to_numpy().T.ravel(),
             "level": level.to_numpy().T.ravel(),
         }
     )
+
+
+def describe_strongest(strongest: pd.DataFrame, top: int = 3) -> str:
+    """Name the columns that move the score most."""
+    moved = strongest["contribution"].abs().groupby(strongest["column"], sort=False).mean().head(top)
+    listed = words.listed(f"{words.code(name)} ({words.decimals(mean, 2)})" for name, mean in moved.items())
+    return f"The columns that move the log-odds most, on average of these rows: {listed}."
 
 
 def in_words(shares: pd.Series, values: pd.Series, top: int = 3) -> str:
@@ -63,49 +73,32 @@ def in_words(shares: pd.Series, values: pd.Series, top: int = 3) -> str:
     return ", ".join(f"{name} = {values[name]:.3g} ({shares[name]:+.1f})" for name in order)
 
 
-def mistakes(
-    y: np.ndarray, score: np.ndarray, threshold: float, amount: np.ndarray | None, most: int = 5
-) -> dict[str, np.ndarray]:
-    """Places of the errors that cost most: missed frauds by amount, false alarms by score; dearest first.
+def worst(scores: Scores, candidate: Candidate, threshold: float, most: int = 5) -> dict[str, np.ndarray]:
+    """Places of the errors that cost most: missed frauds by amount, false alarms by score; most expensive first.
 
     Without amounts missed frauds come by score, lowest first.
     """
+    score, y, amount = scores.of(candidate), scores.rows.y, scores.rows.amount
     missed = np.flatnonzero((y == 1) & (score < threshold))
     false = np.flatnonzero((y == 0) & (score >= threshold))
-    worst = -amount[missed] if amount is not None else score[missed]
+    order = -amount[missed] if amount is not None else score[missed]
     return {
-        "missed fraud": missed[np.argsort(worst, kind="stable")][:most],
+        "missed fraud": missed[np.argsort(order, kind="stable")][:most],
         "false alarm": false[np.argsort(-score[false], kind="stable")][:most],
     }
 
 
-def explained(
-    places: dict[str, np.ndarray],
-    frame: pd.DataFrame,
-    schema: Schema,
-    score: np.ndarray,
-    shares: pd.DataFrame,
-    X: np.ndarray,
-) -> pd.DataFrame:
-    """Errors as a table: what kind, when, how much, the probability, the reasons.
-
-    Parameters
-    ----------
-    places : dict
-        From `mistakes`.
-    frame : pandas.DataFrame
-        The rows that `score` and `X` are of.
-    shares : pandas.DataFrame
-        SHAP values of the rows in `places`, in their order.
-    """
+def errors(scores: Scores, candidate: Candidate, threshold: float, most: int = 5) -> pd.DataFrame:
+    """The `worst` errors as a table: what kind, when, how much, the probability, the reasons."""
+    places, rows = worst(scores, candidate, threshold, most), scores.rows
     chosen = np.concatenate(list(places.values()))
-    rows = frame.iloc[chosen]
-    values = pd.DataFrame(X[chosen], columns=shares.columns)
+    shares = contributions(scores, candidate, chosen)
+    values = pd.DataFrame(rows.X[chosen], columns=shares.columns)
     table: dict[str, Any] = {"error": np.repeat(list(places), [len(part) for part in places.values()])}
-    table["hour"] = (rows[schema.time].to_numpy() // 3600).astype(int)
-    if schema.amount:
-        table[schema.amount] = rows[schema.amount].to_numpy()
-    table["probability"] = score[chosen].round(4)
+    table["hour"] = (rows.time[chosen] // 3600).astype(int)
+    if rows.amount is not None:
+        table["amount"] = rows.amount[chosen]
+    table["probability"] = scores.of(candidate)[chosen].round(4)
     table["reasons"] = [in_words(shares.iloc[i], values.iloc[i]) for i in range(len(chosen))]
     return pd.DataFrame(table)
 
@@ -117,15 +110,13 @@ def sample(y: np.ndarray, legitimate: int, seed: int = 7) -> np.ndarray:
     return np.sort(np.concatenate([np.flatnonzero(y == 1), drawn]))
 
 
-def by_parts(y: np.ndarray, alert: np.ndarray, frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+def by_parts(rows: Rows, alert: np.ndarray) -> pd.DataFrame:
     """Recall and precision by amount band, six hours of the day, and day, with exact intervals of the recall.
 
     Parameters
     ----------
-    y, alert : numpy.ndarray, shape (rows,)
-        Labels, and whether there was an alert.
-    frame : pandas.DataFrame
-        The same rows.
+    alert : numpy.ndarray of bool, shape (rows,)
+        Whether there was an alert.
 
     Returns
     -------
@@ -133,24 +124,11 @@ def by_parts(y: np.ndarray, alert: np.ndarray, frame: pd.DataFrame, schema: Sche
         By kind of part and part: `rows`, `frauds`, `alerts`, `caught`, `missed` (amount of the frauds that got no
         alert), `recall` with `low` and `high`, `precision`.
     """
-    from scipy.stats import beta
-
-    seconds = frame[schema.time].to_numpy()
-    hour = (seconds // 21600 % 4).astype(int) * 6
-    parts = {
-        "day": pd.Series(seconds // 86400 + 1).astype(int),
-        "hour": pd.Series(hour).map(lambda first: f"{first:02d}-{first + 6:02d}"),
-    }
-    amount = np.zeros(len(y))
-    if schema.amount:
-        amount = frame[schema.amount].to_numpy()
-        edges = AMOUNT_EDGES[1:-1]
-        bands = ["below 1", *(f"{low} to {high}" for low, high in itertools.pairwise(edges)), f"{edges[-1]} and more"]
-        parts = {"amount": pd.cut(pd.Series(amount), AMOUNT_EDGES, right=False, labels=bands), **parts}
-    flags = pd.DataFrame({"fraud": y == 1, "alert": alert, "caught": (y == 1) & alert})
+    amount = np.zeros(len(rows)) if rows.amount is None else rows.amount
+    flags = pd.DataFrame({"fraud": rows.y == 1, "alert": alert, "caught": (rows.y == 1) & alert})
     flags["missed"] = np.where(flags["fraud"] & ~flags["alert"], amount, 0.0)
     tables = []
-    for kind, part in parts.items():
+    for kind, part in _parts(rows).items():
         grouped = flags.groupby([pd.Series(kind, flags.index, name="by"), part.rename("part")], observed=True)
         table = grouped.agg(
             rows=("fraud", "size"),
@@ -161,25 +139,33 @@ def by_parts(y: np.ndarray, alert: np.ndarray, frame: pd.DataFrame, schema: Sche
         )
         tables.append(table.rename(index=str, level="part"))
     table = pd.concat(tables)
-    frauds, caught = table["frauds"], table["caught"]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        table["recall"] = caught / frauds
-        table["low"] = np.where(caught > 0, beta.ppf((1 - LEVEL) / 2, caught, frauds - caught + 1), 0.0)
-        table["high"] = np.where(caught < frauds, beta.ppf((1 + LEVEL) / 2, caught + 1, frauds - caught), 1.0)
-        table["precision"] = caught / table["alerts"]
+    table["recall"] = table["caught"] / table["frauds"]
+    table["low"], table["high"] = exact(table["caught"], table["frauds"])
+    table["precision"] = table["caught"] / table["alerts"]
     return table
+
+
+def _parts(rows: Rows) -> dict[str, pd.Series]:
+    """The part that each row belongs to, by kind of part."""
+    parts = {}
+    if rows.amount is not None:
+        edges = AMOUNT_EDGES[1:-1]
+        bands = ["below 1", *(f"{low} to {high}" for low, high in itertools.pairwise(edges)), f"{edges[-1]} and more"]
+        parts["amount"] = pd.cut(pd.Series(rows.amount), AMOUNT_EDGES, right=False, labels=bands)
+    hour = (rows.time // 21600 % 4).astype(int) * 6
+    parts["day"] = pd.Series(rows.time // 86400 + 1).astype(int)
+    parts["hour"] = pd.Series(hour).map(lambda first: f"{first:02d}-{first + 6:02d}")
+    return parts
 
 
 def describe_parts(table: pd.DataFrame) -> str:
     """Say between which parts the recall differs by more than their intervals."""
-    told = []
+    differences = []
     for kind, part in table[table["frauds"] > 0].groupby(level="by", sort=False):
         best, worst = part["recall"].idxmax(), part["recall"].idxmin()
         if part.loc[best, "low"] > part.loc[worst, "high"]:
-            told.append(
-                f"by {kind}, recall is higher at {best[1]} ({part.loc[best, 'recall']:.0%}) than at {worst[1]} "
-                f"({part.loc[worst, 'recall']:.0%})"
-            )
-    if not told:
+            high, low = (words.percent(part.loc[which, "recall"], 2) for which in (best, worst))
+            differences.append(f"by {kind}, recall is higher at {best[1]} ({high}) than at {worst[1]} ({low})")
+    if not differences:
         return "Recall does not differ between these parts by more than their intervals allow."
-    return f"Beyond what their intervals allow, {'; '.join(told)}."
+    return f"Beyond what their intervals allow, {'; '.join(differences)}."

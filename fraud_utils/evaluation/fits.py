@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import sys
@@ -16,9 +17,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from fraud_utils import artifact, models
+from fraud_utils import artifact, models, project
 from fraud_utils.models import Candidate
-from fraud_utils.project import resolve
 
 CACHE_BYTES = 2 << 30
 _LIBRARIES = ("numpy", "scikit-learn", "imbalanced-learn", "xgboost-cpu" if sys.platform == "linux" else "xgboost")
@@ -51,13 +51,13 @@ class Fit:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit left.
+    """What a fit gave.
 
     Attributes
     ----------
     scores : numpy.ndarray of float64
         Of the new rows; probabilities corrected for the treatment's prior, or anomaly scores (higher is stranger) of
-        a learner that knows no labels.
+        an unsupervised learner.
     seconds : float
         Of the fit alone.
     booster : bytes
@@ -95,7 +95,7 @@ def run(
     import joblib
     from tqdm import tqdm
 
-    folder = resolve(cache) if cache else None
+    folder = project.resolve(cache) if cache else None
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
         _prune(folder)
@@ -103,8 +103,8 @@ def run(
     paths = [folder / f"{_key(fit, data, y)}.npz" if folder else None for fit in fits]
     done: dict[int, Fitted] = {}
     for i, path in enumerate(paths):
-        if path and (found := _read(path)):
-            done[i] = found
+        if path and (fitted := _read(path)):
+            done[i] = fitted
     if done:
         _say(f"{what}: {len(done)} of {len(fits)} fits found in {folder.name if folder else ''}")
     missing = [i for i in range(len(fits)) if i not in done]
@@ -115,8 +115,8 @@ def run(
         bar = tqdm(pool(calls), total=len(missing), desc=what, unit="fit", file=sys.stdout, mininterval=1)
         for count, (i, fitted) in enumerate(bar, 1):
             done[i] = fitted
-            told = f"{fits[i].candidate.name} {fits[i].label}".strip()
-            _say(f"{what}: {count} of {len(missing)}, {told}, {fitted.seconds:.1f} s")
+            which = f"{fits[i].candidate.name} {fits[i].label}".strip()
+            _say(f"{what}: {count} of {len(missing)}, {which}, {fitted.seconds:.1f} s")
     return [done[i] for i in range(len(fits))]
 
 
@@ -133,30 +133,29 @@ def _fit(number: int, fit: Fit, X: np.ndarray, y: np.ndarray, path: Path | None)
     new = X[fit.new]
     if hasattr(model, "predict_proba"):
         scores = model.predict_proba(new)[:, 1].astype(np.float64)
-        scores = artifact.prior_correction(scores, models.kept_share(fit.candidate.imbalance, y))
+        scores = artifact.prior_correction(scores, fit.candidate.treatment.kept_share(y))
     else:
         scores = -model.score_samples(new).astype(np.float64)
     booster = bytes(model[-1].booster_.save_raw("ubj")) if fit.candidate.learner == "xgboost" else b""
     fitted = Fitted(scores, seconds, booster)
     if path:
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        with partial.open("wb") as file:
-            np.savez(file, scores=scores, seconds=seconds, booster=np.frombuffer(booster, dtype=np.uint8))
-        partial.replace(path)
+        content = io.BytesIO()
+        np.savez(content, scores=scores, seconds=seconds, booster=np.frombuffer(booster, dtype=np.uint8))
+        project.write(path, content.getvalue())
     return number, fitted
 
 
 def _read(path: Path) -> Fitted | None:
     try:
         with np.load(path, allow_pickle=False) as kept:
-            found = Fitted(kept["scores"], float(kept["seconds"]), kept["booster"].tobytes())
+            fitted = Fitted(kept["scores"], float(kept["seconds"]), kept["booster"].tobytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # damaged: fit again
         path.unlink(missing_ok=True)
         return None
     os.utime(path)
-    return found
+    return fitted
 
 
 def _prune(folder: Path) -> None:

@@ -1,16 +1,18 @@
-"""Wrong ways to measure, each beside the right one; and a check that finds them without being told where to look."""
+"""Wrong ways to measure, each beside the right one; and a check that finds leaks wherever they are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from fraud_utils import models
-from fraud_utils.evaluation.metrics import average_precision, best_f1_threshold, out_of_fold
+from fraud_utils import words
+from fraud_utils.evaluation.decisions import best_f1_threshold
+from fraud_utils.evaluation.metrics import average_precision
+from fraud_utils.evaluation.rows import Protocol, Rows, Scores
+from fraud_utils.evaluation.scores import out_of_fold
 from fraud_utils.models import Candidate
 
 LEAK = 4.0  # standard errors
@@ -50,62 +52,39 @@ def shuffled_labels(procedure: Procedure, y: np.ndarray, repeats: int = 10, seed
     return float(np.mean(areas)), float(np.sum(distances) / np.sqrt(repeats))
 
 
-def check(
-    candidate: Candidate,
-    X: np.ndarray,
-    y: np.ndarray,
-    groups: np.ndarray,
-    folds: int = 3,
-    repeats: int = 3,
-    seed: int = 7,
-    cache: str | Path = "",
-) -> tuple[float, float]:
-    """Put `evaluate.out_of_fold` itself to the test of `shuffled_labels`, with one candidate.
+def check(candidate: Candidate, rows: Rows, protocol: Protocol, shuffles: int = 3) -> tuple[float, float]:
+    """Put `out_of_fold` itself to the test of `shuffled_labels`, with one candidate.
 
     Labels are shuffled between groups, so that copies still share theirs.
     """
-    _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    _, first, group_of = np.unique(rows.groups, return_index=True, return_inverse=True)
+    once = replace(protocol, repeats=1)
 
     def procedure(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        shared = labels[group_of]
-        scored = out_of_fold([candidate], X, shared, groups, folds, 1, seed, cache)
-        return shared, scored.values[candidate.name].to_numpy()
+        shuffled = replace(rows, y=labels[group_of])
+        return shuffled.y, out_of_fold([candidate], shuffled, once).of(candidate)
 
-    return shuffled_labels(procedure, y[first], repeats, seed)
+    return shuffled_labels(procedure, rows.y[first], shuffles, protocol.seed)
 
 
 def describe_check(roc_auc: float, z: float) -> str:
     """Say what shuffled labels showed."""
     verdict = "this way of measuring leaks" if z > LEAK else "nothing leaks into the scores"
     return (
-        f"With shuffled labels, which no honest model can predict, the folds above give a ROC AUC of {roc_auc:.3f}, "
-        f"{z:+.1f} standard errors from one half: {verdict}."
+        f"With shuffled labels, which no honest model can predict, the folds above give a ROC AUC of "
+        f"{words.decimals(roc_auc)}, {words.decimals(z, 1, '+')} standard errors from one half: {verdict}."
     )
 
 
-def lab(
-    candidate: Candidate,
-    X: np.ndarray,
-    y: np.ndarray,
-    groups: np.ndarray,
-    y_test: np.ndarray,
-    test_score: np.ndarray,
-    threshold: float,
-    folds: int = 3,
-    seed: int = 7,
-    cache: str | Path = "",
-) -> pd.DataFrame:
+def lab(candidate: Candidate, rows: Rows, test_scores: Scores, threshold: float, protocol: Protocol) -> pd.DataFrame:
     """Measure one model rightly and in five wrong ways.
 
     Parameters
     ----------
     candidate : Candidate
         The model; the ways that resample take its learner and settings with SMOTE 1:10.
-    X, y, groups
-        The training rows, as in `evaluate.out_of_fold`; fits that it made with the same folds and cache are not made
-        again.
-    y_test, test_score : numpy.ndarray, shape (test rows,)
-        The model's scores of the test set.
+    rows : Rows
+        The training rows; fits that `out_of_fold` made by the same protocol and cache are not made again.
     threshold : float
         Chosen on out-of-fold rows.
 
@@ -116,50 +95,37 @@ def lab(
     """
     from sklearn.metrics import f1_score, precision_score, roc_auc_score
 
-    rng = np.random.default_rng(seed)
-    legitimate = np.flatnonzero(y_test == 0)
-    frauds = np.flatnonzero(y_test == 1)
+    y, score = test_scores.rows.y, test_scores.of(candidate)
+    rng = np.random.default_rng(protocol.seed)
+    legitimate, frauds = np.flatnonzero(y == 0), np.flatnonzero(y == 1)
     balanced = np.concatenate([frauds, rng.choice(legitimate, min(len(frauds), len(legitimate)), replace=False)])
-    alert = test_score >= threshold
-    peeked = test_score >= best_f1_threshold(y_test, test_score)
-    rows = {}
-    smote = Candidate(candidate.learner, "SMOTE 1:10", candidate.hyperparameters)
-    if np.isfinite(X).all():
-        resampler: Any = models.sampler(smote.imbalance, seed)
-        X_more, y_more = resampler.fit_resample(X, y)
-        plain = Candidate(candidate.learner, "none", candidate.hyperparameters)
-        leaking = _area(plain, X_more, y_more, np.arange(len(y_more)), folds, seed, cache)
-        rows["SMOTE before the folds"] = ("average precision", leaking, _area(smote, X, y, groups, folds, seed, cache))
-    honest = _area(candidate, X, y, groups, folds, seed, cache)
-    rows["copies on both sides"] = (
-        "average precision",
-        _area(candidate, X, y, np.arange(len(y)), folds, seed, cache),
-        honest,
-    )
-    rows["threshold chosen on the test set"] = ("F1", f1_score(y_test, peeked), f1_score(y_test, alert))
-    rows["balanced test set"] = (
-        "precision",
-        precision_score(y_test[balanced], alert[balanced], zero_division=0),
-        precision_score(y_test, alert, zero_division=0),
-    )
-    rows["ROC AUC of alerts, not scores"] = ("ROC AUC", roc_auc_score(y_test, alert), roc_auc_score(y_test, test_score))
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["metric", "wrong", "right"])
+    alert, peeked = score >= threshold, score >= best_f1_threshold(y, score)
+    ways = {}
+    if rows.complete:
+        smote, plain = candidate.treated("SMOTE 1:10"), candidate.treated("none")
+        X, labels = smote.treatment.resample(rows.X, rows.y, protocol.seed)
+        more = Rows(X, labels, np.arange(len(labels)), np.zeros(len(labels)))
+        wrong, right = _area(plain, more, protocol), _area(smote, rows, protocol)
+        ways["SMOTE before the folds"] = ("average precision", wrong, right)
+    apart = replace(rows, groups=np.arange(len(rows)))
+    wrong, right = _area(candidate, apart, protocol), _area(candidate, rows, protocol)
+    ways["copies on both sides"] = ("average precision", wrong, right)
+    ways["threshold chosen on the test set"] = ("F1", f1_score(y, peeked), f1_score(y, alert))
+    wrong, right = (precision_score(y[of], alert[of], zero_division=0) for of in (balanced, slice(None)))
+    ways["balanced test set"] = ("precision", wrong, right)
+    ways["ROC AUC of alerts, not scores"] = ("ROC AUC", roc_auc_score(y, alert), roc_auc_score(y, score))
+    return pd.DataFrame.from_dict(ways, orient="index", columns=["metric", "wrong", "right"])
 
 
-def _area(
-    candidate: Candidate, X: np.ndarray, y: np.ndarray, groups: np.ndarray, folds: int, seed: int, cache: str | Path
-) -> float:
-    scores = out_of_fold([candidate], X, y, groups, folds, 1, seed, cache)
-    return average_precision(y, scores.values[candidate.name].to_numpy(), scores.block)
+def _area(candidate: Candidate, rows: Rows, protocol: Protocol) -> float:
+    scores = out_of_fold([candidate], rows, replace(protocol, repeats=1))
+    return average_precision(rows.y, scores.of(candidate), scores.block)
 
 
 def describe(table: pd.DataFrame) -> str:
     """Say how far each wrong way is from the right one."""
-    gaps = table["wrong"] - table["right"]
-    parts = [
-        f"{name} {abs(gap):.3f} {'above' if gap > 0 else 'below'} ({table.loc[name, 'metric']})"
-        if abs(gap) >= 0.0005
-        else f"{name} no different here ({table.loc[name, 'metric']})"
-        for name, gap in gaps.items()
-    ]
+    parts = []
+    for name, gap in (table["wrong"] - table["right"]).items():
+        side = f"{words.decimals(abs(gap))} {'above' if gap > 0 else 'below'}"
+        parts.append(f"{name} {side if abs(gap) >= 0.0005 else 'no different here'} ({table.loc[name, 'metric']})")
     return f"Against the right figure: {'; '.join(parts)}."

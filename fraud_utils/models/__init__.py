@@ -1,39 +1,21 @@
 """What is compared: learners, treatments of the imbalance, and the candidates they make together."""
 
-from fraud_utils.models.learners import (
-    BASELINES,
-    IMBALANCES,
-    LIBRARY_DEFAULTS,
-    UNSUPERVISED,
-    XGBOOST,
-    AnomalyScores,
-    Candidate,
-    Reconstruction,
-    XGBoost,
-    build,
-    candidates,
-    fit_xgboost,
-    kept_share,
-    positive_weight,
-    sampler,
-    treated_counts,
-)
+from fraud_utils.models.boosting import LIBRARY_DEFAULTS, XGBOOST, fit_xgboost
+from fraud_utils.models.candidates import Candidate, build, candidates, xgboost_by_hand
+from fraud_utils.models.learners import LEARNERS, Learner
+from fraud_utils.models.treatments import FORMS, Treatment, kept_share
 
 __all__ = [
-    "BASELINES",
-    "IMBALANCES",
+    "FORMS",
+    "LEARNERS",
     "LIBRARY_DEFAULTS",
-    "UNSUPERVISED",
     "XGBOOST",
-    "AnomalyScores",
     "Candidate",
-    "Reconstruction",
-    "XGBoost",
+    "Learner",
+    "Treatment",
     "build",
     "candidates",
     "fit_xgboost",
     "kept_share",
-    "positive_weight",
-    "sampler",
-    "treated_counts",
+    "xgboost_by_hand",
 ]

@@ -1,148 +1,115 @@
-"""The comparison's tables, ties, choice and sentences."""
+"""The comparison's tables, ties and sentences."""
+
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import pytest
+from evaluation import made
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from fraud_utils.evaluation import compare
-from fraud_utils.evaluation import metrics as evaluate
-from fraud_utils.evaluation.metrics import Scores
+from fraud_utils import record
+from fraud_utils.evaluation import Protocol, Scores, bootstrap_average_precision, compare
+from fraud_utils.intervals import percentile
 from fraud_utils.models import Candidate
 
+A, B, C = (Candidate("logistic regression", note=note) for note in "abc")
+a, b, c = (candidate.name for candidate in (A, B, C))
 
-def comparison(**points: float) -> tuple[pd.Series, pd.DataFrame, list[Candidate]]:
+
+def scored(candidates: list[Candidate], strengths: list[float], rows: int = 4000) -> Scores:
+    """Scores of known strength for some frauds."""
     rng = np.random.default_rng(0)
-    resampled = pd.DataFrame({name: rng.normal(point, 0.01, 500) for name, point in points.items()})
-    named = [(*name.split(" + "), "none")[:2] for name in points]
-    return pd.Series(points), resampled, [Candidate(learner, how, {"num_round": 10}) for learner, how in named]
+    y = (np.arange(rows) < rows // 20).astype(int)
+    normal = {c.name: rng.normal(strength * y, 1) for c, strength in zip(candidates, strengths, strict=True)}
+    values = pd.DataFrame({name: 1 / (1 + np.exp(3 - value)) for name, value in normal.items()})
+    return made.scores(y, values, amount=rng.exponential(50, rows))
 
 
-def test_the_choice_is_the_cheapest_xgboost_that_ties_with_the_best():
-    y = np.repeat([1, 0], [10, 1000])
-    points, resampled, candidates = comparison(
-        **{"random forest": 0.81, "xgboost": 0.80, "xgboost + undersample 1:10": 0.80, "xgboost + SMOTE": 0.5}
-    )
-    chosen, tied, reason = compare.choose(candidates, points, resampled, y)
-    assert chosen.name == "xgboost + undersample 1:10"
-    assert tied[0] == "random forest"
-    assert set(tied) == set(points.index) - {"xgboost + SMOTE"}
-    assert "one of 3" in reason
+def judge(candidates: list[Candidate], scores: Scores) -> tuple[pd.DataFrame, pd.DataFrame]:
+    resampled = bootstrap_average_precision(scores, Protocol(resamples=200))
+    return compare.judge(candidates, scores, resampled), resampled
 
 
-def test_choosing_a_worse_xgboost_says_what_it_costs():
-    y = np.repeat([1, 0], [10, 1000])
-    points, resampled, candidates = comparison(**{"random forest": 0.9, "xgboost": 0.7, "xgboost + SMOTE": 0.6})
-    chosen, tied, reason = compare.choose(candidates, points, resampled, y)
-    assert (chosen.name, tied) == ("xgboost", ["random forest"])
-    assert "random forest is better by 0.1" in reason
+def test_each_candidate_is_judged_on_the_same_rows_and_recorded_so(tmp_path):
+    listed = [Candidate("xgboost", "undersample 1:10"), Candidate("isolation forest")]
+    scores = scored(listed, [2.0, 1.0])
+    table, resampled = judge(listed, scores)
+    name = listed[0].name
+    assert list(table.loc[name, ["learner", "imbalance", "kind"]]) == ["xgboost", "undersample 1:10", "supervised"]
+    score = scores.of(listed[0])
+    assert table.loc[name, "average_precision"] == pytest.approx(average_precision_score(scores.rows.y, score))
+    assert table.loc[name, "average_precision_ci"] == percentile(resampled[name])
+    fixed = compare.judge(listed, scores, resampled, thresholds={each.name: 0.5 for each in listed})
+    assert fixed.loc[name, "recall"] == (score[scores.rows.y == 1] >= 0.5).mean()
+    assert (fixed["f1"] < table["f1"]).all()  # without thresholds each candidate has its best on these very rows
+    # Anomaly scores are no probabilities.
+    assert table.loc["isolation forest", ["brier", "log_loss", "savings"]].isna().all()
+    assert np.isfinite(table.loc[name, ["brier", "log_loss", "savings"]].astype(float)).all()
+    seconds = pd.Series(2.0, table.index)
+    record.add(tmp_path, models=compare.as_models(table, fixed, seconds, seconds * 3))
+    first, second = record.read(tmp_path).models
+    assert (first.name, first.imbalance, first.seconds) == (name, "undersample 1:10", {"fold_fit": 2.0, "fit": 6.0})
+    assert first.oof.f1 == table.loc[name, "f1"] and first.test.f1 == fixed.loc[name, "f1"]
+    assert {key for key, value in asdict(second.test).items() if value is None} == {
+        *("brier", "log_loss", "savings", "savings_ci")
+    }
+
+
+def test_the_tie_set_holds_whatever_reaches_the_best_in_a_paired_comparison():
+    rng = np.random.default_rng(0)
+    best = rng.normal(0.8, 0.05, 500)
+    resampled = pd.DataFrame({a: best, b: best - 0.01 + rng.normal(0, 0.01, 500), c: best - 0.02})
+    table = pd.DataFrame({"average_precision": [0.8, 0.79, 0.78]}, [a, b, c])
+    # c's own interval overlaps that of the best by far, but it trails it on every resample.
+    assert compare.tie_set([C, B, A], table, resampled) == [A, B]
 
 
 def test_the_sentence_on_ties_claims_no_loser_where_there_is_none():
-    table = pd.DataFrame(
-        {"average_precision": [0.8, 0.7], "average_precision_ci": [[0.7, 0.9], [0.6, 0.8]]}, ["a", "b"]
-    )
-    assert "cannot tell it from b (0.700), which is all of them." in compare.describe_ties(table, ["a", "b"])
-    assert "every other candidate" in compare.describe_ties(table, ["a"])
-    longer = pd.concat([table, table.loc[["b"]].rename(index={"b": "c"})])
-    assert "the other one is behind it" in compare.describe_ties(longer, ["a", "b"])
-
-
-def judged(candidates: list[Candidate], values: pd.DataFrame, y: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
-    scores = Scores(values, np.zeros(len(values), dtype=int), pd.Series(1.0, values.columns), {})
-    resampled = evaluate.bootstrap_average_precision(y, values, 200)
-    return compare.compare(candidates, y, scores, resampled), resampled
-
-
-def made(strengths: dict[str, float], rows: int = 4000, seed: int = 0) -> tuple[np.ndarray, pd.DataFrame]:
-    """Scores of known strength for some frauds."""
-    rng = np.random.default_rng(seed)
-    y = (np.arange(rows) < rows // 20).astype(int)
-    normal = {name: rng.normal(strength * y, 1) for name, strength in strengths.items()}
-    return y, pd.DataFrame({name: 1 / (1 + np.exp(3 - value)) for name, value in normal.items()})
+    points = {"average_precision": [0.8, 0.7, 0.7], "average_precision_ci": [[0.7, 0.9], [0.6, 0.8], [0.6, 0.8]]}
+    table = pd.DataFrame(points, [a, b, c])
+    two = table.loc[[a, b]]
+    assert f"Statistically tied with it: {b} (0.700), which is all of them." in compare.describe_ties(two, [A, B])
+    assert "every other candidate is behind it" in compare.describe_ties(two, [A])
+    assert "the other one is behind it" in compare.describe_ties(table, [A, B])
+    assert f"**{a}** has the highest average precision, 0.800 [0.700, 0.900]" in compare.describe_ties(table, [A, B])
 
 
 def test_a_collapsed_fit_is_found_and_an_unsupervised_or_weaker_one_is_not():
-    listed = [Candidate(name) for name in ("xgboost", "random forest", "logistic regression", "isolation forest")]
-    listed += [Candidate("xgboost defaults"), Candidate("dummy")]
-    strengths = [3.0, 3.0, 2.9, 0.5, 1.5, 0.0]
-    y, values = made({c.name: strength for c, strength in zip(listed, strengths, strict=True)})
-    table, resampled = judged(listed, values, y)
+    names = ("xgboost", "random forest", "logistic regression", "isolation forest", "xgboost defaults", "dummy")
+    listed = [Candidate(name) for name in names]
+    table, resampled = judge(listed, scored(listed, [3.0, 3.0, 2.9, 0.5, 1.5, 0.0]))
     assert compare.collapsed(table, resampled) == ["xgboost defaults"]
     assert "xgboost defaults (0." in compare.describe_collapsed(["xgboost defaults"], table)
     assert "no fit has collapsed" in compare.describe_collapsed([], table)
 
 
-def test_what_is_no_probability_has_no_brier_score():
-    listed = [Candidate("xgboost"), Candidate("isolation forest")]
-    y, values = made({"xgboost": 2.0, "isolation forest": 1.0})
-    table, _ = judged(listed, values * 7, y)
-    assert table.loc["isolation forest", ["brier", "log_loss", "savings"]].isna().all()
-    assert np.isfinite(table.loc["xgboost", "brier"])
-
-
-@pytest.mark.parametrize(
-    ("xgboost", "linear", "forest", "expected", "not_expected"),
-    [
-        (3.0, 1.5, 2.0, "Not alike: XGBoost is better", "cannot tell the two apart"),
-        (1.5, 3.0, 2.0, "Not alike: logistic regression is better", "XGBoost is better"),
-        (2.0, 2.0, 1.0, "These rows cannot tell the two apart", "Not alike"),
-    ],
-)
-def test_the_claim_is_answered_from_paired_intervals(xgboost, linear, forest, expected, not_expected):
-    listed = [Candidate("xgboost"), Candidate("logistic regression"), Candidate("random forest")]
-    y, values = made(dict(zip([c.name for c in listed], (xgboost, linear, forest), strict=True)), seed=1)
-    table, resampled = judged(listed, values, y)
-    differences = compare.family_differences(table, resampled)
-    told = compare.describe_claim(differences, table)
-    assert expected in told
-    assert not_expected not in told
-    points = table["average_precision"]
-    assert differences.loc["random forest", "value"] == pytest.approx(points["xgboost"] - points["random forest"])
-    assert ("ahead of logistic regression: random forest" in told) == (forest > linear)
-
-
-def test_the_best_of_each_learner_stands_for_it():
-    names = ["xgboost", "xgboost + undersample 1:1", "logistic regression", "logistic regression + undersample 1:1"]
-    listed = [Candidate(*name.split(" + ")) for name in names]
-    y, values = made(dict(zip(names, (2.0, 3.0, 1.0, 2.0), strict=True)))
-    table, resampled = judged(listed, values, y)
-    differences = compare.family_differences(table, resampled)
-    assert differences.attrs["leader"] == names[1]
-    assert list(differences.index) == [names[3]]
-    assert [c.name for c in compare.shortlist(listed, listed[0], differences, table)] == [names[0], names[3]]
-
-
-def test_choosing_without_an_xgboost_is_refused():
-    y = np.repeat([1, 0], [10, 1000])
-    points, resampled, candidates = comparison(**{"random forest": 0.9, "extra trees": 0.8})
-    with pytest.raises(ValueError, match="the container serves"):
-        compare.choose(candidates, points, resampled, y)
-
-
-def test_skipping_the_correction_shows_in_probabilities_and_sentences():
-    rng = np.random.default_rng(3)
-    truth = rng.beta(0.05, 2, 40_000)
-    y = (rng.random(40_000) < truth).astype(int)
-    rebalanced = Candidate("xgboost", "undersample 1:1")
-    values = pd.DataFrame({"xgboost": truth, rebalanced.name: truth})
-    scores = Scores(values, rng.integers(0, 3, 40_000), pd.Series(dtype=float), {})
-    ways = compare.ways_to_probability(scores, "xgboost", rebalanced, y)
-    assert list(ways)[-2:] == [f"{rebalanced.name}, corrected", f"{rebalanced.name}, not corrected"]
-    quality = evaluate.probability_quality(y, ways, rng.exponential(60, 40_000), 5.0)
-    assert quality["mean_over_base_rate"].iloc[-2] == pytest.approx(1, abs=0.1)
-    assert quality["mean_over_base_rate"].iloc[-1] > 5
-    told = compare.describe_probabilities(quality, 5.0, "EUR")
-    assert f"{quality['mean_over_base_rate'].iloc[-1]:.1f} times the share of frauds" in told
-    assert "At 5 EUR a review" in told
-
-
-def test_the_table_shows_intervals_and_numbers_only():
-    listed = [Candidate("xgboost"), Candidate("dummy")]
-    y, values = made({"xgboost": 2.0, "dummy": 0.0})
-    table, _ = judged(listed, values, y)
+def test_the_table_shows_intervals_and_numbers_only_the_best_first():
+    listed = [Candidate("dummy"), Candidate("xgboost")]
+    table, _ = judge(listed, scored(listed, [0.0, 2.0]))
     shown = compare.readable(table)
+    assert list(shown.index) == ["xgboost", "dummy"]
     assert list(shown.columns[:3]) == ["average precision", "low", "high"]
-    assert list(shown.loc["xgboost", ["low", "high"]]) == [
-        round(x, 3) for x in table.loc["xgboost", "average_precision_ci"]
-    ]
+    bounds = table.loc["xgboost", "average_precision_ci"]
+    assert list(shown.loc["xgboost", ["low", "high"]]) == [round(bound, 3) for bound in bounds]
     assert shown.dtypes.eq(float).all()
+    ranked = compare.ranked_intervals(table, [listed[1]])
+    assert ranked["group"].to_dict() == {"xgboost": "tie set", "dummy": "outside the tie set"}
+    assert list(ranked.loc["xgboost", ["low", "high"]]) == bounds
+
+
+def test_a_curve_is_drawn_once_for_each_candidate():
+    listed = [Candidate("xgboost"), Candidate("dummy")]
+    scores = scored(listed, [2.0, 0.0])
+    curves = compare.precision_recall(scores, [*listed, listed[0]])
+    assert list(curves["name"].unique()) == ["xgboost", "dummy"]
+    expected = precision_recall_curve(scores.rows.y, scores.of(listed[0]))
+    for values, name in zip(expected[:2], ("precision", "recall"), strict=True):
+        np.testing.assert_array_equal(curves.loc[curves["name"] == "xgboost", name], values)
+
+
+def test_sentences_on_splits_compare_them_with_the_last_rows():
+    parts = pd.DataFrame({"one": [0.9, 0.5], "two": [0.8, 0.6]}, [a, b])
+    assert compare.describe_forward(parts, A) == f"{a} has the highest average precision in 2 of 2 blocks."
+    test = pd.DataFrame({"average_precision": [0.7, 0.4]}, [a, b])
+    assert f"{a} 0.850 (from 0.800 to 0.900) against 0.700; {b} 0.550" in compare.describe_splits(parts, test)

@@ -1,24 +1,35 @@
 """Reasons and errors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import xgboost
+from evaluation import made
 from scipy.stats import binomtest
 
 from fraud_utils import models
-from fraud_utils.data import Schema
-from fraud_utils.evaluation import explain
+from fraud_utils.evaluation import Scores, explain
 
 RNG = np.random.default_rng(0)
 Y = (RNG.random(2000) < 0.1).astype(np.int8)
 X = RNG.normal(size=(2000, 3)).astype(np.float32)
 X[:, 1] += 2 * Y
 NAMES = ("a", "b", "c")
+CANDIDATE = models.Candidate("xgboost")
 BOOSTER = models.fit_xgboost(X, Y, hyperparameters={"num_round": 20})
-SHARES = explain.contributions(bytes(BOOSTER.save_raw("ubj")), X, NAMES)
-SCHEMA = Schema("test", time="Time", label="Class", features=("a", "b", "c"), amount="Amount")
-FRAME = pd.DataFrame({"Time": np.linspace(0, 172_000, 2000), "Amount": RNG.exponential(80, 2000).round(2)})
+ROWS = made.rows(X, Y, names=NAMES, time=np.linspace(0, 172_000, 2000), amount=RNG.exponential(80, 2000).round(2))
+EVERY = np.arange(2000)
+
+
+def scored(score: np.ndarray) -> Scores:
+    values = pd.DataFrame({"xgboost": score})
+    return Scores(ROWS, values, EVERY * 0, boosters={"xgboost": bytes(BOOSTER.save_raw("ubj"))})
+
+
+SCORES = scored(BOOSTER.inplace_predict(X))
+SHARES = explain.contributions(SCORES, CANDIDATE, EVERY)
 
 
 def test_contributions_add_up_to_the_margin():
@@ -28,12 +39,13 @@ def test_contributions_add_up_to_the_margin():
 
 
 def test_the_strongest_column_comes_first_and_levels_are_ranks():
-    tidy = explain.strongest(SHARES, X, top=2)
+    tidy = explain.strongest(SCORES, CANDIDATE, EVERY, top=2)
     assert tidy["column"].iloc[0] == "b"
     assert len(tidy) == 2 * len(X)
     of_b = tidy[tidy["column"] == "b"]
     assert of_b["level"].iloc[np.argmax(X[:, 1])] == 1
     np.testing.assert_array_equal(of_b["contribution"], SHARES["b"])
+    assert f"`b` ({SHARES['b'].abs().mean():.2f}) and `" in explain.describe_strongest(tidy)
 
 
 def test_reasons_name_the_strongest_columns_with_value_and_direction():
@@ -43,18 +55,22 @@ def test_reasons_name_the_strongest_columns_with_value_and_direction():
     )
 
 
-def test_the_dearest_errors_come_first():
+def test_the_most_expensive_errors_come_first():
     y, score = np.array([1, 1, 1, 0, 0, 0]), np.array([0.1, 0.2, 0.9, 0.8, 0.95, 0.1])
     amount = np.array([5.0, 50.0, 9.0, 1.0, 1.0, 1.0])
-    places = explain.mistakes(y, score, 0.5, amount)
+    few = made.rows(X[:6], y, amount=amount, names=NAMES, time=np.arange(6) * 3600)
+    scores = replace(SCORES, rows=few, values=pd.DataFrame({"xgboost": score}), block=np.zeros(6))
+    places = explain.worst(scores, CANDIDATE, 0.5)
     assert {kind: list(rows) for kind, rows in places.items()} == {"missed fraud": [1, 0], "false alarm": [4, 3]}
-    assert list(explain.mistakes(y, score, 0.5, None)["missed fraud"]) == [0, 1]
-    assert [len(rows) for rows in explain.mistakes(y, score, 0.5, amount, most=1).values()] == [1, 1]
-    chosen = np.concatenate(list(places.values()))
-    table = explain.explained(places, FRAME[:6], SCHEMA, score, SHARES.iloc[chosen], X[:6])
+    assert [len(rows) for rows in explain.worst(scores, CANDIDATE, 0.5, most=1).values()] == [1, 1]
+    table = explain.errors(scores, CANDIDATE, 0.5)
     assert list(table["error"]) == ["missed fraud", "missed fraud", "false alarm", "false alarm"]
-    assert list(table["Amount"]) == list(FRAME["Amount"].iloc[chosen])
+    assert [list(table[name]) for name in ("amount", "hour")] == [[50, 5, 1, 1], [1, 0, 4, 3]]
+    assert list(table["probability"]) == [0.2, 0.1, 0.95, 0.8]
     assert table["reasons"].iloc[0] == explain.in_words(SHARES.iloc[1], pd.Series(X[1], NAMES))
+    bare = replace(scores, rows=replace(few, amount=None))
+    assert list(explain.worst(bare, CANDIDATE, 0.5)["missed fraud"]) == [0, 1]
+    assert "amount" not in explain.errors(bare, CANDIDATE, 0.5)
 
 
 def test_a_sample_has_all_frauds_and_so_many_others():
@@ -66,21 +82,28 @@ def test_a_sample_has_all_frauds_and_so_many_others():
 
 def test_parts_add_up_and_intervals_are_exact():
     alert = X[:, 1] > 2
-    table = explain.by_parts(Y, alert, FRAME, SCHEMA)
+    table = explain.by_parts(ROWS, alert)
     assert set(table.index.get_level_values("by")) == {"amount", "day", "hour"}
     for _, part in table.groupby(level="by"):
         assert part["rows"].sum() == len(Y)
         assert part["frauds"].sum() == Y.sum()
-        assert part["missed"].sum() == pytest.approx(FRAME["Amount"][(Y == 1) & ~alert].sum())
+        assert part["missed"].sum() == pytest.approx(ROWS.amount[(Y == 1) & ~alert].sum())
     day = table.loc[("day", "1")]
-    first = FRAME["Time"] < 86_400
+    first = ROWS.time < 86_400
     assert (day["rows"], day["caught"]) == (first.sum(), (Y[first] & alert[first]).sum())
     exact = binomtest(int(day["caught"]), int(day["frauds"])).proportion_ci(0.95, "exact")
     assert (day["low"], day["high"]) == (pytest.approx(exact.low), pytest.approx(exact.high))
+    assert day["precision"] == Y[first & alert].mean()
+    band = table.loc[("amount", "50 to 100")]
+    assert band["rows"] == ((ROWS.amount >= 50) & (ROWS.amount < 100)).sum()
+    night = table.loc[("hour", "00-06")]
+    assert night["rows"] == (ROWS.time % 86_400 < 6 * 3600).sum()
+    assert set(explain.by_parts(replace(ROWS, amount=None), alert).index.get_level_values("by")) == {"day", "hour"}
 
 
-def test_a_difference_between_parts_is_told_only_beyond_the_intervals():
-    alike = explain.by_parts(Y, RNG.random(len(Y)) < 0.5, FRAME, SCHEMA)
+def test_a_difference_between_parts_is_claimed_only_beyond_the_intervals():
+    alike = explain.by_parts(ROWS, RNG.random(len(Y)) < 0.5)
     assert "does not differ" in explain.describe_parts(alike)
-    by_day = explain.by_parts(Y, FRAME["Time"].to_numpy() < 86_400, FRAME, SCHEMA)
-    assert "by day, recall is higher at 1 (100%) than at 2 (0%)" in explain.describe_parts(by_day)
+    by_day = explain.by_parts(ROWS, ROWS.time < 86_400)
+    text = explain.describe_parts(by_day).replace("\N{NO-BREAK SPACE}", " ")
+    assert "by day, recall is higher at 1 (100 %) than at 2 (0 %)" in text

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from evaluation import made
 from imblearn.over_sampling import SMOTE
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from fraud_utils.evaluation import leakage
-from fraud_utils.evaluation import metrics as evaluate
+from fraud_utils.evaluation import Protocol, leakage, out_of_fold
+from fraud_utils.evaluation.decisions import best_f1_threshold
 from fraud_utils.models import Candidate
 
 RNG = np.random.default_rng(0)
@@ -16,13 +17,12 @@ ROWS = 3000
 Y = (RNG.random(ROWS) < 0.04).astype(np.int8)
 X = (RNG.normal(size=(ROWS, 4)) + 0.8 * Y[:, None]).astype(np.float32)
 MERCHANT = RNG.integers(0, 900, ROWS)  # a column of many values that says nothing
-GROUPS = np.arange(ROWS)
+ONCE = Protocol(jobs=1)
 NEIGHBOURS = Candidate("neighbours", estimator=KNeighborsClassifier(5))
 
 
 def held_out(candidate: Candidate, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    scored = evaluate.out_of_fold([candidate], X, y, np.arange(len(y)), 3, n_jobs=1)
-    return y, scored.values[candidate.name].to_numpy()
+    return y, out_of_fold([candidate], made.rows(X, y), ONCE).of(candidate)
 
 
 def target_encoded(y: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -58,7 +58,7 @@ def resampled_inside_the_folds(y):
 def threshold_from(rows: slice, judged: slice):
     def procedure(y):
         score = X[:, 0]  # no learner is needed for this leak
-        threshold = evaluate.best_f1_threshold(y[rows], score[rows])
+        threshold = best_f1_threshold(y[rows], score[rows])
         return y[judged], (score[judged] >= threshold).astype(float)
 
     return procedure
@@ -92,7 +92,7 @@ def test_nothing_is_found_in_an_honest_way(name):
 
 
 def test_the_notebooks_own_way_is_checked_on_shuffled_labels():
-    area, z = leakage.check(NEIGHBOURS, X, Y, GROUPS, repeats=10)
+    area, z = leakage.check(NEIGHBOURS, made.rows(X, Y), ONCE, shuffles=10)
     assert z < 4
     twice = np.tile(np.arange(ROWS), 2)
     # Copies in groups of their own: with shuffled labels that copies share, the neighbours still know them.
@@ -111,7 +111,11 @@ def test_the_lab_puts_each_wrong_figure_beside_the_right_one():
     y_test = (rng.random(4000) < 0.02).astype(int)
     score = np.clip(rng.normal(0.2 + 0.3 * y_test, 0.15), 0, 1)
     candidate = Candidate("xgboost", "none", {"num_round": 60, "eta": 0.2})
-    table = leakage.lab(candidate, X_twice, y_twice, groups, y_test, score, 0.55)
+    rows, test_scores = (
+        made.rows(X_twice, y_twice, groups=groups),
+        made.scores(y_test, pd.DataFrame({"xgboost": score})),
+    )
+    table = leakage.lab(candidate, rows, test_scores, 0.55, ONCE)
     assert list(table.columns) == ["metric", "wrong", "right"]
     gaps = table["wrong"] - table["right"]
     assert gaps["SMOTE before the folds"] > 0.1
@@ -124,9 +128,9 @@ def test_the_lab_puts_each_wrong_figure_beside_the_right_one():
     assert table.loc["threshold chosen on the test set", "right"] == pytest.approx(
         2 * y_test[alert].sum() / (alert.sum() + y_test.sum())
     )
-    told = leakage.describe(table)
-    assert f"balanced test set {gaps['balanced test set']:.3f} above (precision)" in told
-    assert "below (ROC AUC)" in told
+    text = leakage.describe(table)
+    assert f"balanced test set {gaps['balanced test set']:.3f} above (precision)" in text
+    assert "below (ROC AUC)" in text
     same = pd.DataFrame({"metric": ["F1"], "wrong": [0.8571], "right": [0.8572]}, ["peeking"])
     assert leakage.describe(same) == "Against the right figure: peeking no different here (F1)."
 
@@ -135,7 +139,7 @@ def test_the_lab_leaves_out_smote_where_values_are_missing():
     holes = X.copy()
     holes[::5, 1] = np.nan
     candidate = Candidate("xgboost", "none", {"num_round": 5})
-    table = leakage.lab(candidate, holes, Y, GROUPS, Y, X[:, 0].astype(float), 0.5)
+    test_scores = made.scores(Y, pd.DataFrame({"xgboost": X[:, 0].astype(float)}))
+    table = leakage.lab(candidate, made.rows(holes, Y), test_scores, 0.5, ONCE)
     assert "SMOTE before the folds" not in table.index
-    assert isinstance(table, pd.DataFrame)
     assert len(table) == 4

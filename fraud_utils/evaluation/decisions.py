@@ -1,0 +1,140 @@
+"""Scores from which to alert, and what alerting so means per day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fraud_utils.evaluation.rows import Protocol, Rows, Scores
+from fraud_utils.intervals import percentile, poisson
+from fraud_utils.models import Candidate
+from fraud_utils.record import Day, Threshold
+
+
+def best_f1_threshold(y: np.ndarray, score: np.ndarray) -> float:
+    """The score from which alerts reach the highest F1 on these rows."""
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, steps = precision_recall_curve(y, score)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return float(steps[np.argmax(f1[:-1])])
+
+
+def precise_threshold(y: np.ndarray, score: np.ndarray, precision: float) -> float | None:
+    """The lowest score from which alerts are so precise; None where none is."""
+    from sklearn.metrics import precision_recall_curve
+
+    reached, _, steps = precision_recall_curve(y, score)
+    precise = steps[reached[:-1] >= precision]
+    return float(precise[0]) if len(precise) else None
+
+
+def cheapest_threshold(y: np.ndarray, score: np.ndarray, amount: np.ndarray, review_cost: float) -> float:
+    """The score from which alerts make reviews and the amounts of missed frauds cost least together.
+
+    Where reviewing nothing is cheapest, 1 or the highest score, whichever is more.
+    """
+    steps, place = np.unique(-score, return_inverse=True)
+    saved = np.bincount(place, np.where(y == 1, amount, 0.0) - review_cost).cumsum()
+    best = int(np.argmax(saved))
+    return float(-steps[best]) if saved[best] > 0 else max(1.0, float(score.max()))
+
+
+def thresholds(
+    scores: Scores, candidate: Candidate, review_cost: float, alerts_per_day: int, precision: float = 0.9
+) -> tuple[Threshold, ...]:
+    """Scores from which to alert, chosen on out-of-fold scores and then fixed.
+
+    Returns
+    -------
+    tuple of Threshold
+        For the highest F1; for the precision, left out where no score reaches it; for the alert budget, the score that
+        so many rows a day reach; and, with amounts, for the lowest cost.
+    """
+    score, rows = scores.of_all_repeats(candidate), scores.rows
+    y = scores.repeated(rows.y)
+    chosen = [Threshold("f1", best_f1_threshold(y, score))]
+    if (precise := precise_threshold(y, score, precision)) is not None:
+        chosen.append(Threshold("precision", precise, precision))
+    budget = min(max(round(alerts_per_day * scores.repeats * rows.days), 1), len(score))
+    within_budget = float(np.partition(score, len(score) - budget)[len(score) - budget])
+    chosen.append(Threshold("alerts_a_day", within_budget, float(alerts_per_day)))
+    if rows.amount is not None:
+        chosen.append(Threshold("cost", cheapest_threshold(y, score, scores.repeated(rows.amount), review_cost)))
+    return tuple(chosen)
+
+
+def readable_thresholds(alerting: Sequence[Threshold]) -> pd.DataFrame:
+    """The thresholds as a table, by name."""
+    return pd.DataFrame({"threshold": {each.name: each.score for each in alerting}})
+
+
+def per_day(
+    scores: Scores, candidate: Candidate, alerting: Sequence[Threshold], review_cost: float, protocol: Protocol
+) -> dict[str, Day]:
+    """What each way of alerting means per day at the pace of these rows, with intervals.
+
+    Counts have exact Poisson intervals. Money is what the alerts cost less than the cheaper of reviewing nothing and
+    everything, as in `savings`; its interval comes from resamples that hold each row a Poisson number of times, so
+    that the number of frauds varies, too. All take rows as independent.
+
+    Parameters
+    ----------
+    alerting : sequence of Threshold
+        Fixed on other rows.
+    review_cost : float
+        Of one alert, in the amounts' currency.
+
+    Returns
+    -------
+    dict of str to Day
+        By the thresholds' names and, with amounts, `amount` (alerts where probability times amount exceeds the
+        review's cost); {} where the rows share one time.
+    """
+    rows, score = scores.rows, scores.of(candidate)
+    if not rows.days:
+        return {}
+    ways = {each.name: score >= each.score for each in alerting}
+    if rows.amount is not None:
+        ways["amount"] = score * rows.amount > review_cost
+    return {name: _day(rows, alert, review_cost, protocol) for name, alert in ways.items()}
+
+
+def _day(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protocol) -> Day:
+    fraud, days = rows.y == 1, rows.days
+    counts: dict[str, Any] = {}
+    for name, count in (("alerts", int(alert.sum())), ("frauds_caught", int(alert[fraud].sum()))):
+        low, high = poisson(count)
+        counts |= {name: count / days, f"{name}_ci": (low / days, high / days)}
+    if rows.amount is None:
+        return Day(**counts)
+    lost, caught = rows.amount[fraud], alert[fraud]
+
+    def saved(drawn: np.ndarray, rows: Any, false_alerts: Any) -> Any:
+        """By how often each fraud was drawn, and how many other rows and alerts on them."""
+        blanket = np.minimum(drawn @ lost, review_cost * (rows + drawn.sum(axis=-1)))
+        return (blanket - drawn @ (lost * ~caught) - review_cost * (drawn @ caught + false_alerts)) / days
+
+    rng = np.random.default_rng(protocol.seed)
+    false_alerts, quiet = int(alert[~fraud].sum()), int((~alert[~fraud]).sum())
+    drawn_false = rng.poisson(false_alerts, protocol.resamples)
+    drawn_rows = drawn_false + rng.poisson(quiet, protocol.resamples)
+    drawn = rng.poisson(1, (protocol.resamples, len(lost)))
+    point = saved(np.ones(len(lost)), false_alerts + quiet, false_alerts)
+    low, high = percentile(saved(drawn, drawn_rows, drawn_false))
+    return Day(**counts, saved=float(point), saved_ci=(low, high))
+
+
+def readable_days(days: Mapping[str, Day]) -> pd.DataFrame:
+    """What each way of alerting means per day, each figure with its bounds beside it."""
+    table = pd.DataFrame.from_dict({name: asdict(day) for name, day in days.items()}, orient="index")
+    shown = {}
+    for name in (name for name in table if f"{name}_ci" in table and table[name].notna().all()):
+        bounds = np.array(table[f"{name}_ci"].tolist())
+        for side, values in (("a day", table[name]), ("low", bounds[:, 0]), ("high", bounds[:, 1])):
+            shown[name.replace("_", " "), side] = values
+    return pd.DataFrame(shown, index=table.index).round(1)

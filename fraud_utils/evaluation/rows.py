@@ -1,0 +1,147 @@
+"""What travels through the evaluation: rows, what candidates scored them, and the protocol of the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fraud_utils.artifact import FeatureMap
+from fraud_utils.data import Schema, fold_groups
+from fraud_utils.models import Candidate
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Transactions as the comparison needs them.
+
+    Attributes
+    ----------
+    X : numpy.ndarray of float32, shape (rows, columns)
+        Missing values are NaN.
+    y : numpy.ndarray, shape (rows,)
+        1 for fraud, 0 for legitimate.
+    groups : numpy.ndarray of int, shape (rows,)
+        Rows of one group share a fold: exact copies, or a card's transactions.
+    time : numpy.ndarray, shape (rows,)
+        Seconds, ascending.
+    amount : numpy.ndarray of shape (rows,), or None
+        In the table's currency.
+    names : tuple of str
+        Of the columns of `X`.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray
+    time: np.ndarray
+    amount: np.ndarray | None = None
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, schema: Schema, features: FeatureMap) -> Rows:
+        """The rows of a table, in its order."""
+        return cls(
+            features.matrix(frame),
+            frame[schema.label].to_numpy(),
+            fold_groups(frame, schema),
+            frame[schema.time].to_numpy(),
+            frame[schema.amount].to_numpy() if schema.amount else None,
+            features.names,
+        )
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no value is missing."""
+        return not np.isnan(self.X).any()
+
+    @property
+    def days(self) -> float:
+        """Between the first and the last."""
+        return float(np.ptp(self.time) / 86400)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of the same rows by several candidates, each row once a repeat.
+
+    Attributes
+    ----------
+    rows : Rows
+    values : pandas.DataFrame, shape (repeats * rows, candidates)
+        One repeat of all rows after the other.
+    block : numpy.ndarray of int, shape (repeats * rows,)
+        Rows of one block were scored by the same fit, so that their ranking is one model's.
+    seconds : pandas.Series
+        Of a fit, by candidate; the mean where there are several.
+    boosters : dict of str to bytes
+        XGBoost's models, where one fit scored all rows.
+    """
+
+    rows: Rows
+    values: pd.DataFrame
+    block: np.ndarray
+    seconds: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
+    boosters: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def repeats(self) -> int:
+        """How often each row was scored."""
+        return len(self.values) // len(self.rows)
+
+    def of(self, candidate: Candidate) -> np.ndarray:
+        """A candidate's scores of the rows, shape (rows,); those of the first repeat where there are several."""
+        return self.of_all_repeats(candidate)[: len(self.rows)]
+
+    def of_all_repeats(self, candidate: Candidate) -> np.ndarray:
+        """A candidate's scores in all repeats, shape (repeats * rows,)."""
+        return self.values[candidate.name].to_numpy()
+
+    def repeated(self, of_rows: np.ndarray) -> np.ndarray:
+        """What is known of each row, shape (rows,), beside the scores of all repeats."""
+        return np.tile(of_rows, self.repeats)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How candidates are compared.
+
+    Attributes
+    ----------
+    folds, repeats : int
+        Of the out-of-fold scores; each repeat has other folds.
+    resamples : int
+        Of the bootstrap.
+    trials : int
+        Settings that the search for hyperparameters tries.
+    random_splits : int
+        For the comparison with a chronological split.
+    seed : int
+        Of folds, samplers, learners, the search and resamples.
+    cache : str or Path
+        Folder that keeps each fit; empty to fit anew.
+    jobs : int, optional
+        Fits side by side; one a core when not given.
+    """
+
+    folds: int = 3
+    repeats: int = 1
+    resamples: int = 1000
+    trials: int = 8
+    random_splits: int = 5
+    seed: int = 7
+    cache: str | Path = ""
+    jobs: int | None = None
+
+    @classmethod
+    def of(cls, profile: str, seed: int = 7, cache: str | Path = "") -> Protocol:
+        """The protocol of a report's profile, `full` or `quick`."""
+        if profile == "full":
+            return cls(repeats=2, seed=seed, cache=cache)
+        return cls(resamples=200, trials=2, random_splits=2, seed=seed, cache=cache)

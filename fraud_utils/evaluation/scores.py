@@ -1,0 +1,152 @@
+"""Scores of rows by models that have not seen them: out of fold, on the test set, forward in time."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from fraud_utils.data import DataError
+from fraud_utils.evaluation import fits
+from fraud_utils.evaluation.fits import Fit
+from fraud_utils.evaluation.metrics import average_precision
+from fraud_utils.evaluation.rows import Protocol, Rows, Scores
+from fraud_utils.models import Candidate
+
+Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # places of the rows to fit, and of those to score
+
+
+def assign_folds(rows: Rows, folds: int, seed: int) -> np.ndarray:
+    """Give each row a fold from 0; rows of one group share it, and folds have about as many groups with frauds.
+
+    Raises
+    ------
+    DataError
+        There are too few frauds for so many folds.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    _, group_of = np.unique(rows.groups, return_inverse=True)
+    fraud_groups = np.zeros(group_of.max() + 1, dtype=int)
+    np.maximum.at(fraud_groups, group_of, rows.y)
+    # SMOTE looks for a fraud's neighbours among six, the smallest number that it can work with.
+    if fraud_groups.sum() * (folds - 1) // folds < 6:
+        raise DataError(
+            f"{int(fraud_groups.sum())} distinct frauds before the test set are too few for {folds} folds; "
+            "bring a longer table"
+        )
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    fold_of_group = np.empty(len(fraud_groups), dtype=int)
+    for number, (_, held_out) in enumerate(splitter.split(fraud_groups, fraud_groups)):
+        fold_of_group[held_out] = number
+    return fold_of_group[group_of]
+
+
+def folds_of(rows: Rows, folds: int, seed: int) -> Parts:
+    """The parts that `assign_folds` makes: every fold is scored by a fit on the others."""
+    fold_of = assign_folds(rows, folds, seed)
+    return [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(folds)]
+
+
+def out_of_fold(candidates: Sequence[Candidate], rows: Rows, protocol: Protocol) -> Scores:
+    """Score every row by models that have not seen it, nor a copy of it.
+
+    Folds are stratified by whether a group holds a fraud; each repeat has other folds.
+
+    Returns
+    -------
+    Scores
+        Probabilities corrected for the treatment's prior inside each fold, or anomaly scores.
+
+    Raises
+    ------
+    DataError
+        There are too few frauds for so many folds.
+    """
+    folds = protocol.folds
+    parts = [part for repeat in range(protocol.repeats) for part in folds_of(rows, folds, protocol.seed + repeat)]
+    scored = _score(candidates, rows, parts, protocol, f"Fitting on {folds} folds")
+    place = np.concatenate([new + (i // folds) * len(rows) for i, (_, new) in enumerate(parts)])
+    back = np.argsort(place)
+    return dataclasses.replace(scored, values=scored.values.iloc[back].reset_index(drop=True), block=scored.block[back])
+
+
+def fit_and_score(candidates: Sequence[Candidate], train: Rows, test: Rows, protocol: Protocol) -> Scores:
+    """Fit each candidate on all training rows and score the test rows; to be called once, at the end."""
+    both = np.arange(len(train) + len(test))
+    # A fit sees the labels of the rows that it is fitted on, so the test rows need none.
+    stacked = dataclasses.replace(train, X=np.concatenate([train.X, test.X]))
+    parts = [(both[: len(train)], both[len(train) :])]
+    scored = _score(candidates, stacked, parts, protocol, "Fitting on all training rows")
+    return dataclasses.replace(scored, rows=test)
+
+
+def forward_chaining(candidates: Sequence[Candidate], rows: Rows, protocol: Protocol, blocks: int = 5) -> pd.DataFrame:
+    """Average precision on each block in time, fitted on all blocks before it.
+
+    Rows of one moment stay together, as copies of a transaction do.
+
+    Parameters
+    ----------
+    blocks : int
+        With about as many rows each; the first is for fitting only.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a candidate, a column a block that has frauds; the columns' names count rows and frauds.
+    """
+    y, time, place = rows.y, rows.time, np.arange(len(rows))
+    edges = [int(np.searchsorted(time, time[len(y) * k // blocks])) for k in range(1, blocks)] + [len(y)]
+    parts = [(place[:start], place[start:end]) for start, end in itertools.pairwise(edges)]
+    parts = [(train, new) for train, new in parts if y[train].sum() >= 6 and y[new].any()]
+    scored = _score(candidates, rows, parts, protocol, "Forward chaining")
+    headings = {f"block {k} ({int(y[new].sum())} frauds)": new for k, (_, new) in enumerate(parts, 2)}
+    return _by_part(scored, headings)
+
+
+def random_splits(candidates: Sequence[Candidate], rows: Rows, protocol: Protocol) -> pd.DataFrame:
+    """Average precision on stratified random fifths of all rows, the rest fitted: how most results are published.
+
+    Copies of a transaction stay on one side. A row a candidate, a column a split.
+    """
+    seeds = range(protocol.seed + 1000, protocol.seed + 1000 + protocol.random_splits)
+    parts = [folds_of(rows, 5, seed)[0] for seed in seeds]
+    scored = _score(candidates, rows, parts, protocol, "Random splits")
+    return _by_part(scored, {f"split {k}": new for k, (_, new) in enumerate(parts, 1)})
+
+
+def _score(candidates: Sequence[Candidate], rows: Rows, parts: Parts, protocol: Protocol, what: str) -> Scores:
+    """Fit each candidate on each part's rows and score its others; averages come from their members' scores."""
+    fitted = [c for c in candidates if not c.members]
+    labels = [f"{number} of {len(parts)}" if len(parts) > 1 else "" for number in range(1, len(parts) + 1)]
+    todo = [Fit(c, *part, protocol.seed, label) for c in fitted for part, label in zip(parts, labels, strict=True)]
+    done = iter(fits.run(todo, rows.X, rows.y, what, protocol.cache, protocol.jobs))
+    values, seconds, boosters = {}, {}, {}
+    for candidate in fitted:
+        of_parts = list(itertools.islice(done, len(parts)))
+        values[candidate.name] = np.concatenate([fit.scores for fit in of_parts])
+        seconds[candidate.name] = float(np.mean([fit.seconds for fit in of_parts]))
+        if len(of_parts) == 1 and of_parts[0].booster:
+            boosters[candidate.name] = of_parts[0].booster
+    for candidate in candidates:
+        if members := candidate.members:
+            if unknown := [name for name in members if name not in values]:
+                raise ValueError(f"{candidate.name}: {', '.join(unknown)} is not among the candidates")
+            values[candidate.name] = np.mean([values[name] for name in members], axis=0)
+            seconds[candidate.name] = sum(seconds[name] for name in members)
+    names = [candidate.name for candidate in candidates]
+    block = np.repeat(np.arange(len(parts)), [len(new) for _, new in parts])
+    return Scores(rows, pd.DataFrame(values)[names], block, pd.Series(seconds)[names], boosters)
+
+
+def _by_part(scored: Scores, parts: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Average precision of each candidate (a row) on each part (a column), given the rows that each part scored."""
+    table = {}
+    for number, (heading, new) in enumerate(parts.items()):
+        values = scored.values[scored.block == number]
+        table[heading] = {name: average_precision(scored.rows.y[new], values[name].to_numpy()) for name in values}
+    return pd.DataFrame(table)

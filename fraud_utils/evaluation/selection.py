@@ -1,0 +1,118 @@
+"""Which XGBoost is served, and whether the learners differ at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from fraud_utils import words
+from fraud_utils.intervals import LEVEL, percentile
+from fraud_utils.models import Candidate
+
+
+def choose(
+    candidates: Sequence[Candidate],
+    tied: Sequence[Candidate],
+    table: pd.DataFrame,
+    resampled: pd.DataFrame,
+    y: np.ndarray,
+) -> tuple[Candidate, str]:
+    """Choose the XGBoost to serve, by a rule fixed beforehand.
+
+    The cheapest XGBoost in the tie set, cost being the rows that its treatment leaves times its rounds (counted, not
+    timed, so that the choice is the same tomorrow); where no XGBoost ties with the best, the best XGBoost.
+
+    Parameters
+    ----------
+    tied : sequence of Candidate
+        From `compare.tie_set`.
+    table, resampled : pandas.DataFrame
+        From `compare.judge` and `bootstrap_average_precision`, on out-of-fold scores.
+
+    Returns
+    -------
+    chosen : Candidate
+    reason : str
+        One sentence for the report.
+    """
+    best, points = tied[0].name, table["average_precision"]
+    if not (served := _served(candidates)):
+        raise ValueError("no candidate is an XGBoost, which is what the container serves; list one")
+    if not (eligible := _served(tied)):
+        chosen = max(served, key=lambda c: points[c.name])
+        low, high = map(words.decimals, percentile(resampled[best] - resampled[chosen.name]))
+        return chosen, (
+            f"the best XGBoost, since the container serves XGBoost; {best} is better by {low} to {high} of average "
+            "precision on the same out-of-fold rows"
+        )
+    chosen = min(eligible, key=lambda c: sum(c.treatment.counts(y)) * c.hyperparameters["num_round"])
+    rank = f"one of {len(tied)} statistically tied for the lead" if len(tied) > 1 else "better than every other"
+    reason = f"the cheapest XGBoost in the tie set: {rank} at {words.percent(LEVEL)} on the same out-of-fold rows"
+    if best != chosen.name:
+        interval = percentile(resampled[best] - resampled[chosen.name])
+        distance = words.decimals_between(points[best] - points[chosen.name], interval)
+        reason += f"; its distance to {best} is {distance} of average precision"
+    return chosen, reason
+
+
+def _served(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that the container can serve."""
+    return [candidate for candidate in candidates if candidate.learner == "xgboost"]
+
+
+def family_differences(table: pd.DataFrame, resampled: pd.DataFrame) -> pd.DataFrame:
+    """The best XGBoost minus the best of each other learner, paired: `value`, `low`, `high`, by candidate.
+
+    Best by average precision on the same rows, so that the winners of both sides are equally favoured. Averages and
+    candidates that contain an XGBoost are left out. `attrs["leader"]` names the XGBoost.
+    """
+    points = table["average_precision"]
+    leader = points[table["learner"] == "xgboost"].idxmax()
+    others = table[~table["learner"].str.contains("xgboost") & (table["kind"] == "supervised")]
+    others = others[others["learner"] != "average"]
+    rows = {}
+    for name in points[others.index].groupby(others["learner"]).idxmax():
+        low, high = percentile(resampled[leader] - resampled[name])
+        rows[name] = {"value": points[leader] - points[name], "low": low, "high": high}
+    differences = pd.DataFrame.from_dict(rows, orient="index").sort_values("value")
+    differences.attrs["leader"] = leader
+    return differences
+
+
+def describe_claim(differences: pd.DataFrame, table: pd.DataFrame) -> str:
+    """Answer the claim that XGBoost and logistic regression are alike, lead the others, and XGBoost is a bit better."""
+    leader = differences.attrs["leader"]
+    learner = table.loc[differences.index, "learner"]
+    if not (learner == "logistic regression").any():
+        return "No logistic regression was compared, so the claim cannot be answered."
+    linear = learner[learner == "logistic regression"].index[0]
+    row = differences.loc[linear]
+    gap = f"{leader} minus {linear}: {words.decimals_between(row['value'], (row['low'], row['high']), sign='+')}"
+    if row["low"] > 0:
+        first = f"Not alike: XGBoost is better ({gap})."
+    elif row["high"] < 0:
+        first = f"Not alike: logistic regression is better ({gap})."
+    else:
+        first = f"The two are statistically tied ({gap})."
+    points, others = table["average_precision"], differences.drop(index=linear)
+    ahead = [name for name in others.index if points[name] > points[linear]]
+    behind = [name for name in others.index if name not in ahead]
+    second = (
+        f"By point values, ahead of logistic regression: {', '.join(ahead) or 'none'}; behind it: "
+        f"{', '.join(behind) or 'none'}."
+    )
+    tied = list(others.index[others["low"] <= 0])
+    third = f"Not shown to be worse than {leader}: {', '.join(tied)}." if tied else f"All are shown to trail {leader}."
+    return f"{first} {second} {third}"
+
+
+def shortlist(
+    candidates: Sequence[Candidate], chosen: Candidate, differences: pd.DataFrame, table: pd.DataFrame
+) -> list[Candidate]:
+    """The choice, its closest rival among the other learners, and the best logistic regression."""
+    learner = table.loc[differences.index, "learner"]
+    names = [chosen.name, *differences.index[:1], *learner[learner == "logistic regression"].index]
+    by_name = {candidate.name: candidate for candidate in candidates}
+    return [by_name[name] for name in dict.fromkeys(names)]

@@ -1,0 +1,197 @@
+"""The candidates that notebook 02 compares: a learner times a treatment of the imbalance."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fraud_utils.artifact import FeatureMap
+from fraud_utils.models.boosting import LIBRARY_DEFAULTS, XGBOOST
+from fraud_utils.models.learners import LEARNERS, Kind, Learner
+from fraud_utils.models.treatments import Treatment
+
+AVERAGE = "average"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One learner with one treatment of the imbalance.
+
+    Attributes
+    ----------
+    learner : str
+        One of `LEARNERS`, `average` (of other candidates' scores), or any name when `estimator` is given.
+    imbalance : str
+        Name of a `Treatment`: `none`, `class weight`, `undersample 1:N` (N legitimate rows kept for a fraud),
+        `SMOTE` (as many frauds as legitimate rows), `SMOTE 1:N` or `Borderline-SMOTE 1:N`.
+    hyperparameters : dict
+        Of the learner, in its library's own names (XGBoost's native ones); `members`, names of candidates, of an
+        average.
+    note : str
+        Tells apart candidates that otherwise have the same name.
+    estimator : scikit-learn estimator, optional
+        A learner of your own, unfitted, with `predict_proba` or, where it needs no labels, `score_samples`.
+
+    Raises
+    ------
+    ValueError
+        There is no such learner or treatment.
+    """
+
+    learner: str
+    imbalance: str = "none"
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    estimator: Any = None
+
+    def __post_init__(self) -> None:
+        Treatment.parse(self.imbalance)
+        if self.estimator is None and self.learner not in (*LEARNERS, AVERAGE):
+            raise ValueError(f"unknown learner {self.learner!r}; use one of {', '.join(LEARNERS)}, or give `estimator`")
+
+    @property
+    def name(self) -> str:
+        """What tables and plots call it."""
+        if self.members:
+            *most, last = self.members
+            return f"average of {', '.join(most)} and {last}"
+        treated = "" if self.imbalance == "none" else f" + {self.imbalance}"
+        return f"{self.learner}{treated}" + (f" ({self.note})" if self.note else "")
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of the candidates that it averages, () for every other."""
+        return tuple(self.hyperparameters["members"]) if self.learner == AVERAGE else ()
+
+    @property
+    def treatment(self) -> Treatment:
+        """What `imbalance` stands for."""
+        return Treatment.parse(self.imbalance)
+
+    @property
+    def kind(self) -> Kind:
+        """Whether it is a baseline, and whether it learns from labels."""
+        if self.estimator is not None:
+            return "supervised" if hasattr(self.estimator, "predict_proba") else "unsupervised"
+        return LEARNERS[self.learner].kind if self.learner in LEARNERS else "supervised"
+
+    def treated(self, imbalance: str) -> Candidate:
+        """The same learner and settings with another treatment."""
+        return dataclasses.replace(self, imbalance=imbalance)
+
+
+def build(candidate: Candidate, seed: int = 7) -> Any:
+    """Make the candidate's pipeline, unfitted; its sampler acts while fitting only.
+
+    Returns
+    -------
+    imblearn.pipeline.Pipeline
+        With `fit(X, y)` and `predict_proba(X)`, or `score_samples(X)` (higher is more normal) of a learner that
+        needs no labels.
+
+    Raises
+    ------
+    ValueError
+        The learner cannot take the treatment.
+    """
+    from imblearn.pipeline import make_pipeline
+
+    treatment = candidate.treatment
+    own = candidate.estimator is not None
+    learner = Learner(_own(candidate), class_weights=True) if own else LEARNERS[candidate.learner]
+    if candidate.kind == "unsupervised" and treatment.method != "none":
+        raise ValueError(f"{candidate.name}: treating the imbalance needs labels, which this learner must not see")
+    if treatment.class_weight and not learner.class_weights:
+        able = ", ".join(name for name, each in LEARNERS.items() if each.class_weights)
+        raise ValueError(f"{candidate.name}: this learner takes no class weights; these do: {able}")
+    *before, model = learner.build(dict(candidate.hyperparameters), treatment, seed)
+    resampler = None if learner.draws_inside else treatment.sampler(seed)
+    return make_pipeline(*before, *([resampler] if resampler is not None else []), model)
+
+
+def _own(candidate: Candidate) -> Any:
+    """What builds the pipeline of a candidate that brings its own estimator; seeds are set at any depth in it."""
+
+    def steps(settings: dict[str, Any], treatment: Treatment, seed: int) -> list[Any]:
+        from sklearn.base import clone
+
+        model = clone(candidate.estimator).set_params(**settings)
+        own: dict[str, Any] = {key: seed for key in model.get_params() if key.split("__")[-1] == "random_state"}
+        if treatment.class_weight:  # an estimator that cannot take it says so itself
+            weighted = (key for key in model.get_params() if key.endswith("class_weight"))
+            own[next(weighted, "class_weight")] = treatment.class_weight
+        return [model.set_params(**own)]
+
+    return steps
+
+
+def xgboost_by_hand(profile: str = "full") -> Candidate:
+    """XGBoost on untreated rows as it is set by hand; smaller in the quick profile."""
+    return Candidate(
+        "xgboost", hyperparameters=XGBOOST | ({"num_round": 100, "eta": 0.2} if profile == "quick" else {})
+    )
+
+
+def candidates(profile: str = "full", complete: bool = True, features: FeatureMap | None = None) -> list[Candidate]:
+    """List what notebook 02 compares.
+
+    Left out, since they cost much and teach nothing here: SMOTE at full ratio for the forests (twice the rows of
+    their most expensive fit; XGBoost shows what it does), cleaning by ENN or Tomek links and LOF (they search the
+    neighbours of all rows by brute force), EasyEnsemble (bagging over under-samples does the same with stronger
+    members).
+
+    Parameters
+    ----------
+    profile : {"full", "quick"}
+        `quick` has fewer candidates with fewer and smaller trees.
+    complete : bool
+        Whether the table has no missing values; otherwise treatments that cannot take them are left out.
+    features : FeatureMap, optional
+        Says where the matrix holds the amount; without it there is no amount rule.
+    """
+    if profile not in ("full", "quick"):
+        raise ValueError(f"profile is {profile!r}; it must be 'full' or 'quick'")
+    listed = [Candidate("dummy")]
+    if features and features.amount:
+        listed.append(Candidate("amount rule", hyperparameters={"column": len(features.numeric)}))
+    listed += _quick() if profile == "quick" else _full()
+    return [c for c in listed if complete or not c.treatment.needs_complete_rows]
+
+
+def _quick() -> list[Candidate]:
+    forest = {"n_estimators": 20, "max_samples": 0.1, "min_samples_leaf": 2}
+    main = [Candidate("logistic regression"), Candidate("random forest", "none", forest), xgboost_by_hand("quick")]
+    return [
+        *(each.treated(how) for each in main for how in ("none", "undersample 1:10", "SMOTE 1:10")),
+        Candidate("histogram gradient boosting", hyperparameters={"max_iter": 80, "learning_rate": 0.12}),
+        Candidate("neural network", hyperparameters={"n_estimators": 1}),
+        Candidate("isolation forest"),
+        Candidate("PCA reconstruction"),
+        Candidate(AVERAGE, hyperparameters={"members": ["xgboost", "neural network"]}),
+    ]
+
+
+def _full() -> list[Candidate]:
+    common = ("none", "class weight", "undersample 1:1", "undersample 1:10", "undersample 1:50")
+    forest = {"n_estimators": 40, "max_samples": 0.15, "min_samples_leaf": 2}
+    boosted = xgboost_by_hand()
+    return [
+        *(Candidate("logistic regression", how) for how in (*common, "SMOTE", "SMOTE 1:10")),
+        *(Candidate("random forest", how, forest) for how in (*common, "SMOTE 1:10")),
+        *(boosted.treated(how) for how in (*common, "SMOTE", "SMOTE 1:10")),
+        Candidate("histogram gradient boosting"),
+        Candidate("neural network", hyperparameters={"n_estimators": 2}),
+        Candidate("isolation forest"),
+        Candidate("PCA reconstruction"),
+        Candidate("extra trees", hyperparameters=forest | {"max_samples": None}),
+        boosted.treated("Borderline-SMOTE 1:10"),
+        Candidate("xgboost defaults", hyperparameters=LIBRARY_DEFAULTS),
+        Candidate("bagged xgboost", "undersample 1:10", XGBOOST),
+        Candidate("balanced random forest", "undersample 1:1"),
+        Candidate("xgboost on anomaly scores", hyperparameters=XGBOOST),
+        Candidate("robust covariance"),
+        Candidate("autoencoder"),
+        Candidate(AVERAGE, hyperparameters={"members": ["xgboost", "extra trees", "neural network"]}),
+    ]

@@ -1,0 +1,79 @@
+"""What scikit-learn lacks for the comparison, as estimators of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+
+from fraud_utils.models.boosting import fit_xgboost
+
+
+class XGBoost(ClassifierMixin, BaseEstimator):
+    """`fit_xgboost` as an estimator, for pipelines that resample before it; of treatments it takes `class weight`."""
+
+    def __init__(
+        self, hyperparameters: Mapping[str, Any] | None = None, imbalance: str = "none", seed: int = 7
+    ) -> None:
+        self.hyperparameters = hyperparameters
+        self.imbalance = imbalance
+        self.seed = seed
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> XGBoost:
+        """Fit on rows that a sampler has already treated."""
+        self.classes_ = np.array([0, 1])
+        self.booster_ = fit_xgboost(X, y, self.imbalance, self.hyperparameters, self.seed)
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Scores of shape (rows, 2), legitimate then fraud."""
+        margin = self.booster_.inplace_predict(X, predict_type="margin").astype(np.float64)
+        with np.errstate(over="ignore"):  # exp of a huge number is infinite, and the probability 0
+            fraud = 1 / (1 + np.exp(-margin))  # not float32: prior correction would magnify its rounding near 1
+        return np.column_stack([1 - fraud, fraud])
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Labels at one half, which scikit-learn's ensembles ask for."""
+        return (self.predict_proba(X)[:, 1] > 0.5).astype(int)
+
+
+class Reconstruction(BaseEstimator):
+    """Anomalies are rows that an estimator, fitted to reproduce rows, reproduces badly.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+        A decomposition with `inverse_transform`, or a regressor that is fitted from the rows to the rows.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: np.ndarray, y: Any = None) -> Reconstruction:
+        """Fit on rows; labels are ignored."""
+        self.estimator_ = clone(self.estimator).fit(X, X if hasattr(self.estimator, "predict") else None)
+        return self
+
+    def score_samples(self, X: np.ndarray) -> np.ndarray:
+        """Minus the mean squared error of each row, so that higher is more normal, as in scikit-learn."""
+        inner = self.estimator_
+        back = inner.predict(X) if hasattr(inner, "predict") else inner.inverse_transform(inner.transform(X))
+        return -np.square(X - back).mean(axis=1)
+
+
+class AnomalyScores(TransformerMixin, BaseEstimator):
+    """Adds the scores of detectors, fitted without labels, to the columns."""
+
+    def __init__(self, detectors: Sequence[Any]) -> None:
+        self.detectors = detectors
+
+    def fit(self, X: np.ndarray, y: Any = None) -> AnomalyScores:
+        """Fit each detector on rows; labels are ignored."""
+        self.detectors_ = [clone(detector).fit(X) for detector in self.detectors]
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Columns, then a score a detector; float32."""
+        return np.column_stack([X, *(detector.score_samples(X) for detector in self.detectors_)]).astype(np.float32)

@@ -1,0 +1,122 @@
+"""Scores from which to alert, and what that means per day."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluation import made
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+
+from fraud_utils.evaluation import Protocol, Scores, decisions
+from fraud_utils.models import Candidate
+from fraud_utils.record import Day, Threshold
+
+DUMMY = Candidate("dummy")
+HALF = (Threshold("f1", 0.5),)
+labels_and_scores = st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=50).filter(
+    lambda rows: 0 < sum(label for label, _ in rows) < len(rows)
+)
+
+
+def scored(y: np.ndarray, score: np.ndarray, days: float = 1.0, amount: np.ndarray | None = None) -> Scores:
+    time = np.linspace(0, 86_400 * days, len(y))
+    return made.scores(y, pd.DataFrame({"dummy": score}), time=time, amount=amount)
+
+
+@given(labels_and_scores)
+def test_no_threshold_beats_the_one_chosen_by_f1(rows):
+    y, score = np.array(rows, dtype=float).T
+    chosen = decisions.best_f1_threshold(y, score)
+    best = max(f1_score(y, score >= step) for step in np.unique(score))
+    assert f1_score(y, score >= chosen) == pytest.approx(best)
+
+
+@given(labels_and_scores, st.floats(0.1, 5))
+def test_no_threshold_is_cheaper_than_the_cheapest(rows, review_cost):
+    y, score = np.array(rows, dtype=float).T
+    score = score / 6
+    amount = np.linspace(0, 7, len(y))
+
+    def cost(alert):
+        return review_cost * alert.sum() + amount[(y == 1) & ~alert].sum()
+
+    chosen = decisions.cheapest_threshold(y, score, amount, review_cost)
+    best = min([cost(score >= step) for step in np.unique(score)] + [cost(np.zeros(len(y), bool))])
+    if chosen < 1:
+        assert cost(score >= chosen) == pytest.approx(best)
+    else:
+        assert best == pytest.approx(min(cost(np.zeros(len(y), bool)), cost(score >= 1)))
+
+
+@given(labels_and_scores, st.floats(0.05, 1))
+def test_recall_at_a_precision_is_as_precise_as_it_says_and_as_low_as_it_can(rows, precision):
+    y, score = np.array(rows, dtype=float).T
+    precise = [step for step in np.unique(score) if y[score >= step].mean() >= precision]
+    assert decisions.precise_threshold(y, score, precision) == (min(precise) if precise else None)
+
+
+def test_thresholds_say_what_they_are_for():
+    rng = np.random.default_rng(0)
+    y = (rng.random(4000) < 0.05).astype(int)
+    score, amount = np.clip(rng.normal(0.2 + 0.4 * y, 0.15), 0, 1), rng.exponential(50, 4000)
+    f1, precise, budget, cost = decisions.thresholds(scored(y, score, 2.0, amount), DUMMY, 3.0, 50, precision=0.8)
+    assert f1 == Threshold("f1", decisions.best_f1_threshold(y, score))
+    assert precise == Threshold("precision", decisions.precise_threshold(y, score, 0.8), 0.8)
+    assert (budget.aim, budget.target, (score >= budget.score).sum()) == ("alerts_a_day", 50, 100)
+    assert cost == Threshold("cost", decisions.cheapest_threshold(y, score, amount, 3.0))
+    table = decisions.readable_thresholds([f1, budget])
+    assert table["threshold"].to_dict() == {"f1": f1.score, "alerts_50_a_day": budget.score}
+    bare = decisions.thresholds(scored(np.array([0, 0, 1]), np.array([0.9, 0.8, 0.1])), DUMMY, 3.0, 50)
+    assert [each.aim for each in bare] == ["f1", "alerts_a_day"]  # no score is that precise, and there are no amounts
+
+
+def test_the_budget_is_kept_over_all_repeats():
+    rng = np.random.default_rng(0)
+    y, score = (rng.random(1000) < 0.05).astype(int), rng.random(2000)
+    budget = decisions.thresholds(scored(y, score, 2.0), DUMMY, 3.0, 20)[-1]
+    assert (score >= budget.score).sum() == 20 * 2 * 2
+
+
+def test_per_day_in_cases_that_can_be_done_by_hand():
+    y, amount = np.array([1, 1, 0, 0, 0]), np.array([10.0, 1, 5, 5, 5])
+    score = np.array([0.9, 0.1, 0.8, 0.0, 0.0])
+    ways = (*HALF, Threshold("precision", 0.95, 0.9))
+    days = decisions.per_day(scored(y, score, 0.5, amount), DUMMY, ways, 2, Protocol())
+    assert list(days) == ["f1", "precision_90", "amount"]
+    day = days["f1"]
+    assert (day.alerts, day.frauds_caught) == (4, 2)
+    # two alerts and one fraud in half a day; exact bounds of Poisson means from published tables
+    assert day.alerts_ci == pytest.approx((2 * 0.2422, 2 * 7.2247), abs=1e-3)
+    assert day.frauds_caught_ci == pytest.approx((2 * 0.0253, 2 * 5.5716), abs=1e-3)
+    # reviewing everything costs 5 * 2, less than the 11 that are lost otherwise; this costs 2 * 2 and misses 1
+    assert day.saved == pytest.approx(2 * (10 - 5))
+    assert days["precision_90"].frauds_caught_ci == pytest.approx((0, 2 * 3.6889), abs=1e-3)
+    assert days["precision_90"].saved == pytest.approx(2 * (10 - 11))
+    assert days["amount"].alerts == 4  # 9 and 4 exceed 2, .1 does not
+    assert decisions.per_day(scored(y, score, 0, amount), DUMMY, ways, 2, Protocol()) == {}
+    bare = decisions.per_day(scored(y, score, 0.5), DUMMY, HALF, 2, Protocol())
+    assert list(bare) == ["f1"] and bare["f1"].saved is None and bare["f1"].alerts == 4
+
+
+def test_the_interval_of_money_saved_is_as_wide_as_resampled_rows_make_it():
+    rng = np.random.default_rng(2)
+    y = (rng.random(4000) < 0.02).astype(np.int8)
+    amount, score = rng.exponential(50, 4000), np.clip(0.5 * y + rng.normal(0.2, 0.2, 4000), 0, 1)
+    day = decisions.per_day(scored(y, score, 2.0, amount), DUMMY, HALF, 3.0, Protocol())["f1"]
+    saved = []
+    for _ in range(400):
+        rows = rng.integers(0, 4000, 4000)
+        label, paid, alert = y[rows], amount[rows], score[rows] >= 0.5
+        cost = paid[(label == 1) & ~alert].sum() + 3 * alert.sum()
+        saved.append((min(paid[label == 1].sum(), 3 * 4000) - cost) / 2)
+    assert day.saved_ci == pytest.approx(np.quantile(saved, [0.025, 0.975]), rel=0.1)
+    assert day.saved_ci[0] < day.saved < day.saved_ci[1]
+
+
+def test_a_day_is_shown_with_its_bounds_and_without_what_is_not_known():
+    day = Day(56.26, (33.4, 89.0), 50.0, (28.6, 81.3))
+    shown = decisions.readable_days({"f1": day})
+    assert list(shown) == [(name, side) for name in ("alerts", "frauds caught") for side in ("a day", "low", "high")]
+    assert list(shown.loc["f1", "alerts"]) == [56.3, 33.4, 89.0]
+    assert decisions.readable_days({}).empty

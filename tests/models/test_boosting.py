@@ -1,0 +1,48 @@
+"""XGBoost as notebooks and the container fit it."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from fraud_utils import models
+from fraud_utils.models import Candidate
+
+
+def table(rows: int = 2000, frauds: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Two shifted Gaussian clouds."""
+    rng = np.random.default_rng(0)
+    y = np.zeros(rows, dtype=np.int8)
+    y[rng.choice(rows, frauds, replace=False)] = 1
+    return (rng.normal(size=(rows, 5)) + 1.5 * y[:, None]).astype(np.float32), y
+
+
+@pytest.mark.parametrize(
+    "imbalance", ["none", "class weight", "undersample 1:10", "SMOTE", "SMOTE 1:10", "SMOTE 1:1000"]
+)
+def test_the_pipeline_and_the_container_fit_the_same_trees(imbalance):
+    X, y = table()
+    settings = {"num_round": 20}
+    pipeline = models.build(Candidate("xgboost", imbalance, settings), seed=5).fit(X, y)
+    booster = models.fit_xgboost(X, y, imbalance, settings, seed=5)
+    margin = booster.inplace_predict(X, predict_type="margin").astype(float)
+    np.testing.assert_array_equal(pipeline.predict_proba(X)[:, 1], 1 / (1 + np.exp(-margin)))
+
+
+def test_xgboost_does_not_collapse_where_frauds_are_rare():
+    X, y = table(60_000, 60)
+    scores = models.fit_xgboost(X, y, hyperparameters={"num_round": 30}).inplace_predict(X)
+    assert average_precision_score(y, scores) > 100 * y.mean()
+
+
+def test_threads_do_not_change_the_model():
+    X, y = table(5000, 150)
+    settings = {"num_round": 40}
+    one, two = (models.fit_xgboost(X, y, "none", settings, nthread=n).inplace_predict(X) for n in (1, 2))
+    np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+def test_the_number_of_bins_bounds_the_cuts_of_a_column():
+    X, y = table()
+    trees = models.fit_xgboost(X, y, hyperparameters={"num_round": 60, "max_bin": 8}).trees_to_dataframe()
+    cuts = trees[trees["Feature"] != "Leaf"].groupby("Feature")["Split"].nunique()
+    assert len(cuts) == X.shape[1] and cuts.max() <= 8

@@ -1,0 +1,79 @@
+"""Treatments of the imbalance."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fraud_utils import models
+from fraud_utils.models import Treatment
+
+Y = (np.arange(3000) % 50 == 0).astype(np.int8)
+X = np.random.default_rng(0).normal(size=(3000, 4)).astype(np.float32)
+LEFT = {
+    "none": (2940, 60),
+    "class weight": (2940, 60),
+    "undersample 1:1": (60, 60),
+    "undersample 1:10": (600, 60),
+    "undersample 1:100": (2940, 60),  # the rows are more balanced than that already
+    "SMOTE": (2940, 2940),
+    "SMOTE 1:10": (2940, 294),
+    "Borderline-SMOTE 1:10": (2940, 294),
+    "SMOTE 1:1000": (2940, 60),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_a_treatment_leaves_as_many_rows_as_it_says(name):
+    treatment = Treatment.parse(name)
+    sampler = treatment.sampler(3)
+    sampled = (X, Y) if sampler is None else sampler.fit_resample(X, Y)
+    for rows, labels in (sampled, treatment.resample(X, Y, 3)):
+        assert ((labels == 0).sum(), (labels == 1).sum()) == LEFT[name]
+        assert len(rows) == len(labels)
+    counted = treatment.counts(Y)
+    assert counted == ((2940, 2940) if name == "class weight" else LEFT[name])  # weight of rows that stay as they are
+    assert treatment.kept_share(Y) == models.kept_share(name, Y) == pytest.approx(60 / 2940 * counted[0] / counted[1])
+    assert treatment.positive_weight(Y) == pytest.approx(2940 / 60 if name == "class weight" else 1)
+
+
+@pytest.mark.parametrize("name", ["undersample 1:10", "SMOTE 1:10", "Borderline-SMOTE 1:10"])
+def test_rows_are_drawn_by_the_seed_and_as_the_sampler_draws_them(name):
+    treatment = Treatment.parse(name)
+    drawn = treatment.resample(X, Y, 3)
+    for one, two in zip(drawn, treatment.sampler(3).fit_resample(X, Y), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(drawn[0], treatment.resample(X, Y, 4)[0])
+
+
+def test_only_what_interpolates_between_rows_needs_complete_ones():
+    needing = {form for form in models.FORMS if Treatment.parse(form.replace("N", "5")).needs_complete_rows}
+    assert needing == {"SMOTE", "SMOTE 1:N", "Borderline-SMOTE 1:N"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "smote",
+        "undersample",
+        "undersample 1:0",
+        "undersample 1:x",
+        "undersample 1:²",
+        "SMOTE 1:-3",
+        "SMOTE 2:1",
+        "none 1:1",
+        "",
+    ],
+)
+def test_an_unknown_treatment_is_refused_with_the_known_ones(wrong):
+    with pytest.raises(ValueError, match=r"^unknown treatment '.*'; it must be one of none, .*SMOTE 1:N, "):
+        Treatment.parse(wrong)
+    with pytest.raises(ValueError, match="unknown treatment"):
+        models.Candidate("xgboost", wrong)
+
+
+def test_knowing_the_treatments_imports_no_learners():
+    """The container checks a name before it reads data; what it imports for that delays its first message."""
+    script = "import sys, fraud_utils.models as m; m.Treatment.parse('SMOTE'); print('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "False\n"
