@@ -1,6 +1,7 @@
 """What a run found, typed: what the notebooks record in `results.json` and a finished run keeps in `metrics.json`.
 
-Both files are read and written here only. Their keys are a contract: keys may be added, none renamed or dropped.
+These files and `resamples.json` are read and written here only. Their keys are a contract: keys may be added, none
+renamed or dropped.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, FiniteFloat, TypeAdapter, ValidationError
 
 from fraud_utils import project
 from fraud_utils.project import resolve
 
-FILE, SECTIONS_FILE = "metrics.json", "results.json"
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE, SECTIONS_FILE, RESAMPLES_FILE = "metrics.json", "results.json", "resamples.json"
 Interval = tuple[FiniteFloat, FiniteFloat]
 
 
@@ -225,6 +229,22 @@ class RunRecord(Sections):
     seconds: dict[str, FiniteFloat] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Resamples(_Checked):
+    """What the chosen candidate reaches on resamples of one part of the rows, so that two runs can be paired.
+
+    Attributes
+    ----------
+    which : str
+        Equal for two runs exactly when their labels and draws are; others must not be subtracted.
+    values : dict of str to list
+        Each metric on every resample.
+    """
+
+    which: str
+    values: dict[str, list[FiniteFloat]]
+
+
 ORDER = (
     "run",
     "created",
@@ -304,6 +324,44 @@ def load(folder: Path) -> RunRecord:
     return _parse(RunRecord, _json(folder / FILE), FILE)
 
 
+def keep_resamples(run_folder: str | Path, **parts: pd.DataFrame) -> None:
+    """Keep what the chosen candidate reaches on the resamples that all runs share.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+        Relative to the project's root, or absolute.
+    **parts : pandas.DataFrame
+        `oof` and `test`, from `evaluation.resampled_metrics`.
+    """
+    kept = {
+        part: {"resamples": table.attrs["resamples"]}
+        | {name: [float(f"{value:.5g}") for value in table[name]] for name in table}
+        for part, table in parts.items()
+    }
+    write_json(resolve(run_folder) / RESAMPLES_FILE, kept, indent=None)
+
+
+def resamples(run_folder: str | Path) -> dict[str, Resamples]:
+    """What `keep_resamples` kept, by part; {} where nothing was.
+
+    Raises
+    ------
+    RecordError
+        The file is damaged, or something in it is not what it must be.
+    """
+    path = resolve(run_folder) / RESAMPLES_FILE
+    if not path.exists():
+        return {}
+    parts = {
+        name: {"which": part.get("resamples"), "values": {key: part[key] for key in part if key != "resamples"}}
+        if isinstance(part, dict)
+        else part
+        for name, part in _json(path).items()
+    }
+    return _parse(dict[str, Resamples], parts, RESAMPLES_FILE)
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
@@ -318,7 +376,7 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _parse(kind: type, content: Mapping[str, Any], file: str) -> Any:
+def _parse(kind: Any, content: Mapping[str, Any], file: str) -> Any:
     """The typed form of a file's content."""
     chosen = content.get("chosen")
     if isinstance(chosen, dict) and "alerting" not in chosen and isinstance(chosen.get("thresholds"), dict):

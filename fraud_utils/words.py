@@ -52,7 +52,7 @@ def percent_between(share: float, low: float, high: float, digits: int = 3) -> s
 
 def decimals(value: float | None, digits: int = 3, sign: str = "") -> str:
     """A number with a fixed number of decimals and a true minus; a dash where it is not known."""
-    return UNKNOWN if value is None or math.isnan(value) else f"{value:{sign},.{digits}f}".replace("-", "−")
+    return UNKNOWN if value is None or math.isnan(value) else f"{value:{sign}z,.{digits}f}".replace("-", "−")
 
 
 def decimals_between(value: float | None, bounds: Sequence[float] | None, digits: int = 3, sign: str = "") -> str:

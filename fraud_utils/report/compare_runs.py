@@ -24,15 +24,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fraud_utils import record as results
-from fraud_utils.project import resolve, root
+from fraud_utils.project import root
 from fraud_utils.report import pages
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
 RUNS = Path("runs")
-RESAMPLES = "resamples.json"
 COMPARED = 30  # newest finished runs that the page can compare: it holds each pair's differences, some 600 bytes
 # Of the chosen candidate: part, name in metrics.json, what to call it, decimals.
 MEASURES = (
@@ -120,24 +118,6 @@ class Run:
 
 
 # Reading ------------------------------------------------------------------------------------------------------------
-
-
-def keep_resamples(run_folder: str | Path, **parts: pd.DataFrame) -> None:
-    """Keep what the chosen candidate reached on the resamples that all runs share, so that runs can be paired.
-
-    Parameters
-    ----------
-    run_folder : str or Path
-        Relative to the project's root, or absolute.
-    **parts : pandas.DataFrame
-        `oof` and `test`, from `evaluate.resampled_metrics`.
-    """
-    kept = {
-        part: {"resamples": table.attrs["resamples"]}
-        | {name: [float(f"{value:.5g}") for value in table[name]] for name in table}
-        for part, table in parts.items()
-    }
-    results.write_json(resolve(run_folder) / RESAMPLES, kept, indent=None)
 
 
 def listed() -> list[Run]:
@@ -401,8 +381,8 @@ class Compared:
             )
         elif same_rows:
             note = (
-                f"Not paired: the transactions are the same, but one of the runs has no {RESAMPLES} that fits; run it "
-                "again to pair them. Intervals that overlap show no difference."
+                "Not paired: the transactions are the same, but one of the runs has no resamples.json that fits; run "
+                "it again to pair them. Intervals that overlap show no difference."
             )
         elif self.rows is not None and other.rows is not None and self.rows[0] == other.rows[0]:
             note = "Not paired: the data is the same, the test sets are not. Intervals that overlap show no difference."
@@ -423,7 +403,7 @@ class Compared:
             return "", "not compared: review_cost differs"
         mine, theirs = self._resampled(part, name), other._resampled(part, name)
         alike = self.resamples.get(part, ("",))[0] == other.resamples.get(part, ("",))[0]
-        if same_rows and alike and mine is not None and theirs is not None:
+        if same_rows and alike and mine is not None and theirs is not None and len(mine) == len(theirs):
             change = theirs - mine
             low, high = _interval(change)
             text = reach(its - value, [low, high], digits, "+")
@@ -454,18 +434,11 @@ def _resamples(run: Run) -> dict[str, tuple[str, dict[str, np.ndarray]]]:
     """By part, which resamples they are and each metric on them; {} where the file is missing or damaged."""
     import numpy as np
 
-    found = {}
     try:
-        for part, kept in _json(run.folder / RESAMPLES).items():
-            which = str(kept.pop("resamples"))
-            table = {name: np.asarray(values, dtype=float) for name, values in kept.items()}
-            count = int(which.rpartition(" ")[2])
-            if any(each.shape != (count,) or not np.isfinite(each).all() for each in table.values()):
-                return {}
-            found[part] = (which, table)
-    except (ValueError, TypeError, LookupError, AttributeError):
+        kept = results.resamples(run.folder)
+    except results.RecordError:
         return {}
-    return found
+    return {part: (each.which, {k: np.asarray(v) for k, v in each.values.items()}) for part, each in kept.items()}
 
 
 def differing(one: Compared, other: Compared) -> list[tuple[str, str, str, str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fraud_utils import record as results
-from fraud_utils.report import findings
+from fraud_utils.evaluation import findings
 
 TEMPLATES = Path(__file__).parent / "templates"
 _LEAD_ENDS = "<!-- contents -->"
@@ -156,6 +156,7 @@ def write_summary(folder: Path, metrics: Mapping[str, Any]) -> None:
         for name, caption in FIGURES.items()
         if (file := folder / "figures" / f"{name}.png").is_file()
     ]
+    run = results._parse(results.Sections, metrics, results.FILE)
     text = (
         _environment()
         .get_template("summary.html.j2")
@@ -163,8 +164,8 @@ def write_summary(folder: Path, metrics: Mapping[str, Any]) -> None:
             metrics,
             figures=figures,
             links=_links(folder, "index"),
-            findings=findings.sentences(metrics),
-            rates=findings.rates(metrics),
+            findings=findings.sentences(run),
+            rates=findings.rates(run),
             **_inlined(),
         )
     )
