@@ -2,6 +2,6 @@
 
 import sys
 
-from fraud_utils.report.execute import main
+from fraud_utils.report.program import main
 
 sys.exit(main())

@@ -1,7 +1,7 @@
 """The run that the repository keeps to look at: `runs/example/`, distilled from a full run on the real data.
 
-What is sent round the world names no machine and is small: figures get a palette, those in the `.ipynb` files half the
-size (their pages hold the sharp ones), paths their last part; model and scores stay behind. `make example` runs this
+What is published names no machine and is small: figures get a palette, those in the `.ipynb` files half the size (their
+pages hold the sharp ones), paths are cut to their last part; model and scores stay behind. `make example` runs this
 program.
 """
 
@@ -10,20 +10,21 @@ from __future__ import annotations
 import argparse
 import base64
 import io
-import json
 import os
 import re
 import shutil
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from fraud_utils import record as results
+from fraud_utils import record
 from fraud_utils.data import DEFAULT_PATH
 from fraud_utils.project import root
-from fraud_utils.report import execute as report
-from fraud_utils.report import pages
+from fraud_utils.record import RunRecord
+from fraud_utils.report import pages, program
+from fraud_utils.report.errors import ExampleError
+from fraud_utils.report.runs import RUNS
 
 LIMIT_BYTES = 3_000_000
 COLOURS = 64  # of a figure
@@ -32,10 +33,6 @@ _MACHINE = re.compile(
     r"(?<![\w.~-])/(?:home|root|Users|work|workspace|tmp|private|var|mnt|srv|opt/(?!ml\b)|usr)/[^\s\"'<>]+"
 )
 _IMAGE = re.compile(r"data:image/png;base64,[\w+/=]+")
-
-
-class ExampleError(Exception):
-    """The run is none to show; the message says what to do. Nothing was written."""
 
 
 def distil(run: Path, to: Path, draft: bool = False) -> int:
@@ -62,10 +59,11 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
         machine; or all together are larger than `LIMIT_BYTES`.
     """
     try:
-        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        finished = record.load(run)
     except FileNotFoundError:
-        raise ExampleError(f"{run}: is no finished run, for it has no metrics.json") from None
-    if not draft and (metrics["data"]["simulated"] or metrics["parameters"].get("profile") != "full"):
+        raise ExampleError(f"{run}: not a finished run, for it has no metrics.json") from None
+    real = finished.data and not finished.data.simulated
+    if not draft and not (real and finished.parameters.get("profile") == "full"):
         raise ExampleError(f"{run}: an example is a full run on real data; DRAFT=1, or --draft, takes any")
     new = to.with_name(f".{to.name}-{os.getpid()}") / to.name  # pages are called after their folder
     shutil.rmtree(new.parent, ignore_errors=True)
@@ -73,20 +71,19 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
         (new / "figures").mkdir(parents=True)
         for figure in sorted((run / "figures").glob("*.png")):
             (new / "figures" / figure.name).write_bytes(_small(figure.read_bytes(), pages.described(figure)))
-        names = _names(metrics)
-        metrics = json.loads(_scrubbed(json.dumps(metrics | {"run": to.name}), names))
-        results.write_json(new / results.SECTIONS_FILE, {"data": metrics["data"]})  # pages say what they are of
-        pages.write_summary(new, metrics)
+        names = _names(finished)
+        record.save(new, replace(finished, run=to.name))
+        (new / record.FILE).write_text(_scrubbed((new / record.FILE).read_text(encoding="utf-8"), names))
+        shown = record.load(new)
+        pages.write_summary(new, shown)
         notebooks = sorted(run.glob("[0-9][0-9]_*.ipynb"))
         for notebook in notebooks:
             (new / notebook.name).write_text(_scrubbed(_light(notebook), names), encoding="utf-8")
-            pages.write_notebook(new / notebook.name)
+            pages.write_notebook(new / notebook.name, shown.data)
         for notebook in notebooks:  # now that there is a page for each to lead to
-            pages.write_notebook(new / notebook.name)
+            pages.write_notebook(new / notebook.name, shown.data)
             (new / notebook.name).write_text(_scrubbed(_light(notebook, 2), names), encoding="utf-8")
-        pages.write_summary(new, metrics)
-        results.write_json(new / "metrics.json", metrics)
-        (new / results.SECTIONS_FILE).unlink()
+        pages.write_summary(new, shown)
         for figure in (new / "figures").iterdir():
             if figure.stem not in pages.FIGURES:
                 figure.unlink()
@@ -129,9 +126,9 @@ def _light(notebook: Path, divisor: int = 1) -> str:
     return nbformat.writes(content)
 
 
-def _names(metrics: dict[str, Any]) -> dict[str, str]:
+def _names(run: RunRecord) -> dict[str, str]:
     """Paths of this machine that a run may hold, and what to call them."""
-    given = [metrics["data"].get("path"), *(metrics["parameters"].get(name) for name in ("data", "schema"))]
+    given = [run.data and run.data.path, *(run.parameters.get(name) for name in ("data", "schema"))]
     names = {str(path): Path(path).name for path in given if path and Path(path).is_absolute()}
     return names | {str(root()): ".", str(Path.home()): "~"}
 
@@ -152,39 +149,39 @@ def check(folder: Path) -> int:
             text = file.read_text(encoding="utf-8")
             text = _IMAGE.sub("", re.sub(r'"image/png": "[^"]*"', "", text))
             if found := _MACHINE.search(text):
-                raise ExampleError(f"{file.name} would name {found[0]}, a path of this machine; mend what printed it")
+                raise ExampleError(f"{file.name} would name {found[0]}, a path of this machine; fix what printed it")
     if size > LIMIT_BYTES:
         raise ExampleError(f"{size:,} bytes are more than the {LIMIT_BYTES:,} that an example may have")
     return size
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the program; returns its exit status: 0, 1 the run failed or is none to show, 2 asked wrongly."""
+    """Run the program; returns its exit status: 0, 1 the run failed or cannot be shown, 2 asked wrongly."""
     parser = argparse.ArgumentParser(
-        prog="python -m fraud_utils.example",
+        prog="python -m fraud_utils.report.example",
         description="Distil a run into runs/example/. Everything that make report takes is taken from the environment.",
     )
     parser.add_argument(
         "--run", default=os.environ.get("RUN", ""), help="a finished run; one is made where there is none"
     )
-    parser.add_argument("--to", type=Path, default=report.RUNS / "example", help="default: %(default)s")
+    parser.add_argument("--to", type=Path, default=RUNS / "example", help="default: %(default)s")
     parser.add_argument("--draft", action="store_true", help="take a quick run, and simulated transactions, too")
     options = parser.parse_args(arguments)
     os.chdir(root())
     name = options.run or f"example-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = report.RUNS / name
-    if not (folder / "metrics.json").is_file():
+    folder = RUNS / name
+    if not (folder / record.FILE).is_file():
         if not options.draft and not (os.environ.get("DATA") or Path(DEFAULT_PATH).is_file()):
             print("error: an example needs the real data: DATA=path, or make data first", file=sys.stderr)
             return 2
         if not options.draft and (os.environ.get("PROFILE") or "full") != "full":
             print("error: an example is a full run; leave PROFILE out, or try things out with DRAFT=1", file=sys.stderr)
             return 2
-        if status := report.main(["--run", name]):
+        if status := program.main(["--run", name]):
             return status
     try:
         size = distil(folder, options.to, options.draft)
-    except ExampleError as error:
+    except (ExampleError, record.RecordError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"{(options.to / 'index.html').as_posix()}  ({size / 1e6:.2f} MB)")

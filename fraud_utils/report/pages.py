@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fraud_utils import record as results
-from fraud_utils.evaluation import findings
+from fraud_utils import words
+from fraud_utils.record import Choice, Data, Day, Model, RunRecord
 
 TEMPLATES = Path(__file__).parent / "templates"
 _LEAD_ENDS = "<!-- contents -->"
@@ -31,7 +32,28 @@ def _inlined(*more: str) -> dict[str, str]:
 
 def render(template: str, *scripts: str, **values: Any) -> str:
     """A page from its template, with the common style and script and with scripts of its own."""
-    return _environment().get_template(template).render(**values, **_inlined(*scripts))
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    figures = (words.decimals, words.decimals_between, words.percent, words.percent_between, words.plain_between,
+               words.count, words.cell, words.duration)  # fmt: skip
+    environment.filters |= {filter.__name__: filter for filter in figures}
+    environment.filters |= {"moment": _moment, "apart": _apart}
+    return environment.get_template(template).render(**values, **_inlined(*scripts))
+
+
+def _moment(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _apart(figure: str) -> Any:
+    """A figure whose interval is set in smaller type."""
+    from markupsafe import Markup
+
+    value, bracket, interval = figure.partition(" [")
+    return Markup('{} <span class="ci">[{}</span>').format(value, interval) if bracket else value
 
 
 def _links(folder: Path, current: str) -> list[dict[str, Any]]:
@@ -46,19 +68,18 @@ def _links(folder: Path, current: str) -> list[dict[str, Any]]:
 # Notebooks ----------------------------------------------------------------------------------------------------------
 
 
-def write_notebook(executed: Path) -> None:
+def write_notebook(executed: Path, data: Data | None) -> None:
     """Write an executed notebook as one HTML file beside it: code folded, contents, alternative texts for figures."""
     import nbformat
     from nbconvert import HTMLExporter
 
     folder, notebook = executed.parent, nbformat.read(executed, as_version=4)
     title = _marked(notebook.cells, folder) or executed.stem
-    data = results.raw(folder).get("data") or {}
     page = _inlined() | {
         "title": title,
         "run": folder.name,
         "links": _links(folder, executed.stem),
-        "simulated": data.get("simulated") and data["name"],
+        "simulated": data.name if data and data.simulated else "",
     }
     exporter = HTMLExporter(template_name="notebook", extra_template_basedirs=[str(TEMPLATES)])
     exporter.register_filter("contents", _contents)
@@ -68,7 +89,7 @@ def write_notebook(executed: Path) -> None:
 
 
 def _marked(cells: Sequence[Any], folder: Path) -> str:
-    """Tell the template of each cell what it is part of, in the cells' metadata; returns the notebook's title.
+    """Put what the template needs to know of each cell into its metadata; returns the notebook's title.
 
     Code cells that show nothing, such as those of parameters and imports, are folded together.
     """
@@ -103,8 +124,8 @@ def _alternative(source: str, section: str, folder: Path) -> str:
 
 def _contents(content: str) -> dict[str, Any]:
     """Split a rendered notebook after its introduction, and list the headings below."""
-    start, found, rest = content.partition(_LEAD_ENDS)
-    if not found:
+    start, mark, rest = content.partition(_LEAD_ENDS)
+    if not mark:
         start, rest = "", content
     pattern = r'<h([23]) id="([^"]+)"[^>]*>(.*?)(?:<a class="anchor-link".*?</a>)?</h\1>'
     headings = [{"level": int(level), "id": anchor, "html": re.sub("<[^>]+>", "", text)}
@@ -120,20 +141,13 @@ def _legible(table: str) -> str:
 
 def described(figure: Path) -> str:
     """The description that `plots.save` put into a PNG file, "" where there is none."""
+    from PIL import Image
+
     try:
-        content = figure.read_bytes()
+        with Image.open(figure) as image:
+            return str(image.info.get("Description", ""))
     except OSError:
         return ""
-    place = 8
-    while place + 8 <= len(content):
-        length, kind = struct.unpack(">I4s", content[place : place + 8])
-        key, _, text = content[place + 8 : place + 8 + length].partition(b"\0")
-        if key == b"Description" and kind == b"tEXt":
-            return text.decode("latin-1")
-        if key == b"Description" and kind == b"iTXt":  # uncompressed, then language and translated key, both empty
-            return text.lstrip(b"\0").decode("utf-8")
-        place += 12 + length
-    return ""
 
 
 # Summary ------------------------------------------------------------------------------------------------------------
@@ -144,69 +158,57 @@ FIGURES = {
     "caught.",
     "savings": "Share of the avoidable cost that each way of deciding saves, by the cost of one review.",
     "contributions": "What moves the chosen model's score, strongest first.",
-    "average_precision": "Average precision of every candidate out of fold, with 95 % intervals. Those of the tie set "
-    "cannot be told from the best.",
+    "average_precision": "Average precision of every candidate out of fold, with 95 % intervals. The tie set is "
+    "statistically tied with the best.",
 }
 
 
-def write_summary(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Write a run's `index.html` from the content of its `metrics.json` and its figures."""
+def write_summary(folder: Path, run: RunRecord) -> None:
+    """Write a run's `index.html` from its record and its figures."""
+    from fraud_utils.evaluation import findings  # with scikit-learn, which the list of runs does without
+
     figures = [
         {"source": f"figures/{name}.png", "alt": described(file) or caption, "caption": caption, "size": _size(file)}
         for name, caption in FIGURES.items()
         if (file := folder / "figures" / f"{name}.png").is_file()
     ]
-    run = results._parse(results.Sections, metrics, results.FILE)
-    text = (
-        _environment()
-        .get_template("summary.html.j2")
-        .render(
-            metrics,
-            figures=figures,
-            links=_links(folder, "index"),
-            findings=findings.sentences(run),
-            rates=findings.rates(run),
-            **_inlined(),
-        )
+    days = run.chosen.per_day.values() if run.chosen else ()
+    text = render(
+        "summary.html.j2",
+        run=run,
+        facts=asdict(run.data) if run.data else {},
+        models=sorted(run.models or (), key=_precision, reverse=True),
+        ways=_ways(run.chosen) if run.chosen else [],
+        currency=run.data.currency if run.data and any(day.saved is not None for day in days) else None,
+        figures=figures,
+        links=_links(folder, "index"),
+        findings=findings.sentences(run),
+        rates=findings.rates(run),
     )
     (folder / "index.html").write_text(text, encoding="utf-8")
 
 
-def _environment() -> Any:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"by_precision": _by_precision, "way_of_alerting": _way_of_alerting}
-    return environment
+def _precision(model: Model) -> float:
+    """By which candidates are ordered; one that has no average precision comes last."""
+    value = model.oof.average_precision
+    return -1.0 if value is None else value
 
 
-def _by_precision(models: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Best out of fold first; a model that has no average precision comes last."""
-
-    def precision(model: Mapping[str, Any]) -> float:
-        value = (model.get("oof") or {}).get("average_precision")
-        return -1.0 if value is None else value
-
-    return sorted(models, key=precision, reverse=True)
-
-
-def _way_of_alerting(name: str) -> str:
-    """What `evaluate.thresholds` and `evaluate.per_day` call a way of alerting, in words."""
-    known = {
-        "f1": "highest F1 (the fixed threshold)",
-        "cost": "least cost of reviews and missed amounts",
-        "amount": "probability times amount above a review's cost",
-    }
-    if found := re.fullmatch(r"precision_([\d.]+)", name):
-        return f"{found[1]} % of the alerts are frauds"
-    if found := re.fullmatch(r"alerts_(\d+)_a_day", name):
-        return f"{found[1]} alerts a day"
-    return known.get(name, name)
+def _ways(choice: Choice) -> list[tuple[str, float | None, Day | None, bool]]:
+    """Each way of alerting: what it is, its score, what it means per day, and whether it decides."""
+    ways: list[tuple[str, float | None, Day | None, bool]] = [
+        (f"{each.meaning} (the fixed threshold)" if each == choice.threshold else each.meaning, each.score,
+         choice.per_day.get(each.name), each == choice.threshold)
+        for each in choice.alerting
+    ]  # fmt: skip
+    if "amount" in choice.per_day:
+        ways.append(("probability times amount above the cost of a review", None, choice.per_day["amount"], False))
+    return ways
 
 
 def _size(figure: Path) -> tuple[int, int]:
-    """Width and height on the page of a PNG file that is twice as fine."""
-    width, height = struct.unpack(">II", figure.read_bytes()[16:24])
-    return width // 2, height // 2
+    """Width and height on the page of a picture that is twice as fine."""
+    from PIL import Image
+
+    with Image.open(figure) as image:
+        return image.width // 2, image.height // 2

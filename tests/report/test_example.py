@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
+from records import RUN
 
-from fraud_utils import plots
+from fraud_utils import plots, record
+from fraud_utils.record import Data, RunRecord
 from fraud_utils.report import example, pages
+from fraud_utils.report.errors import ExampleError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,16 +55,9 @@ def make_run(folder: Path, printed: str = "all is well", **data: Any) -> Path:
     nbformat.write(notebook, folder / "01_explore.ipynb")
     (folder / "model").mkdir()
     (folder / "model" / "model.ubj").write_bytes(b"scores")
-    metrics = {
-        "run": folder.name,
-        "created": "2026-01-02T03:04:05+00:00",
-        "version": {"project": "0.1.0", "git": "abc", "python": "3.12.1", "packages": {"numpy": "2.0"}},
-        "data": {"name": "ULB", "simulated": False, "path": str(path), "rows": 10, "frauds": 1} | data,
-        "parameters": {"data": str(path), "profile": "full", "schema": f"{Path.home()}/mine.yaml"},
-        **dict.fromkeys(("split", "models", "tie_set", "chosen", "endpoint")),
-        "seconds": {"01_explore": 1.0, "total": 1.0},
-    }
-    (folder / "metrics.json").write_text(json.dumps(metrics))
+    parameters = {"data": str(path), "profile": "full", "schema": f"{Path.home()}/mine.yaml"}
+    about = Data("ULB", path=str(path), rows=10, frauds=1, **data)
+    record.save(folder, RunRecord(run=folder.name, created=RUN.created, data=about, parameters=parameters))
     return folder
 
 
@@ -115,7 +111,7 @@ def test_a_path_of_a_machine_is_refused_and_the_old_example_stays(tmp_path, prin
     to = tmp_path / "example"
     example.distil(make_run(tmp_path / "runs" / "first"), to)
     before = texts(to)
-    with pytest.raises(example.ExampleError, match=r"01_explore\.(html|ipynb) would name .*a path of this machine"):
+    with pytest.raises(ExampleError, match=r"01_explore\.(html|ipynb) would name .*a path of this machine"):
         example.distil(make_run(tmp_path / "runs" / "second", printed), to)
     assert texts(to) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["example", "runs"]
@@ -129,11 +125,11 @@ def test_an_example_is_replaced_whole(run, tmp_path):
     assert not (to / "left-over.html").exists() and (to / "index.html").exists()
 
 
-def test_what_is_no_example_is_refused_unless_it_is_a_draft(tmp_path):
+def test_what_cannot_be_an_example_is_refused_unless_it_is_a_draft(tmp_path):
     simulated = make_run(tmp_path / "runs" / "simulated", simulated=True)
-    with pytest.raises(example.ExampleError, match="a full run on real data; DRAFT=1"):
+    with pytest.raises(ExampleError, match="a full run on real data; DRAFT=1"):
         example.distil(simulated, tmp_path / "example")
-    with pytest.raises(example.ExampleError, match="no finished run"):
+    with pytest.raises(ExampleError, match="not a finished run"):
         example.distil(tmp_path / "runs", tmp_path / "example")
     assert not (tmp_path / "example").exists()
     example.distil(simulated, tmp_path / "example", draft=True)
@@ -144,7 +140,7 @@ def test_what_is_too_large_is_refused(run, tmp_path, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 255, (600, 600, 3), dtype=np.uint8)
     Image.fromarray(noise).save(run / "figures" / "savings.png")
     monkeypatch.setattr(example, "LIMIT_BYTES", 200_000)
-    with pytest.raises(example.ExampleError, match="more than the 200,000"):
+    with pytest.raises(ExampleError, match="more than the 200,000"):
         example.distil(run, tmp_path / "example")
 
 

@@ -1,9 +1,9 @@
 """The pages of a run in Chromium, from disk, with the network off."""
 
-import copy
 import io
 import itertools
 import re
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,99 +14,63 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 from playwright.sync_api import Locator, Page
+from records import RUN
 
-from fraud_utils import plots
-from fraud_utils import record as results
+from fraud_utils import plots, record
+from fraud_utils.record import Data, Metrics, Split, Version
 from fraud_utils.report import pages
 
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["index.html", "01_explore.html", "02_compare.html"]
-
-
-def judged(value: float, low: float, high: float, **more: Any) -> dict[str, Any]:
-    return {"average_precision": value, "average_precision_ci": [low, high], **more}
-
-
-def candidate(name: str, oof: dict[str, Any], test: dict[str, Any]) -> dict[str, Any]:
-    about = {"name": name, "learner": name, "imbalance": "none", "kind": "supervised"}
-    return about | {"oof": oof, "test": test, "seconds": {"fold_fit": 1.0, "fit": 2.0}}
-
-
-def a_day(alerts: float, caught: float, saved: float) -> dict[str, Any]:
-    figures = {"alerts": alerts, "frauds_caught": caught, "saved": saved}
-    return figures | {f"{name}_ci": [value / 2, 2 * value] for name, value in figures.items()}
-
-
-METRICS: dict[str, Any] = {
-    "run": "one",
-    "created": "2026-01-02T03:04:05+00:00",
-    "version": {"project": "0.1.0", "git": "abc", "python": "3.12.1", "packages": {"numpy": "2.0"}},
-    "data": {"name": "mine.csv", "simulated": False, "path": "mine.csv", "sha256": "0" * 64, "rows": 50000,
-             "frauds": 100, "columns": 31, "currency": "EUR"},
-    "parameters": {"seed": 7, "review_cost": 3.0},
-    "split": {"test_from": 100.0, "train_rows": 40000, "train_frauds": 80, "test_rows": 10000, "test_frauds": 20,
-              "test_days": 0.25},
-    "models": [
-        candidate("boosted trees", judged(0.8, 0.75, 0.85),
-                  judged(0.7, 0.6, 0.79, precision=0.8, recall=0.6, brier=0.001, savings=0.5, savings_ci=[0.3, 0.7])),
-        candidate("average of boosted trees, extremely random trees and networks", judged(0.81, 0.76, 0.86),
-                  judged(0.72, 0.6, 0.8, precision=0.7, recall=0.9, brier=None, savings=None, savings_ci=None)),
-        candidate("logistic regression", judged(0.6, 0.5, 0.65),
-                  judged(0.75, 0.66, 0.83, precision=0.9, recall=0.5, brier=0.002, savings=0.1, savings_ci=[-1, 1])),
-    ],
-    "tie_set": ["average of boosted trees, extremely random trees and networks", "boosted trees"],
-    "chosen": {"name": "boosted trees", "hyperparameters": {}, "thresholds": {"f1": 0.25, "precision_90": 0.5},
-               "reason": "it is served",
-               "per_day": {"f1": a_day(60, 48, 5210), "precision_90": a_day(40, 40, 4000),
-                           "amount": a_day(90, 30, 6000)}},
-    "endpoint": {"target": "local", "rows": 10000, "max_abs_difference": 0.0,
-                 "latency_ms": {"p50": 4.0, "p99": 9.0}, "deleted": True},
-    "seconds": {"01_explore": 1.0, "02_compare": 2.0, "total": 3.0},
-}  # fmt: skip
 
 
 # What may be missing -----------------------------------------------------------------------------------------------
 
 
-def lacking(*path: str) -> dict[str, Any]:
-    """The metrics with null in one place."""
-    metrics = copy.deepcopy(METRICS)
-    place = metrics
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = None
-    return metrics
+def without(value: Any, path: str) -> Any:
+    """The record with nothing in one place."""
+    first, _, rest = path.partition(".")
+    if isinstance(value, tuple):
+        return tuple(without(each, rest) if str(place) == first else each for place, each in enumerate(value))
+    if rest:
+        return replace(value, **{first: without(getattr(value, first), rest)})
+    empty = {"per_day": {}, "alerting": (), "hyperparameters": {}, "latency_ms": {}, "seconds": {}, "parameters": {}}
+    return replace(value, **{first: empty.get(first, Version() if first == "version" else None)})
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        *[(section,) for section in ("data", "split", "models", "tie_set", "chosen", "endpoint")],
-        *[("chosen", key) for key in ("thresholds", "reason", "per_day", "hyperparameters")],
-        *[("data", key) for key in ("currency", "rows", "frauds")],
-        *[("split", key) for key in METRICS["split"]],
-        *[("endpoint", key) for key in METRICS["endpoint"]],
-        *[("models", 0, key) for key in ("oof", "test", "seconds")],
-        *[("models", 0, "test", key) for key in METRICS["models"][0]["test"]],
+        *("data", "split", "models", "tie_set", "chosen", "endpoint", "version", "parameters", "seconds"),
+        *(f"chosen.{name}" for name in ("alerting", "reason", "per_day", "hyperparameters")),
+        *(f"data.{name}" for name in ("currency", "rows", "frauds", "path", "sha256")),
+        *(f"split.{item.name}" for item in fields(Split)),
+        *("endpoint.max_abs_difference", "endpoint.latency_ms", "models.0.seconds"),
+        *(f"models.0.test.{item.name}" for item in fields(Metrics)),
+        *("models.0.oof.average_precision", "models.0.oof.average_precision_ci"),
     ],
-    ids=lambda path: ".".join(map(str, path)),
 )
 def test_a_summary_is_written_whatever_was_not_recorded(tmp_path, path):
-    pages.write_summary(tmp_path, lacking(*path))
+    pages.write_summary(tmp_path, without(RUN, path))
     text = re.sub(r"<(script|style)>.*?</\1>", "", (tmp_path / "index.html").read_text(), flags=re.DOTALL)
     assert "</html>" in text and not re.search(r"\b(?:None|nan|undefined|Undefined)\b", text)
 
 
 def test_without_amounts_no_page_speaks_of_money(tmp_path):
-    metrics = copy.deepcopy(METRICS)
-    metrics["data"]["currency"] = None
-    for day in metrics["chosen"]["per_day"].values():
-        day |= {"saved": None, "saved_ci": None}
-    for model in metrics["models"]:
-        model["test"] |= {"savings": None, "savings_ci": None}
-    del metrics["chosen"]["per_day"]["amount"]
-    pages.write_summary(tmp_path, metrics)
+    days = {
+        name: replace(day, saved=None, saved_ci=None) for name, day in RUN.chosen.per_day.items() if name != "amount"
+    }
+    models = tuple(replace(each, test=replace(each.test, savings=None, savings_ci=None)) for each in RUN.models)
+    run = replace(RUN, data=replace(RUN.data, currency=None), chosen=replace(RUN.chosen, per_day=days), models=models)
+    pages.write_summary(tmp_path, run)
     text = (tmp_path / "index.html").read_text().partition("<h2>Data, parameters")[0]
     assert "60 <span" in text and not re.search(r"EUR|Money|saves|saved a day|review", text)
+
+
+def test_the_summary_of_the_example_in_the_repository_can_be_written(tmp_path):
+    kept = ROOT / "runs/example"
+    pages.write_summary(tmp_path, record.load(kept))
+    assert "xgboost" in (tmp_path / "index.html").read_text()
 
 
 # In a browser -------------------------------------------------------------------------------------------------------
@@ -148,13 +112,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plots.save(fig, folder, "average_precision")
     plt.close(fig)
     figure = base64.b64encode((folder / "figures/average_precision.png").read_bytes()).decode()
-    results.add(folder, data={"name": "SIMULATED transactions (generator 1, seed 7)", "simulated": True})
-    pages.write_summary(folder, METRICS)
+    data = Data("SIMULATED transactions (generator 1, seed 7)", simulated=True)
+    pages.write_summary(folder, RUN)
     for _ in range(2):  # as a run does: each when it is executed, all at the end
         for name in ("01_explore", "02_compare"):
             write_notebook(folder / f"{name}.ipynb", figure)
-            pages.write_notebook(folder / f"{name}.ipynb")
-    pages.write_summary(folder, METRICS)
+            pages.write_notebook(folder / f"{name}.ipynb", data)
+    pages.write_summary(folder, RUN)
     return folder
 
 
@@ -238,7 +202,7 @@ def test_contents_and_navigation_lead_where_they_say(opened):
     assert page.locator("h1").inner_text() == "Which card transactions are fraud?"
 
 
-def test_figures_are_told_in_words(opened):
+def test_figures_are_described_in_words(opened):
     described = "candidate against average precision; for boosted trees"
     assert opened("index.html").locator("figure img").get_attribute("alt") == described
     images = opened("01_explore.html").locator("img")
@@ -314,8 +278,8 @@ def test_what_each_way_of_alerting_means_per_day_is_shown(opened):
         "5,210 [2,605, 10,420]",
     ]
     assert [row[0] for row in rows[2:]] == [
-        "90 % of the alerts are frauds",
-        "probability times amount above a review's cost",
+        "90\N{NO-BREAK SPACE}% of alerts are frauds",
+        "probability times amount above the cost of a review",
     ]
     assert rows[3][1] == "–"
 
@@ -330,4 +294,4 @@ def test_tables_of_notebooks_say_what_is_not_known_with_a_dash_and_have_words_on
 def test_simulated_data_is_announced_where_it_is_used(opened):
     banner = opened("01_explore.html").locator(".banner")
     assert banner.inner_text().startswith("SIMULATED transactions (generator 1, seed 7):")
-    assert opened("index.html").locator(".banner").count() == 0  # METRICS are of real data
+    assert opened("index.html").locator(".banner").count() == 0  # RUN is of real data

@@ -26,7 +26,7 @@ if (source) {
       if (!facts.has(key)) facts.set(key, [`${group}: ${name}`, "–", "–"]);
       facts.get(key)[place + 1] = text;
     }));
-    const ofGroup = (group) => [...facts].filter(([key, [, mine, its]]) => JSON.parse(key)[0] === group && mine !== its);
+    const ofGroup = (group) => [...facts].filter(([key, [, first, second]]) => JSON.parse(key)[0] === group && first !== second);
     const differing = groups.flatMap(ofGroup);
     part("facts").replaceChildren(...differing.map(([, texts]) => row(texts)));
     const proven = differences.map(([, reading]) => reading.includes("by more than"));

@@ -1,0 +1,251 @@
+"""The kinds of things that are kept of a run, as they are checked when they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, ConfigDict, FiniteFloat
+
+Interval = tuple[FiniteFloat, FiniteFloat]
+
+
+class _Checked:
+    """Types are checked where a file is read: numbers stay numbers, and nothing is converted without a word."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="ignore")  # a later version may have added keys
+
+
+@dataclass(frozen=True)
+class Data(_Checked):
+    """The table of a run: its name, where it came from, its size and its checksum."""
+
+    name: str
+    simulated: bool = False
+    path: str | None = None
+    sha256: str | None = None
+    rows: int | None = None
+    frauds: int | None = None
+    columns: int | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True)
+class Split(_Checked):
+    """The cut between training and test rows; `test_days` is None where the test rows share one time."""
+
+    test_from: FiniteFloat | None = None
+    train_rows: int | None = None
+    train_frauds: int | None = None
+    test_rows: int | None = None
+    test_frauds: int | None = None
+    test_days: FiniteFloat | None = None
+
+
+@dataclass(frozen=True)
+class Metrics(_Checked):
+    """How one model did on one set of rows; None where a figure does not apply."""
+
+    average_precision: FiniteFloat | None = None
+    average_precision_ci: Interval | None = None
+    roc_auc: FiniteFloat | None = None
+    f1: FiniteFloat | None = None
+    precision: FiniteFloat | None = None
+    recall: FiniteFloat | None = None
+    precision_at_100: FiniteFloat | None = None
+    recall_at_100: FiniteFloat | None = None
+    brier: FiniteFloat | None = None
+    log_loss: FiniteFloat | None = None
+    savings: FiniteFloat | None = None
+    savings_ci: Interval | None = None
+
+    def figure(self, name: str) -> tuple[float | None, Interval | None]:
+        """A metric by its name, and its interval where it has one."""
+        return getattr(self, name), getattr(self, f"{name}_ci", None)
+
+
+@dataclass(frozen=True)
+class Model(_Checked):
+    """A candidate as it was judged; `seconds` holds its `fold_fit` and its `fit`."""
+
+    name: str
+    learner: str = ""
+    imbalance: str = "none"
+    kind: Literal["baseline", "supervised", "unsupervised"] = "supervised"
+    oof: Metrics = Metrics()
+    test: Metrics = Metrics()
+    seconds: dict[str, FiniteFloat] = field(default_factory=dict)
+
+
+Aim = Literal["f1", "precision", "alerts_a_day", "cost"]
+
+
+@dataclass(frozen=True)
+class Threshold(_Checked):
+    """A score from which to alert, chosen on out-of-fold rows and then fixed.
+
+    Attributes
+    ----------
+    aim : str
+        `f1`: the highest F1; `precision`: the lowest score at which alerts are so precise; `alerts_a_day`: so many
+        alerts; `cost`: reviews and missed amounts cost least together.
+    target : float, optional
+        The precision, or the alerts a day.
+    """
+
+    aim: Aim
+    score: FiniteFloat
+    target: FiniteFloat | None = None
+
+    @property
+    def name(self) -> str:
+        """Its key in `metrics.json` and in the artefact's manifest."""
+        match self.aim:
+            case "precision":
+                return f"precision_{100 * (self.target or 0):g}"
+            case "alerts_a_day":
+                return f"alerts_{self.target:g}_a_day"
+        return self.aim
+
+    @property
+    def meaning(self) -> str:
+        """What it was chosen for, in words."""
+        match self.aim:
+            case "precision":
+                return f"{100 * (self.target or 0):g}\N{NO-BREAK SPACE}% of alerts are frauds"
+            case "alerts_a_day":
+                return f"{self.target:g} alerts a day"
+            case "cost":
+                return "lowest cost of reviews and missed amounts"
+        return "highest F1"
+
+
+@dataclass(frozen=True)
+class Day(_Checked):
+    """What a way of alerting means per day, with intervals; money is None without amounts."""
+
+    alerts: FiniteFloat
+    alerts_ci: Interval
+    frauds_caught: FiniteFloat
+    frauds_caught_ci: Interval
+    saved: FiniteFloat | None = None
+    saved_ci: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Choice(_Checked):
+    """The candidate that is served.
+
+    Attributes
+    ----------
+    hyperparameters : dict
+        As training takes them: XGBoost's own, `imbalance` and `seed`.
+    alerting : tuple of Threshold
+        Every way of alerting by a fixed score.
+    decides : str
+        Name of the threshold that decides where nobody names one.
+    per_day : dict of str to Day
+        By the thresholds' names and `amount`, which alerts where probability times amount exceeds a review's cost.
+    """
+
+    name: str
+    reason: str = ""
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    alerting: tuple[Threshold, ...] = ()
+    decides: str = "f1"
+    per_day: dict[str, Day] = field(default_factory=dict)
+
+    @property
+    def threshold(self) -> Threshold | None:
+        """The one that decides; None where none was recorded."""
+        return next((each for each in self.alerting if each.name == self.decides), None)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Scores by name, the form that `metrics.json` and training have them in."""
+        return {each.name: each.score for each in self.alerting}
+
+
+@dataclass(frozen=True)
+class Endpoint(_Checked):
+    """The proof that served scores equal the notebook's."""
+
+    target: str
+    rows: int
+    max_abs_difference: FiniteFloat | None = None
+    latency_ms: dict[str, FiniteFloat] = field(default_factory=dict)
+    deleted: bool = False
+
+
+@dataclass(frozen=True)
+class Sections(_Checked):
+    """What notebooks record, each section None until one has done so."""
+
+    data: Data | None = None
+    split: Split | None = None
+    models: tuple[Model, ...] | None = None
+    tie_set: tuple[str, ...] | None = None
+    chosen: Choice | None = None
+    endpoint: Endpoint | None = None
+
+    @property
+    def served(self) -> Model | None:
+        """The chosen candidate as it was judged."""
+        name = self.chosen.name if self.chosen else None
+        return next((model for model in self.models or () if model.name == name), None)
+
+    @property
+    def day(self) -> Day | None:
+        """What the deciding threshold means per day."""
+        return self.chosen.per_day.get(self.chosen.decides) if self.chosen else None
+
+
+@dataclass(frozen=True)
+class Version(_Checked):
+    """What a run was computed with."""
+
+    project: str | None = None
+    git: str | None = None
+    python: str | None = None
+    packages: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord(Sections):
+    """A finished run; `created` is a time with its offset from UTC, `seconds` has a notebook's name or `total`."""
+
+    run: str
+    created: AwareDatetime
+    version: Version = Version()
+    parameters: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, FiniteFloat] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Resamples(_Checked):
+    """What the chosen candidate reaches on resamples of one part of the rows, so that two runs can be paired.
+
+    Attributes
+    ----------
+    which : str
+        Equal for two runs exactly when their labels and draws are; others must not be subtracted.
+    values : dict of str to list
+        Each metric on every resample.
+    """
+
+    which: str
+    values: dict[str, list[FiniteFloat]]
+
+
+@dataclass(frozen=True)
+class State(_Checked):
+    """How far a run is, or how it ended; `seconds` is set where it did not finish."""
+
+    state: Literal["running", "finished", "failed", "interrupted"]
+    run: str
+    created: AwareDatetime
+    pid: int | None = None
+    notebook: str | None = None
+    cell: int | None = None
+    error: str | None = None
+    seconds: FiniteFloat | None = None

@@ -1,0 +1,51 @@
+"""A small record of a finished run, complete, for tests to change."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fraud_utils.record import (
+    Choice,
+    Data,
+    Day,
+    Endpoint,
+    Metrics,
+    Model,
+    RunRecord,
+    Split,
+    Threshold,
+    Version,
+)  # fmt: skip
+
+
+def judged(value: float, low: float, high: float, **more: Any) -> Metrics:
+    return Metrics(value, (low, high), **more)
+
+
+def a_day(alerts: float, caught: float, saved: float) -> Day:
+    ends = [figure for value in (alerts, caught, saved) for figure in (value, (value / 2, 2 * value))]
+    return Day(*ends)
+
+
+AVERAGE = "average of boosted trees, extremely random trees and networks"
+RUN = RunRecord(
+    run="one",
+    created=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    version=Version("0.1.0", "abc", "3.12.1", {"numpy": "2.0", "xgboost": "3.2"}),
+    data=Data("mine.csv", path="mine.csv", sha256="0" * 64, rows=50_000, frauds=100, columns=31, currency="EUR"),
+    parameters={"seed": 7, "review_cost": 3.0, "profile": "quick", "data": "mine.csv", "schema": ""},
+    split=Split(100.0, 40_000, 80, 10_000, 20, 0.25),
+    models=(
+        Model("boosted trees", "xgboost", seconds={"fold_fit": 1.0, "fit": 2.0}, oof=judged(0.8, 0.75, 0.85),
+              test=judged(0.7, 0.6, 0.79, precision=0.8, recall=0.6, brier=0.001, savings=0.5, savings_ci=(0.3, 0.7))),
+        Model(AVERAGE, "average", oof=judged(0.81, 0.76, 0.86), test=judged(0.72, 0.6, 0.8, precision=0.7, recall=0.9)),
+        Model("logistic regression", "linear", oof=judged(0.6, 0.5, 0.65),
+              test=judged(0.75, 0.66, 0.83, precision=0.9, recall=0.5, brier=0.002, savings=0.1, savings_ci=(-1, 1))),
+    ),
+    tie_set=(AVERAGE, "boosted trees"),
+    chosen=Choice(
+        "boosted trees", "it is served", {"eta": 0.1}, (Threshold("f1", 0.25), Threshold("precision", 0.5, 0.9)),
+        per_day={"f1": a_day(60, 48, 5210), "precision_90": a_day(40, 40, 4000), "amount": a_day(90, 30, 6000)},
+    ),
+    endpoint=Endpoint("local", 10_000, 0.0, {"p50": 4.0, "p99": 9.0}, deleted=True),
+    seconds={"01_explore": 1.0, "02_compare": 82.0, "total": 83.0},
+)  # fmt: skip
