@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from noise import SCHEMA, noise
 
-from fraud_utils import explore
+from fraud_utils import explore, intervals
 from fraud_utils.data import split_by_time
 
 
@@ -25,6 +25,8 @@ def test_duplicates_are_counted_with_their_frauds_labels_and_leaks():
     exact, timeless = copies.loc["exact copies"], copies.loc["equal but for the time"]
     assert [exact[k] for k in ("groups", "copies", "frauds", "mixed_groups", "seen_in_test")] == [2, 3, 3, 1, 0]
     assert [timeless[k] for k in ("groups", "copies", "seen_in_test")] == [3, 4, 1]
+    low, high = intervals.exact(3, 3, intervals.together(4))
+    assert exact[["copy_rate", "copy_low", "copy_high"]].tolist() == pytest.approx([1, float(low), float(high)])
     finding = explore.duplicates_finding(copies)
     assert finding.headline == "3 rows are exact copies of an earlier row, 3 of them fraud."
     assert "copies are more often fraud" in finding.detail and "disagree within 1 group" in finding.detail

@@ -2,10 +2,13 @@
 
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 from noise import SCHEMA, noise, text
 
 from fraud_utils import explore
+from fraud_utils.explore.rates import rates
 
 
 def test_a_burst_in_one_hour_is_found_and_named():
@@ -38,6 +41,14 @@ def test_bursts_are_found_where_they_are():
     bursts = explore.bursts_finding(explore.volume(frame, SCHEMA), seed=7)
     assert bursts.headline.startswith("Frauds come in bursts or rhythms") and "times too narrow" in bursts.detail
     assert "one hour" in explore.bursts_finding(explore.volume(noise(days=0.03), SCHEMA), seed=7).headline
+
+
+def test_a_test_that_disagrees_with_overlapping_intervals_is_named_with_its_assumption():
+    rows, days = np.array([100_000, 100_000]), pd.Index([1, 2], name="day")
+    apart = explore.rate_finding(rates(rows, np.array([300, 200]), days), seed=7)
+    assert "differs between days" in apart.headline
+    overlapping = explore.rate_finding(rates(rows, np.array([270, 222]), days), seed=7)
+    assert "No two days" in overlapping.headline and "only if transactions are independent" in overlapping.detail
 
 
 def test_one_day_is_compared_with_nothing():
