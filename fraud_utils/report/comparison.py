@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,27 +50,24 @@ class Comparable:
         self.facts = _facts(finished)
         data, split = finished.data, finished.split
         # Without a checksum nobody knows whether two tables are the same one.
-        self.rows = (
-            (data.sha256, split and split.test_from, split and split.test_rows) if data and data.sha256 else None
-        )
+        self.rows = (data.sha256, split and (split.test_from, split.test_rows)) if data and data.sha256 else None
         try:
             self.resamples = record.resamples(run.folder)
         except record.RecordError:
             self.resamples = {}
-        self.figures = []
+        self.figures: list[tuple[float | None, Sequence[float] | None, str]] = []
         for part, name, _, digits in MEASURES:
-            value, bounds = run.figure(part, name)
+            value, recorded = run.figure(part, name)
             again = self._resampled(part, name)
-            if value is not None and bounds is None and again is not None:
-                bounds = _percentile(again)
+            bounds = recorded or (None if again is None else intervals.percentile(again))
             self.figures.append((value, bounds, words.decimals_between(value, bounds, digits)))
 
     def _resampled(self, part: str, name: str) -> np.ndarray | None:
         values = self.resamples[part].values.get(name) if part in self.resamples else None
         return None if values is None else np.asarray(values)
 
-    def _same_draws(self, other: Comparable, part: str) -> bool:
-        return self.resamples[part].which == other.resamples[part].which
+    def _draws(self, part: str) -> str | None:
+        return self.resamples[part].which if part in self.resamples else None
 
     def compared_with(self, other: Comparable) -> tuple[str, list[tuple[str, str]]]:
         """The other run's figures minus this one's.
@@ -118,7 +115,8 @@ class Comparable:
         if name == "savings" and self.facts.get(cost) != other.facts.get(cost):
             return "", "not compared: review_cost differs"
         one, two = self._resampled(part, name), other._resampled(part, name)
-        if same_rows and one is not None and two is not None and self._same_draws(other, part):
+        same_draws = same_rows and self._draws(part) == other._draws(part)
+        if same_draws and one is not None and two is not None:
             return paired(other_value - value, two - one, digits)
         if not bounds or not other_bounds:
             return "", "no interval to judge by"
@@ -128,18 +126,13 @@ class Comparable:
 
 def paired(difference: float, replicates: np.ndarray, digits: int) -> tuple[str, str]:
     """A difference with the interval of its resamples, and what that shows."""
-    low, high = _percentile(replicates)
+    low, high = intervals.percentile(replicates)
     text = words.decimals_between(difference, (low, high), digits, "+")
     if not replicates.any():
         return text, "the same"
     if low > 0 or high < 0:
         return text, f"B is {'higher' if low > 0 else 'lower'}, by more than sampling noise"
     return text, "no difference shown"
-
-
-def _percentile(replicates: np.ndarray) -> tuple[float, float]:
-    low, high = intervals.percentile(replicates)
-    return low, high
 
 
 def _facts(run: RunRecord) -> dict[tuple[str, str], str]:
