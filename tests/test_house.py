@@ -35,7 +35,15 @@ MAY_USE = {
 MODULE, CLASS, FUNCTION, LONGER, ARGUMENTS = 400, 200, 40, 0.02, 6  # lines; share of functions that may be longer
 # Tests of what is no module: the house itself, the lock and the ways to an environment, the Makefile, the notebooks,
 # and the image.
-NO_MODULE = {"test_house", "test_environment", "test_make", "notebooks/test_notebooks", "container/test_image"}
+NO_MODULE = {
+    "test_house",
+    "test_environment",
+    "test_make",
+    "notebooks/test_notebooks",
+    "container/test_image",
+    "explore/test_explore",
+    "data/simulate/test_likeness",
+}
 
 
 def none(wrong: Iterable[str], remedy: str) -> None:

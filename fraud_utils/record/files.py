@@ -65,12 +65,6 @@ def read(run_folder: str | Path) -> Sections:
     return _optional(Sections, resolve(run_folder) / SECTIONS_FILE) or Sections()
 
 
-def raw(run_folder: str | Path) -> dict[str, Any]:
-    """The sections as plain values, until the last caller is typed."""
-    path = resolve(run_folder) / SECTIONS_FILE
-    return _json(path) if path.exists() else {}
-
-
 def save(folder: Path, kept: RunRecord | State) -> None:
     """Write a finished run's `metrics.json`, or the `state.json` of any run, into its folder."""
     content = vars(kept)

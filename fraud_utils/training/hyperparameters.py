@@ -9,8 +9,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fraud_utils import models
 from fraud_utils.data import ULB, DataError, Schema
 
@@ -73,9 +71,9 @@ def _device(text: str) -> str:
 
 def _imbalance(text: str) -> str:
     try:
-        models.kept_share(text, np.array([0, 1]))
+        models.Treatment.parse(text)
     except ValueError:
-        raise SetupError(f"must be one of {', '.join(models.IMBALANCES)} (N = 1, 2, ...)") from None
+        raise SetupError(f"must be one of {', '.join(models.FORMS)} (N = 1, 2, ...)") from None
     return text
 
 

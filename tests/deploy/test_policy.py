@@ -13,8 +13,7 @@ import boto3
 import papermill
 import pytest
 
-from fraud_utils import deploy
-from fraud_utils import record as results
+from fraud_utils import deploy, record
 from fraud_utils.data.simulate import simulate_transactions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,14 +104,16 @@ def recorded(tmp_path_factory):
         boto3.client("iam").create_policy(PolicyName="fraud", PolicyDocument=json.dumps(POLICY))
         log.write_text("")  # from here on, only what the notebook does
         simulate_transactions(5_000, fraud_rate=0.02, seed=1).to_csv(folder / "table.csv", index=False)
-        chosen = {"name": "xgboost", "reason": "-", "hyperparameters": {"num_round": 5}, "thresholds": {"f1": 0.5}}
-        results.add(folder / "run", chosen=chosen, models=[{"name": "xgboost", "test": {"average_precision": 0.7}}])
+        alerting = (record.Threshold("f1", 0.5),)
+        chosen = record.Choice("xgboost", "-", hyperparameters={"num_round": 5}, alerting=alerting)
+        judged = record.Model("xgboost", test=record.Metrics(average_precision=0.7))
+        record.add(folder / "run", chosen=chosen, models=[judged])
         asked = {"run_folder": str(folder / "run"), "data": str(folder / "table.csv"), "target": "aws", "image": image}
         asked |= {"role": f"arn:aws:iam::{account}:role/x", "spot": True, "capture": True, "autoscale_to": 3}
         asked |= {"register_in": "fraud"}
         notebook = str(ROOT / "notebooks/03_deploy.ipynb")
         papermill.execute_notebook(notebook, None, asked, kernel_name="python3", progress_bar=False)
-        endpoint = results.raw(folder / "run")["endpoint"]
+        endpoint = record.read(folder / "run").endpoint
         yield actions(log), log.read_text(), endpoint
     finally:
         os.environ.clear()
@@ -123,7 +124,7 @@ def recorded(tmp_path_factory):
 
 def test_the_policy_allows_what_the_notebook_does_and_nothing_that_nobody_needs(recorded):
     called, _, endpoint = recorded
-    assert endpoint["deleted"] is True
+    assert endpoint.deleted
     assert len(called) > 30
     assert called - ALLOWED == set()
     assert ALLOWED - called - UNSEEN.keys() == set()
