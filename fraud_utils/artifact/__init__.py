@@ -1,23 +1,16 @@
 """The model as a folder: what it holds, how it scores, how it is kept. NumPy only: the container serves with this."""
 
 from fraud_utils.artifact.features import MISSING, FeatureMap
-from fraud_utils.artifact.model import (
-    ArtifactError,
-    Contents,
-    Model,
-    RowError,
-    load,
-    pack,
-    prior_correction,
-    save,
-    unpack,
-)
+from fraud_utils.artifact.files import ArtifactError, Contents, load, pack, save, unpack
+from fraud_utils.artifact.model import Model, prior_correction
+from fraud_utils.artifact.rows import Layout, RowError
 
 __all__ = [
     "MISSING",
     "ArtifactError",
     "Contents",
     "FeatureMap",
+    "Layout",
     "Model",
     "RowError",
     "load",

@@ -1,0 +1,183 @@
+"""What an endpoint answers, whatever server carries it: `App.respond`, from a request to status, headers and body."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fraud_utils import artifact
+from fraud_utils.artifact import Model, RowError
+from fraud_utils.serving import answers, bodies
+from fraud_utils.serving.answers import ATTRIBUTES, CSV, JSON, RequestError, Wanted
+
+METHODS = {"/ping": ("GET", "HEAD"), "/invocations": ("POST",), "/execution-parameters": ("GET", "HEAD")}
+
+type Answer = tuple[int, list[tuple[str, str]], bytes]
+
+
+class SettingError(ValueError):
+    """An environment variable has a value that it must not have."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment sets, as SageMaker does; container/serve.py lists the variables."""
+
+    workers: int = bodies.CORES
+    limit_mb: int = 100
+    port: int = 8080
+    concurrent: int = 0  # 0 leaves it to us
+    strategy: str = "MULTI_RECORD"
+    host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the environment; what is unset, empty or 0 (SageMaker's "no limit") keeps its default."""
+        numbers = {
+            "workers": "SAGEMAKER_MODEL_SERVER_WORKERS",
+            "limit_mb": "SAGEMAKER_MAX_PAYLOAD_IN_MB",
+            "port": "SAGEMAKER_BIND_TO_PORT",
+            "concurrent": "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
+        }
+        texts = {"strategy": "SAGEMAKER_BATCH_STRATEGY", "host": "SERVE_HOST"}
+        given: dict[str, int | str] = {}
+        for field_name, name in numbers.items():
+            text = environment.get(name, "").strip() or "0"
+            if not text.isdecimal():
+                raise SettingError(f"{name} is {text!r}; it must be a whole number")
+            if int(text):
+                given[field_name] = int(text)
+        given |= {field_name: environment[name] for field_name, name in texts.items() if environment.get(name)}
+        settings = cls(**given)  # type: ignore[arg-type]
+        if settings.port >= 1 << 16:
+            raise SettingError(f"{numbers['port']} is {settings.port}; ports end at 65535")
+        return settings
+
+
+@dataclass
+class Request:
+    """One request, and what its log line will say."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]  # names in lower case
+    body: bodies.Body = b""
+    refusal: RequestError | None = None  # what the server found wrong with it
+    identity: str = field(default_factory=lambda: os.urandom(16).hex())
+    began: float = field(default_factory=time.perf_counter)
+    rows: int = 0
+    fault: dict[str, str] = field(default_factory=dict)
+
+
+class App:
+    """A model behind the paths that SageMaker asks for."""
+
+    def __init__(self, model: Model, settings: Settings) -> None:
+        self.model, self.settings = model, settings
+
+    @classmethod
+    def load(cls, folder: Path, settings: Settings) -> App:
+        """Load a model folder, and build all that its first rows would have built.
+
+        Raises
+        ------
+        artifact.ArtifactError
+            The folder does not hold a model.
+        """
+        model = artifact.load(folder)
+        blank = np.zeros((1, len(model.layout.features.names)), dtype=np.float32)
+        model.forest.margin(blank)
+        model.booster.inplace_predict(blank)
+        return cls(model, settings)
+
+    def respond(self, request: Request) -> Answer:
+        """Answer a request, whatever it is, and log it."""
+        headers = [("x-request-id", request.identity)]
+        try:
+            answer = request.refusal or self._route(request)
+        except RequestError as error:
+            answer = error
+        except Exception as error:  # the caller gets an id, the log what it stands for
+            answer = RequestError(500, "internal error; quote the id")
+            request.fault = {"error": type(error).__name__, "at": _place(error)}
+        if isinstance(answer, RequestError):
+            status, media, body = answer.status, JSON, answers.error(str(answer), request.identity)
+            headers += answer.headers.items()
+        else:
+            status, (media, body) = 200, answer
+            if attributes := request.headers.get(ATTRIBUTES):
+                headers.append((ATTRIBUTES, attributes))
+        _log(request, status)
+        return status, [*headers, ("content-type", media)], body
+
+    def _route(self, request: Request) -> tuple[str, bytes]:
+        """Media type and body of an answer with status 200."""
+        if request.path not in METHODS:
+            raise RequestError(404, f"no such path; there are {', '.join(METHODS)}")
+        allowed = METHODS[request.path]
+        if request.method not in allowed:
+            raise RequestError(405, f"{request.path} takes {allowed[0]}", allow=", ".join(allowed))
+        if request.path == "/ping":
+            return JSON, b'{"status": "ok"}'
+        if request.path == "/execution-parameters":
+            return JSON, self._execution_parameters()
+        return self._score(request)
+
+    def _score(self, request: Request) -> tuple[str, bytes]:
+        media = bodies.media_of(request.headers)
+        wanted, texts = Wanted.read(request.headers, media, self.model), []
+        try:
+            if media == CSV and len(request.body) > bodies.ARROW_BYTES:
+                done = bodies.each_piece(
+                    request.body, self.model.layout, lambda rows, first: wanted.write(self.model, rows, first)
+                )
+            else:
+                done = iter([wanted.write(self.model, bodies.parse(request.body, media, self.model.layout))])
+            for rows, text in done:
+                request.rows += rows
+                texts.append(text)
+        except RowError as error:
+            raise RequestError(400, str(error)) from None
+        if not request.rows:
+            raise RequestError(400, "the body has no rows")
+        return wanted.media, wanted.join(texts)
+
+    def _execution_parameters(self) -> bytes:
+        """What batch transform should send: payload times concurrency stays within its 100 MB."""
+        concurrent = self.settings.concurrent or min(self.settings.workers, 100)
+        suggested = {
+            "MaxConcurrentTransforms": concurrent,
+            "BatchStrategy": self.settings.strategy,
+            "MaxPayloadInMB": max(1, min(self.settings.limit_mb, 100 // concurrent)),
+        }
+        return json.dumps(suggested).encode()
+
+
+def _place(error: Exception) -> str:
+    """The file and line where an error was raised."""
+    place = error.__traceback__
+    while place and place.tb_next:
+        place = place.tb_next
+    return f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
+
+
+def _log(request: Request, status: int) -> None:
+    """One JSON line a request: never a value of a transaction."""
+    moment = time.time()
+    line = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment % 1 * 1000):03d}Z",
+        "id": request.identity,
+        "path": request.path[:100],
+        "rows": request.rows,
+        "status": status,
+        "ms": round((time.perf_counter() - request.began) * 1000, 3),
+    }
+    sys.stdout.write(json.dumps(line | request.fault) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,231 @@
+"""Rows in any form that the contract allows are scored as in process; what cannot be scored is named."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fraud_utils import artifact, models
+from fraud_utils.artifact import FeatureMap, RowError
+from fraud_utils.data import ULB, Schema
+from fraud_utils.serving import App, Settings, bodies
+from fraud_utils.serving.answers import RequestError
+
+CSV, JSON, LINES = "text/csv", "application/json", "application/jsonlines"
+COLUMNS = [name for name in ULB.columns if name != "Class"]
+HEAD, ONE = ",".join(COLUMNS), ",".join(["0"] * 30)
+OBJECT = dict.fromkeys(COLUMNS, 0)
+
+
+FORMS = {  # how rows may be written; the columns of a frame come in any order
+    "csv": (CSV, lambda frame: frame.to_csv(index=False)),
+    "csv of Excel": (
+        CSV,
+        lambda frame: ("\ufeff" + frame.to_csv(index=False, lineterminator="\r\n", quoting=1)).encode(),
+    ),
+    "csv without header": (CSV, lambda frame: frame[COLUMNS].to_csv(index=False, header=False)),
+    "csv of what the model uses": (
+        CSV,
+        lambda frame: frame[COLUMNS[1:]].to_csv(index=False, header=False).rstrip("\n"),
+    ),
+    "json objects": (JSON, lambda frame: json.dumps({"instances": frame.to_dict("records")})),
+    "json lists": (JSON, lambda frame: json.dumps({"instances": frame[COLUMNS].to_numpy().tolist()})),
+    "lines of objects": (LINES, lambda frame: "".join(json.dumps(row) + "\n" for row in frame.to_dict("records"))),
+    "lines of lists": (LINES, lambda frame: "\n".join(map(json.dumps, frame[COLUMNS].to_numpy().tolist()))),
+}
+
+
+@pytest.mark.parametrize("accept", [CSV, JSON, LINES])
+@given(
+    form=st.sampled_from(sorted(FORMS)),
+    where=st.builds(
+        lambda first, size: slice(first, first + size), st.integers(0, 11_000), st.sampled_from([1, 2, 7, 200])
+    ),
+    order=st.permutations(ULB.columns) | st.permutations(COLUMNS),
+)
+def test_any_way_of_sending_rows_gives_the_scores_of_the_model(asked, frame, model, accept, form, where, order):
+    rows = frame.iloc[where]
+    content, write = FORMS[form]
+    scores = asked.score(write(rows[order]), content, accept)
+    np.testing.assert_allclose(scores, model.score(rows), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("accept", [CSV, JSON, LINES])
+def test_a_long_body_is_scored_in_pieces_as_it_is_in_one(asked, frame, model, accept):
+    rows = frame.head(5000)  # 2.6 MB
+    expected = model.score(rows)
+    plain = rows[COLUMNS].to_csv(index=False, header=False)
+    middle = plain.index("\n", len(plain) // 2) + 1
+    for body in (
+        plain,
+        "\ufeff" + rows.to_csv(index=False, lineterminator="\r\n"),
+        rows.to_csv(index=False, quoting=1),
+        plain[:middle] + "\n\r\n" + plain[middle:].rstrip("\n"),
+        plain.replace("\n", " \n", 1500) + "\n" * 90_000,  # Arrow's parser takes no blank after a number
+    ):
+        np.testing.assert_array_equal(asked.score(body, CSV, accept), expected)
+        np.testing.assert_array_equal(asked.score(memoryview(body.encode()), CSV, accept), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({9999: "x"}, "row 10000, column 'Amount': text where a number"),
+        ({200: "inf", 9000: "x"}, "row 201, column 'Amount': the value is infinite"),
+        ({6000: ""}, "row 6001, column 'Amount': the value is missing"),
+        ({3000: "1,2"}, "row 3001 has 31 values; expected 30"),
+        ({"V7": "v7"}, "did you mean 'V7'"),
+    ],
+)
+def test_the_first_row_that_cannot_be_scored_is_named_in_whichever_piece_it_lies(model, change, message):
+    lines = [HEAD.replace("V7", change.get("V7", "V7")), *(ONE[:-1] + change.get(i, "0") for i in range(10_000))]
+    for body in ("\n".join(lines), "\n".join(lines[1:]))[: 1 if "V7" in change else 2]:
+        with pytest.raises((RequestError, RowError), match=message):
+            pieced(body.encode(), model)
+
+
+def pieced(body, model, size=20_000):
+    """Scores of a CSV body taken in pieces of so many bytes."""
+
+    def use(rows, first):
+        scores = model.score(rows, first)
+        return len(scores), scores
+
+    return np.concatenate([scores for _, scores in bodies.each_piece(body, model.layout, use, size)])
+
+
+SLIPS = [*"\t\"\r\n ,+_\0é\ufeffe.-'#\x85\u2028\x1c", '""', "\r\n", "\n\n", ",,", '"\n', '\n"', '",', ',"']
+SLIPS += ["NA", "1e400", "nan", "inf", "0x1", "1_0", "1" * 400]
+
+
+@given(st.data())
+def test_a_body_with_slips_is_taken_or_refused_alike_in_pieces_and_in_one(frame, model, data):
+    body = frame.head(100).to_csv(index=False, header=data.draw(st.booleans()), columns=COLUMNS)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at, length = data.draw(st.integers(0, len(body))), data.draw(st.sampled_from([0, 0, 1, 3]))
+        body = body[:at] + data.draw(st.sampled_from(SLIPS)) + body[at + length :]
+    try:
+        expected = model.score(bodies.parse(body.encode(), CSV, model.layout))
+    except (RequestError, RowError):
+        with pytest.raises((RequestError, RowError)):
+            pieced(body.encode(), model, 10_000)
+    else:
+        np.testing.assert_array_equal(pieced(body.encode(), model, 10_000), expected)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, asked_of):
+    """An app whose model has texts, and numbers that may be missing; rows for it, and their scores."""
+    folder = tmp_path_factory.mktemp("shop")
+    schema = Schema(name="shop", label="fraud", time="when", amount=None, features=("a",), categorical=("shop",))
+    rng = np.random.default_rng(3)
+    shops = ['"Sun"\n& Sons', "a,b", "\n\n", "plain"]
+    rows = pd.DataFrame({"when": np.arange(9000.0), "a": rng.normal(size=9000), "shop": rng.choice(shops, 9000)})
+    rows["fraud"] = ((rows.a > 0.5) & (rows["shop"] == shops[0])).astype(int)
+    rows.loc[::7, "a"] = np.nan
+    features = FeatureMap.fit(schema, dict(rows.items()))
+    contents = artifact.Contents(
+        schema=schema.to_dict(),
+        columns=["when", "a", "shop"],
+        features=features,
+        may_be_missing=["a"],
+        thresholds={"half": 0.5},
+        decides="half",
+        hyperparameters={},
+        training={},
+    )
+    X = features.matrix(dict(rows.items()))
+    artifact.save(folder, models.fit_xgboost(X, rows.fraud.to_numpy(), "none", {"num_round": 9}), contents)
+    model = artifact.load(folder)
+    return asked_of(App(model, Settings())), rows, model.score(rows)
+
+
+def test_text_may_hold_line_ends_in_a_long_body(shop):
+    asked, rows, expected = shop
+    np.testing.assert_array_equal(asked.score(rows.to_csv(index=False)), expected)
+    np.testing.assert_array_equal(pieced(rows.to_csv(index=False).encode(), asked.app.model), expected)
+
+
+@pytest.mark.parametrize("spelling", ["", "NA", "NaN", "null", "#N/A", "-nan"])
+def test_missing_values_are_spelled_as_in_training_tables(shop, spelling):
+    asked, rows, expected = shop
+    for count in (100, 9000):
+        body = rows.head(count).to_csv(index=False, na_rep=spelling)
+        np.testing.assert_allclose(asked.score(body), expected[:count], rtol=0, atol=1e-6)
+        status, message = asked.error(rows.head(count).assign(shop=spelling).to_csv(index=False))
+        assert (status, "row 1, column 'shop': the value is missing" in message) == (400, True), message
+
+
+@pytest.mark.parametrize(
+    ("content", "body", "message"),
+    [
+        (CSV, "", "the body is empty"),
+        (CSV, "\n\n", "the body is empty"),
+        (CSV, HEAD, "no rows"),
+        (CSV, "1,2,3", "row 1 has 3 values; expected 30"),
+        (CSV, f"{ONE}\n{ONE},0", "row 2 has 31 values; expected 30"),
+        (CSV, f"{HEAD}\n{ONE}\n{ONE[:-1]}x", "row 2, column 'Amount': text where a number"),
+        (CSV, f"{HEAD}\n{ONE}\n{ONE[:-1]}inf", "row 2, column 'Amount': the value is infinite"),
+        (CSV, f"{HEAD}\n{ONE[:-1]}", "row 1, column 'Amount': the value is missing"),
+        (CSV, f"{HEAD}\n{ONE[:-1]}1_0", "row 1, column 'Amount': text where a number"),
+        (CSV, f"{HEAD},Amount\n{ONE},0", "column 'Amount' appears 2 times"),
+        (CSV, f"{HEAD.replace('V7', 'v7')}\n{ONE}", "column 'v7' is unknown; did you mean 'V7'"),
+        (CSV, f"{HEAD.replace(',V7', '')}\n{ONE[2:]}", "column 'V7' is missing"),
+        (CSV, ",".join(f"a{i}" for i in range(300_000)), "column 'a0' is unknown"),
+        (CSV, "a" * 100_000, f"column '{'a' * 60}' is unknown"),
+        (CSV, b"\xef\xbb\xbf\n", "first line holds a byte order mark"),
+        (CSV, b"\xff\xfe\x00", "not UTF-8"),
+        (CSV, f'{HEAD}\n"{ONE}', "not CSV"),
+        (CSV, "\n".join([ONE] * 3000 + [ONE[:-1] + "x"]), "row 3001, column 'Amount': text where a number"),
+        (CSV, "\n".join([ONE] * 17000 + [ONE[:-1] + "inf"]), "row 17001, column 'Amount': the value is infinite"),
+        (JSON, "", "the body is not JSON"),
+        (JSON, "{", "the body is not JSON"),
+        (JSON, "[" * 100_000, "the body is not JSON"),
+        (JSON, "[]", '{"instances": [...]}'),
+        (JSON, '{"instances": 3}', '{"instances": [...]}'),
+        (JSON, '{"instances": []}', "no rows"),
+        (JSON, '{"instances": [3]}', "row 1 is a number"),
+        (JSON, json.dumps({"instances": [OBJECT, OBJECT | {"V3": "a"}]}), "row 2, column 'V3': text where a number"),
+        (JSON, json.dumps({"instances": [OBJECT, OBJECT | {"V3": None}]}), "row 2, column 'V3': the value is missing"),
+        (JSON, json.dumps({"instances": [OBJECT | {"V3": 1e300}]}), "row 1, column 'V3': the value is infinite or"),
+        (JSON, json.dumps({"instances": [OBJECT | {"W3": 1}]}), "row 1, column 'W3' is unknown"),
+        (JSON, '{"instances": [{"V1": 0, "V2": 1, "V1": 1}]}', "'V1' appears 2 times in one JSON object"),
+        (LINES, f"{json.dumps(OBJECT)}\n{{", "row 2 is not JSON"),
+        (LINES, f"{json.dumps(OBJECT)}\n[1, 2]", "row 2 has 2 values"),
+    ],
+)
+def test_rows_that_cannot_be_scored_are_refused_by_row_and_column(asked, content, body, message):
+    status, error = asked.error(body, content)
+    assert status == 400
+    assert message in error
+
+
+JUNK = st.one_of(
+    st.binary(max_size=400),
+    st.text(max_size=200).map(str.encode),
+    st.lists(st.text('0123456789.,-+eEnaif"\n\r_ ', max_size=40), max_size=9).map(
+        lambda parts: ",".join(parts).encode()
+    ),
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=31) | st.dictionaries(st.sampled_from([*COLUMNS, "x"]), inner, max_size=31)
+        ),
+        max_leaves=60,
+    ).map(lambda value: json.dumps({"instances": [value]}).encode()),
+)
+WISHES = ["", "reasons", "reasons=-1", "threshold=", ";;==", "threshold=half,reasons=99999999999999999999"]
+
+
+@given(
+    body=JUNK,
+    content=st.sampled_from([CSV, JSON, LINES, "application/x-jsonlines", "text/csv;;", "/", ""]),
+    accept=st.sampled_from([CSV, JSON, "*/*", ";q=", "text/csv;q=x", ",,", "a/b"]),
+    wish=st.sampled_from([*WISHES, f"reasons={'9' * 5000}"]),
+)
+def test_no_body_gets_a_5xx(asked, body, content, accept, wish):
+    status, _, text = asked.ask(body, content, accept=accept, x_amzn_sagemaker_custom_attributes=wish)
+    assert status in (200, 400, 406, 415), text
