@@ -1,6 +1,6 @@
 """How good candidates are: scores of rows they have not seen, metrics with intervals, decisions, and the choice."""
 
-from fraud_utils.evaluation import calibration, compare, decisions, explain, findings, leakage, money, selection, tune
+from fraud_utils.evaluation import calibration, compare, decisions, explain, findings, leakage, selection, tune
 from fraud_utils.evaluation.metrics import average_precision
 from fraud_utils.evaluation.resamples import bootstrap_average_precision, resampled_metrics
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
@@ -20,7 +20,6 @@ __all__ = [
     "fit_and_score",
     "forward_chaining",
     "leakage",
-    "money",
     "out_of_fold",
     "random_splits",
     "resampled_metrics",

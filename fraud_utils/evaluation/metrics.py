@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fraud_utils.evaluation.money import savings
+from fraud_utils.evaluation.decisions import savings
 
 
 def average_precision(y: np.ndarray, score: np.ndarray, block: np.ndarray | None = None) -> float:

@@ -2,16 +2,13 @@
 
 from fraud_utils.models.boosting import LIBRARY_DEFAULTS, XGBOOST, fit_xgboost
 from fraud_utils.models.candidates import Candidate, build, candidates, xgboost_by_hand
-from fraud_utils.models.learners import LEARNERS, Learner
 from fraud_utils.models.treatments import FORMS, Treatment, kept_share
 
 __all__ = [
     "FORMS",
-    "LEARNERS",
     "LIBRARY_DEFAULTS",
     "XGBOOST",
     "Candidate",
-    "Learner",
     "Treatment",
     "build",
     "candidates",

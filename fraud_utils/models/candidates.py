@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fraud_utils.artifact import FeatureMap
 from fraud_utils.models.boosting import LIBRARY_DEFAULTS, XGBOOST
-from fraud_utils.models.learners import LEARNERS, Kind, Learner
 from fraud_utils.models.treatments import Treatment
+
+if TYPE_CHECKING:
+    from fraud_utils.models.learners import Learner
 
 AVERAGE = "average"
 
@@ -48,8 +50,18 @@ class Candidate:
 
     def __post_init__(self) -> None:
         Treatment.parse(self.imbalance)
-        if self.estimator is None and self.learner not in (*LEARNERS, AVERAGE):
+        if self.learner != AVERAGE:
+            self._entry()
+
+    def _entry(self) -> Learner:
+        """What the table of learners has of it, or would have of the estimator that it brings."""
+        from fraud_utils.models.learners import LEARNERS, brought  # a second, for which training has no use
+
+        if self.estimator is not None:
+            return brought(self.estimator)
+        if self.learner not in LEARNERS:
             raise ValueError(f"unknown learner {self.learner!r}; use one of {', '.join(LEARNERS)}, or give `estimator`")
+        return LEARNERS[self.learner]
 
     @property
     def name(self) -> str:
@@ -71,11 +83,9 @@ class Candidate:
         return Treatment.parse(self.imbalance)
 
     @property
-    def kind(self) -> Kind:
-        """Whether it is a baseline, and whether it learns from labels."""
-        if self.estimator is not None:
-            return "supervised" if hasattr(self.estimator, "predict_proba") else "unsupervised"
-        return LEARNERS[self.learner].kind if self.learner in LEARNERS else "supervised"
+    def kind(self) -> str:
+        """`baseline`, `supervised` or `unsupervised`."""
+        return "supervised" if self.members else self._entry().kind
 
     def treated(self, imbalance: str) -> Candidate:
         """The same learner and settings with another treatment."""
@@ -98,33 +108,14 @@ def build(candidate: Candidate, seed: int = 7) -> Any:
     """
     from imblearn.pipeline import make_pipeline
 
-    treatment = candidate.treatment
-    own = candidate.estimator is not None
-    learner = Learner(_own(candidate), class_weights=True) if own else LEARNERS[candidate.learner]
-    if candidate.kind == "unsupervised" and treatment.method != "none":
+    treatment, learner = candidate.treatment, candidate._entry()
+    if learner.kind == "unsupervised" and treatment.method != "none":
         raise ValueError(f"{candidate.name}: treating the imbalance needs labels, which this learner must not see")
     if treatment.class_weight and not learner.class_weights:
-        able = ", ".join(name for name, each in LEARNERS.items() if each.class_weights)
-        raise ValueError(f"{candidate.name}: this learner takes no class weights; these do: {able}")
+        raise ValueError(f"{candidate.name}: this learner takes no class weights; choose another treatment")
     *before, model = learner.build(dict(candidate.hyperparameters), treatment, seed)
     resampler = None if learner.draws_inside else treatment.sampler(seed)
     return make_pipeline(*before, *([resampler] if resampler is not None else []), model)
-
-
-def _own(candidate: Candidate) -> Any:
-    """What builds the pipeline of a candidate that brings its own estimator; seeds are set at any depth in it."""
-
-    def steps(settings: dict[str, Any], treatment: Treatment, seed: int) -> list[Any]:
-        from sklearn.base import clone
-
-        model = clone(candidate.estimator).set_params(**settings)
-        own: dict[str, Any] = {key: seed for key in model.get_params() if key.split("__")[-1] == "random_state"}
-        if treatment.class_weight:  # an estimator that cannot take it says so itself
-            weighted = (key for key in model.get_params() if key.endswith("class_weight"))
-            own[next(weighted, "class_weight")] = treatment.class_weight
-        return [model.set_params(**own)]
-
-    return steps
 
 
 def xgboost_by_hand(profile: str = "full") -> Candidate:

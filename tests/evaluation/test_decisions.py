@@ -1,4 +1,4 @@
-"""Scores from which to alert, and what that means per day."""
+"""Scores from which to alert, what alerts save, and what they mean per day."""
 
 import numpy as np
 import pandas as pd
@@ -65,8 +65,6 @@ def test_thresholds_say_what_they_are_for():
     assert precise == Threshold("precision", decisions.precise_threshold(y, score, 0.8), 0.8)
     assert (budget.aim, budget.target, (score >= budget.score).sum()) == ("alerts_a_day", 50, 100)
     assert cost == Threshold("cost", decisions.cheapest_threshold(y, score, amount, 3.0))
-    table = decisions.readable_thresholds([f1, budget])
-    assert table["threshold"].to_dict() == {"f1": f1.score, "alerts_50_a_day": budget.score}
     bare = decisions.thresholds(scored(np.array([0, 0, 1]), np.array([0.9, 0.8, 0.1])), DUMMY, 3.0, 50)
     assert [each.aim for each in bare] == ["f1", "alerts_a_day"]  # no score is that precise, and there are no amounts
 
@@ -76,6 +74,47 @@ def test_the_budget_is_kept_over_all_repeats():
     y, score = (rng.random(1000) < 0.05).astype(int), rng.random(2000)
     budget = decisions.thresholds(scored(y, score, 2.0), DUMMY, 3.0, 20)[-1]
     assert (score >= budget.score).sum() == 20 * 2 * 2
+
+
+def test_savings_in_cases_that_can_be_done_by_hand():
+    y, amount = np.array([1, 1, 0, 0, 0]), np.array([100.0, 1.0, 5.0, 5.0, 5.0])
+    both = np.array([True, True, False, False, False])
+    # Reviewing nothing costs 101, everything 5 reviews of 2 = 10; catching both frauds costs 4.
+    assert decisions.savings(y, both, amount, 2)[0] == pytest.approx(1 - 4 / 10)
+    assert decisions.savings(y, np.zeros(5, bool), amount, 2)[0] == pytest.approx(1 - 101 / 10)
+    assert decisions.savings(y, np.ones(5, bool), amount, 2)[0] == pytest.approx(0)
+    assert decisions.savings(y, both, amount, 50)[0] == pytest.approx(1 - 100 / 101)
+    point, (low, high) = decisions.savings(y, both, amount, 2)
+    assert low <= point <= high
+
+
+def test_the_interval_of_savings_is_as_wide_as_resampled_rows_make_it():
+    rng = np.random.default_rng(2)
+    y = (rng.random(3000) < 0.03).astype(np.int8)
+    amount, alert = rng.exponential(50, 3000), rng.random(3000) < np.where(y == 1, 0.7, 0.01)
+    _, interval = decisions.savings(y, alert, amount, 3.0)
+    fraud, other, replicates = np.flatnonzero(y == 1), np.flatnonzero(y == 0), []
+    for _ in range(400):
+        rows = np.concatenate([rng.choice(fraud, len(fraud)), rng.choice(other, len(other))])
+        cost = amount[rows][(y[rows] == 1) & ~alert[rows]].sum() + 3 * alert[rows].sum()
+        replicates.append(1 - cost / min(amount[rows][y[rows] == 1].sum(), 3 * 3000))
+    assert interval == pytest.approx(np.quantile(replicates, [0.025, 0.975]), abs=0.03)
+
+
+def test_the_curve_alerts_by_each_cost_of_a_review():
+    rng = np.random.default_rng(0)
+    y, amount = (rng.random(2000) < 0.05).astype(int), rng.exponential(60, 2000)
+    sure = pd.DataFrame({"right": y * 1.0, "wrong": 1.0 - y})
+    curve = decisions.savings_curve(made.rows(np.zeros((2000, 0)), y, amount=amount), sure, 2.0).set_index("name")
+    assert list(curve.loc["right", "review_cost"]) == pytest.approx([0.2, 0.6, 2, 6, 20, 60])
+    for cost, value in curve.loc["right", ["review_cost", "value"]].to_numpy():
+        worth = amount[(y == 1) & (amount > cost)] - cost
+        blanket = min(amount[y == 1].sum(), cost * 2000)
+        assert value == pytest.approx(1 - (amount[y == 1].sum() - worth.sum()) / blanket)
+    assert (curve.loc["wrong", "value"] < 0).all()
+    assert curve["value"].between(curve["low"], curve["high"]).all()
+    with pytest.raises(ValueError, match="need amounts"):
+        decisions.savings_curve(made.rows(np.zeros((2000, 0)), y), sure, 2.0)
 
 
 def test_per_day_in_cases_that_can_be_done_by_hand():

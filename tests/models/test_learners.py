@@ -5,7 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from fraud_utils import models
-from fraud_utils.models import LEARNERS, Candidate, Learner
+from fraud_utils.models import Candidate
+from fraud_utils.models.learners import LEARNERS, Learner
 
 Y = (np.arange(900) % 30 == 0).astype(np.int8)
 X = (np.random.default_rng(0).normal(size=(900, 4)) + 1.5 * Y[:, None]).astype(np.float32)
