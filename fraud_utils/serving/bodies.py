@@ -69,6 +69,9 @@ def each_piece[T](
 ) -> Iterator[tuple[int, T]]:
     """What `use` makes of a long CSV body, piece by piece, all cores at work on it.
 
+    On two cores 100,000 rows (53 MB) are scored in .20 s, and in .30 s in one piece (tests/bench/bench_serving.py). To
+    begin while the body still arrives would save at most the .03 s that it takes to arrive.
+
     Parameters
     ----------
     body : bytes or memoryview

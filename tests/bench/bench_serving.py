@@ -1,9 +1,10 @@
 """Serving against the usual way (Flask and gunicorn, pandas parsing), the same model and as many processes.
 
-    python tests/bench_serving.py [--load-seconds 90]    # `make bench`; wants a quiet machine; 600 in full
+    python tests/bench/bench_serving.py [--load-seconds 90]    # `make bench`; wants a quiet machine; 600 in full
 
 The bounds: 5 times Flask's throughput and a fifth of its p99; single-row p50 of 0.5 ms; 100,000 rows of CSV at half the
-speed of XGBoost on a ready array; first /ping within 1.2 s; with a worker killed every 30 s, no wrong answer.
+speed of XGBoost on a ready array; first /ping within 1.2 s; with a worker killed every 30 s, no wrong answer. And what
+scoring a long CSV body in pieces on all cores saves, without which it would be scored in one.
 """
 
 from __future__ import annotations
@@ -252,6 +253,7 @@ def main() -> None:
                 f"1/{usual[2] / ours[2]:.1f} of p99"
             )
         bulk(base, model, rows, expected)
+        pieces(model, rows)
         killed(base, single, expected, options.load_seconds)
 
 
@@ -288,6 +290,28 @@ def bulk(base: Path, model, rows, expected) -> None:
     for name, seconds in medians.items():
         print(f"  {name:22} {seconds:.3f} s, HTTP at {seconds / medians['HTTP']:.2f} of its speed")
     print(f"  of CPU: HTTP {spent['HTTP'] / 9:.3f} s, in place {spent['in place'] / 9:.3f} s")
+
+
+def pieces(model, rows) -> None:
+    """The same body scored in this process, in one piece and in as many as `serve` makes of it."""
+    from fraud_utils.serving import bodies
+
+    body = rows.to_csv(index=False, header=False).encode()
+    model.booster.set_param({"nthread": 1})  # as in `serve`
+    timed: dict[str, list[float]] = {"one piece": [], "pieces": []}
+    for _ in range(9):  # in turn, so that a busy moment meets both
+        for name, size in (("one piece", len(body)), ("pieces", bodies.PIECE_BYTES)):
+            began = time.perf_counter()
+            for _ in bodies.each_piece(
+                body, model.layout, lambda rows, first: (len(rows), model.score(rows, first)), size
+            ):
+                pass
+            timed[name].append(time.perf_counter() - began)
+    one, many = (float(np.median(seconds[1:])) for seconds in timed.values())
+    print(
+        f"the same in process: {one:.3f} s in one piece, "
+        f"{many:.3f} s in pieces on {WORKERS} cores ({many / one - 1:+.0%})"
+    )
 
 
 def killed(base: Path, single, expected, seconds: float) -> None:
