@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from states import HANGS, until
 
@@ -227,5 +228,6 @@ def test_sagemaker_on_this_machine_runs_the_image_and_leaves_no_container(tmp_pa
     if end == "deletion":
         assert deployment.delete()
     else:
-        deploy._local.process.kill()
+        (server,) = (each for each in psutil.Process().children() if "fraud_utils.local_sagemaker" in each.cmdline())
+        server.kill()
     until(lambda: not containers(), "the end of the last container")
