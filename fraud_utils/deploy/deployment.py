@@ -7,6 +7,7 @@ interrupted, and when the process ends in any other way.
 
 from __future__ import annotations
 
+import io
 import secrets
 import shutil
 from datetime import UTC, datetime
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from botocore import exceptions
 
 from fraud_utils import artifact, project
 from fraud_utils.data import Schema, Split
-from fraud_utils.deploy import endpoint, jobs, registry, resources, storage
+from fraud_utils.deploy import endpoint, jobs, resources, storage
 from fraud_utils.deploy.cleanup import cleanup
 from fraud_utils.deploy.endpoint import Endpoint, Serving
 from fraud_utils.deploy.errors import DeployError, explained
@@ -111,7 +113,17 @@ class Deployment:
         dict
             The S3 addresses by name.
         """
-        return jobs.upload(self.site, split, schema)
+        columns = [column for column in schema.columns if column != schema.label]
+        contents = {
+            "train/train.parquet": split.train.to_parquet(index=False),
+            "validation/validation.parquet": split.test.to_parquet(index=False),
+            "test/test.csv": split.test[columns].to_csv(index=False, header=False).encode(),
+        }
+        with explained(f"uploading to {self.site.url}"):
+            for file, content in contents.items():
+                bucket, key = storage.split_url(f"{self.site.url}/{file}")
+                self.site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key)
+        return {file.split("/")[0]: f"{self.site.url}/{file.split('/')[0]}/" for file in contents}
 
     def train(
         self, choice: Choice, schema: Schema, uploaded: dict[str, str], options: Training | None = None
@@ -133,7 +145,7 @@ class Deployment:
         archive, folder = self.run_folder / "model.tar.gz", self.run_folder / "model"
         self.run_folder.mkdir(parents=True, exist_ok=True)
         with explained("fetching the model"):
-            archive.write_bytes(storage.read(self.site.connection, self.model_url))
+            project.write(archive, storage.read(self.site.connection, self.model_url))
         shutil.rmtree(folder, ignore_errors=True)
         artifact.unpack(archive, folder)
         metrics = {metric.metric_name: metric.value for metric in job.final_metric_data_list or []}
@@ -169,7 +181,28 @@ class Deployment:
 
         Its archive is copied to a place that outlives this deployment.
         """
-        return registry.register(self.site, self._need_model(), group, description)
+        sagemaker, s3 = self.site.connection.sagemaker, self.site.connection.s3
+        source, key = storage.split_url(self._need_model())
+        place, media = self.site.place, ["text/csv", "application/json", "application/jsonlines"]
+        kept = f"{place.prefix}/registered/{self.name}/model.tar.gz"
+        with explained(f"registering the model in {group}"):
+            s3.copy_object(Bucket=place.bucket, Key=kept, CopySource={"Bucket": source, "Key": key})
+            try:
+                sagemaker.describe_model_package_group(ModelPackageGroupName=group)
+            except exceptions.ClientError as error:
+                if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
+                    raise
+                sagemaker.create_model_package_group(ModelPackageGroupName=group)
+            return sagemaker.create_model_package(
+                ModelPackageGroupName=group,
+                ModelPackageDescription=description[:1024],
+                InferenceSpecification={
+                    "Containers": [{"Image": place.image, "ModelDataUrl": f"s3://{place.bucket}/{kept}"}],
+                    "SupportedContentTypes": media,
+                    "SupportedResponseMIMETypes": media,
+                },
+                ModelApprovalStatus="PendingManualApproval",
+            )["ModelPackageArn"]
 
     def delete(self) -> bool:
         """Delete all that this deployment made but registered models; returns whether nothing is left.

@@ -1,6 +1,5 @@
-"""Jobs: the rows go up, a training job or a batch transform runs, and what it logged and made comes back."""
+"""Jobs: a training job or a batch transform is started and followed, and what it logs and makes comes back."""
 
-import io
 import json
 import re
 import time
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fraud_utils.data import Schema, Split
+from fraud_utils.data import Schema
 from fraud_utils.deploy import storage
 from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.place import Site
@@ -28,21 +27,6 @@ class Training:
 
     instance: str = "ml.m5.xlarge"
     spot: bool = False  # spare capacity, cheaper and at times taken away; the job goes on from its last checkpoint
-
-
-def upload(site: Site, split: Split, schema: Schema) -> dict[str, str]:
-    """Put the rows where the jobs read them; see `Deployment.upload`."""
-    columns = [column for column in schema.columns if column != schema.label]
-    contents = {
-        "train/train.parquet": split.train.to_parquet(index=False),
-        "validation/validation.parquet": split.test.to_parquet(index=False),
-        "test/test.csv": split.test[columns].to_csv(index=False, header=False).encode(),
-    }
-    with explained(f"uploading to {site.url}"):
-        for file, content in contents.items():
-            bucket, key = storage.split_url(f"{site.url}/{file}")
-            site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key)
-    return {file.split("/")[0]: f"{site.url}/{file.split('/')[0]}/" for file in contents}
 
 
 def hyperparameters(choice: Choice, schema: Schema) -> dict[str, str]:

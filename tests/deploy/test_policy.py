@@ -5,20 +5,18 @@ import json
 import os
 import re
 import subprocess
-import sys
-import time
-from pathlib import Path
 
 import boto3
+import deployments
 import papermill
 import pytest
+import states
+from deployments import ROOT
 
-from fraud_utils import deploy, record
-from fraud_utils.data.simulate import simulate_transactions
+from fraud_utils import record
+from fraud_utils.deploy.place import REPOSITORY, stem
 
-ROOT = Path(__file__).resolve().parents[2]
 POLICY = json.loads((ROOT / "container/policy.json").read_text())
-LOCAL = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 # What the recorded calls cannot show, and why it is needed.
 UNSEEN = {
@@ -82,44 +80,22 @@ ALLOWED = {a for s in POLICY["Statement"] for a in ([s["Action"]] if isinstance(
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
-    """The calls that notebook 03 makes with all its options, and the names it makes things under."""
-    folder = tmp_path_factory.mktemp("recorded")
-    log = folder / "log"
-    with log.open("a") as stream:  # so that it can be emptied below
-        process = subprocess.Popen([sys.executable, "-m", "fraud_utils.local_sagemaker"], stdout=stream)
-    while not (printed := log.read_text().splitlines()[:1]):
-        assert process.poll() is None
-        time.sleep(0.05)
-    before = dict(os.environ)
-    os.environ.update(LOCAL, AWS_ENDPOINT_URL=printed[0])
-    try:
-        account = "123456789012"
-        image = f"{account}.dkr.ecr.us-east-1.amazonaws.com/{deploy.REPOSITORY}:1"
-        ecr = boto3.client("ecr")
-        ecr.create_repository(repositoryName=deploy.REPOSITORY)
-        media = "application/vnd.docker.distribution.manifest.v2+json"
-        manifest = json.dumps({"schemaVersion": 2, "mediaType": media, "layers": []})
-        ecr.put_image(repositoryName=deploy.REPOSITORY, imageManifest=manifest, imageTag="1")
-        boto3.client("iam").create_policy(PolicyName="fraud", PolicyDocument=json.dumps(POLICY))
-        log.write_text("")  # from here on, only what the notebook does
-        simulate_transactions(5_000, fraud_rate=0.02, seed=1).to_csv(folder / "table.csv", index=False)
-        alerting = (record.Threshold("f1", 0.5),)
-        chosen = record.Choice("xgboost", "-", hyperparameters={"num_round": 5}, alerting=alerting)
-        judged = record.Model("xgboost", test=record.Metrics(average_precision=0.7))
-        record.add(folder / "run", chosen=chosen, models=[judged])
-        asked = {"run_folder": str(folder / "run"), "data": str(folder / "table.csv"), "target": "aws", "image": image}
-        asked |= {"role": f"arn:aws:iam::{account}:role/x", "spot": True, "capture": True, "autoscale_to": 3}
-        asked |= {"register_in": "fraud"}
-        notebook = str(ROOT / "notebooks/03_deploy.ipynb")
-        papermill.execute_notebook(notebook, None, asked, kernel_name="python3", progress_bar=False)
-        endpoint = record.read(folder / "run").endpoint
-        yield actions(log), log.read_text(), endpoint
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        process.terminate()
-        process.wait(30)
+def recorded(server, log, table, tmp_path_factory):
+    """The calls that notebook 03 makes with all its options, and what it records of the endpoint."""
+    run = deployments.run_folder(tmp_path_factory.mktemp("recorded") / "run", deployments.choice(num_round=5))
+    image = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/{REPOSITORY}:1"
+    ecr = boto3.client("ecr")
+    ecr.create_repository(repositoryName=REPOSITORY)
+    media = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": media, "layers": []})
+    ecr.put_image(repositoryName=REPOSITORY, imageManifest=manifest, imageTag="1")
+    boto3.client("iam").create_policy(PolicyName="fraud", PolicyDocument=json.dumps(POLICY))
+    log.write_text("")  # from here on, only what the notebook does
+    values = {"run_folder": str(run), "data": str(table), "target": "aws", "image": image, "register_in": "fraud"}
+    values |= {"role": "arn:aws:iam::123456789012:role/x", "spot": True, "capture": True, "autoscale_to": 3}
+    notebook = str(ROOT / "notebooks/03_deploy.ipynb")
+    papermill.execute_notebook(notebook, None, values, kernel_name="python3", progress_bar=False)
+    return actions(log), log.read_text(), record.read(run).endpoint
 
 
 def test_the_policy_allows_what_the_notebook_does_and_nothing_that_nobody_needs(recorded):
@@ -137,12 +113,12 @@ def test_the_policys_resources_hold_what_the_notebook_touches(recorded):
     (objects,) = statements("s3:PutObject")
     assert not [key for key in keys if not fnmatch.fnmatch(f"arn:aws:s3:::{key}", objects["Resource"])]
     (resources,) = statements("sagemaker:CreateEndpoint")
-    arn = f"arn:aws:sagemaker:eu-west-1:123456789012:endpoint/{deploy._stem('lab')}-1124094810-d330"
+    arn = f"arn:aws:sagemaker:eu-west-1:123456789012:endpoint/{stem('lab')}-1124094810-d330"
     assert any(fnmatch.fnmatch(arn, pattern) for pattern in resources["Resource"])
     (images,) = statements("ecr:PutImage")
-    assert images["Resource"].endswith(f"repository/{deploy.REPOSITORY}")
-    assert re.search(rf"^REPOSITORY \?= {deploy.REPOSITORY}$", (ROOT / "Makefile").read_text(), re.M)
-    assert "sagemaker" in deploy.REPOSITORY
+    assert images["Resource"].endswith(f"repository/{REPOSITORY}")
+    assert re.search(rf"^REPOSITORY \?= {REPOSITORY}$", (ROOT / "Makefile").read_text(), re.M)
+    assert "sagemaker" in REPOSITORY
 
 
 def test_everything_is_allowed_on_named_resources_where_aws_has_names():
@@ -192,20 +168,13 @@ def start_instance():
     subprocess.run(["bash", "-c", script], check=True, timeout=60, stdout=subprocess.DEVNULL)
 
 
-def wait_for(condition):
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def test_the_first_start_builds_in_the_background_and_later_ones_only_register_the_kernel(instance, tmp_path):
     asked, log = tmp_path / "asked", instance / "SageMaker/fraud-detection-setup.log"
     start_instance()  # comes back although conda has not: the build is in the background
-    wait_for(lambda: asked.exists() and "conda env create" in asked.read_text())
+    states.until(lambda: asked.exists() and "conda env create" in asked.read_text(), "a build")
     assert "ipykernel" not in asked.read_text()
     (tmp_path / "go").touch()
-    wait_for(lambda: "ready" in log.read_text())
+    states.until(lambda: "ready" in log.read_text(), "the kernel")
     environment = instance / "SageMaker/conda/fraud-detection"
     assert f"conda env create --yes --prefix {environment} --file environment.yml\n" in asked.read_text()
     kernel = "python -m ipykernel install --user --name fraud-detection --display-name fraud-detection\n"
@@ -213,14 +182,14 @@ def test_the_first_start_builds_in_the_background_and_later_ones_only_register_t
     asked.unlink()
     log.unlink()
     start_instance()
-    wait_for(lambda: log.exists() and "ready" in log.read_text())
+    states.until(lambda: log.exists() and "ready" in log.read_text(), "the kernel")
     assert "env create" not in asked.read_text()
     assert asked.read_text().endswith(kernel)
     asked.unlink()
     log.unlink()
     (instance / "SageMaker/clone/requirements.lock").write_text("another lock\n")
     start_instance()
-    wait_for(lambda: log.exists() and "ready" in log.read_text())
+    states.until(lambda: log.exists() and "ready" in log.read_text(), "the kernel")
     assert "env create" in asked.read_text()
 
 
@@ -228,7 +197,7 @@ def test_a_start_without_the_project_says_where_to_put_it(instance):
     (instance / "SageMaker/clone/environment.yml").unlink()
     start_instance()
     log = instance / "SageMaker/fraud-detection-setup.log"
-    wait_for(lambda: log.exists() and "clone the project there" in log.read_text())
+    states.until(lambda: log.exists() and "clone the project there" in log.read_text(), "advice")
 
 
 def test_the_start_script_is_within_sagemakers_limit():
