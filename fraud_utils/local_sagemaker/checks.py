@@ -1,0 +1,101 @@
+"""Is a request what the service allows, and what this machine can do?
+
+botocore's own check, which clients make too, knows neither patterns nor upper bounds nor enumerations. And what
+SageMaker would act on and nothing here does is refused by name: a request that is accepted means what it means on AWS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import botocore.session
+from botocore.model import Shape
+from botocore.validate import ParamValidator
+
+MODEL = botocore.session.get_session().get_service_model("sagemaker")
+CHARACTERS = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d", r"\p{M}": ""}  # classes that `re` does not know
+# Members of requests that are acted on or need nothing here, wherever they stand.
+_SUPPORTED = """
+    TrainingJobName TransformJobName ModelName EndpointConfigName EndpointName ResourceArn Tags Key Value TagKeys
+    NameContains StatusEquals CreationTimeAfter CreationTimeBefore SortOrder MaxResults NextToken
+    RoleArn ExecutionRoleArn InstanceType VolumeSizeInGB Environment DataSource S3DataSource S3Uri S3OutputPath
+    AlgorithmSpecification TrainingImage MetricDefinitions Name Regex HyperParameters InputDataConfig ChannelName
+    ContentType S3DataDistributionType OutputDataConfig ResourceConfig CheckpointConfig EnableManagedSpotTraining
+    StoppingCondition MaxRuntimeInSeconds MaxWaitTimeInSeconds
+    TransformInput TransformOutput TransformResources Accept BatchStrategy MaxConcurrentTransforms MaxPayloadInMB
+    PrimaryContainer Image ModelDataUrl ProductionVariants VariantName InitialInstanceCount InitialVariantWeight
+    ServerlessConfig MemorySizeInMB MaxConcurrency DataCaptureConfig EnableCapture DestinationS3Uri CaptureOptions
+    CaptureMode CaptureContentTypeHeader CsvContentTypes JsonContentTypes
+"""
+SUPPORTED = frozenset(_SUPPORTED.split())
+ONLY: dict[str, tuple[Any, ...]] = {  # members that may have certain values
+    "TrainingInputMode": ("File", "FastFile"),
+    "InputMode": ("File", "FastFile"),
+    "S3DataType": ("S3Prefix",),
+    "CompressionType": ("None", "GZIP"),
+    "RecordWrapperType": ("None",),
+    "LocalPath": ("/opt/ml/checkpoints",),
+    "InstanceCount": (1,),
+    "SplitType": ("None", "Line"),
+    "AssembleWith": ("None", "Line"),
+    "Mode": ("SingleModel",),
+    "InitialSamplingPercentage": (100,),
+    "SortBy": ("CreationTime",),
+}
+
+
+class ApiError(Exception):
+    """The answer to a request that the service refuses."""
+
+    def __init__(self, message: str, code: str = "ValidationException", status: int = 400, **more: Any) -> None:
+        super().__init__(message)
+        self.code, self.status, self.more = code, status, more
+
+
+def check(operation: str, request: Mapping[str, Any]) -> None:
+    """Refuse a request that the service's model does not allow, or that asks for what nothing here does."""
+    shape = MODEL.operation_model(operation).input_shape
+    if (report := ParamValidator().validate(request, shape)).has_errors():
+        raise ApiError(report.generate_report())
+    if found := list(_faults(shape, request)):
+        raise ApiError(f"{len(found)} validation error{'s' * (len(found) > 1)} detected: {'; '.join(found)}")
+
+
+def _faults(shape: Shape, value: Any, where: str = "") -> Iterator[str]:
+    """Values that are too large or too long, or of another pattern or enumeration; members that are not supported."""
+    wrong = f"Value {str(value)[:80]!r} at '{where}' failed to satisfy constraint: Member must"
+    size = len(value) if isinstance(value, str | list | dict) else value
+    high, allowed, pattern = (shape.metadata.get(name) for name in ("max", "enum", "pattern"))
+    if high is not None and size > high:
+        yield f"{wrong} have length (or value) less than or equal to {high}, has {size}"
+    if allowed and value not in allowed:
+        yield f"{wrong} satisfy enum value set: [{', '.join(allowed)}]"
+    elif pattern and isinstance(value, str):
+        for theirs, ours in CHARACTERS.items():
+            pattern = pattern.replace(theirs, ours)
+        if not re.fullmatch(pattern, value):
+            yield f"{wrong} satisfy regular expression pattern: {shape.metadata['pattern']}"
+    match shape.type_name:
+        case "structure":
+            yield from _structure_faults(shape, value, where)
+        case "list":
+            for i, item in enumerate(value, 1):
+                yield from _faults(shape.member, item, f"{where}.{i}.member")
+        case "map":
+            for name, item in value.items():
+                yield from _faults(shape.key, name, f"{where}.key")
+                yield from _faults(shape.value, item, f"{where}.{name}")
+
+
+def _structure_faults(shape: Shape, value: dict[str, Any], where: str) -> Iterator[str]:
+    for name, item in value.items():
+        path = f"{where}.{name}".lstrip(".")
+        if name in ONLY and item not in ONLY[name]:
+            choices = " or ".join(map(str, ONLY[name]))
+            yield f"SageMaker on this machine does not support {item} at '{path}'; it must be {choices}"
+        elif item and name not in SUPPORTED and name not in ONLY:
+            yield f"SageMaker on this machine does not support '{path}'; leave it out"
+        else:
+            yield from _faults(shape.members[name], item, path)

@@ -1,0 +1,214 @@
+"""Training jobs, which run `train`, and batch transform jobs, which send objects to `serve`."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from fraud_utils.local_sagemaker import storage
+from fraud_utils.local_sagemaker.account import Job
+from fraud_utils.local_sagemaker.checks import ApiError
+from fraud_utils.local_sagemaker.endpoints import Model
+from fraud_utils.local_sagemaker.programs import Serving, Training
+from fraud_utils.local_sagemaker.storage import JobError
+
+KILLED = 137  # exit status after SIGKILL
+LONGEST_SECONDS = 86_400  # for training, where no limit is given
+ANSWER_SECONDS = 600  # for a payload of a transform job
+PAYLOAD, CONCURRENT = "MaxPayloadInMB", "MaxConcurrentTransforms"
+VARIABLES = {PAYLOAD: "SAGEMAKER_MAX_PAYLOAD_IN_MB", CONCURRENT: "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS"}
+DEFAULTS = {PAYLOAD: 6, CONCURRENT: 1}
+
+
+class TrainingJob(Job):
+    """`train` on a tree with the channels, then model.tar.gz in S3.
+
+    A job that is stopped uploads what its program has saved by then. ModelArtifacts names the place that is configured
+    for the model once a job is Completed or Stopped, as AWS's DescribeTrainingJob does: if nothing was saved, no object
+    is there, and CreateModel says so.
+    """
+
+    kind, word, title = "TrainingJob", "training-job", "training job"
+
+    def prepare(self) -> None:
+        self._limits = self.record.get("StoppingCondition", {})
+        if self.record.get("EnableManagedSpotTraining") and "MaxWaitTimeInSeconds" not in self._limits:
+            raise ApiError("Invalid MaxWaitTimeInSeconds. It must be present for spot training.")
+        self.account.check_image(self.record["AlgorithmSpecification"].get("TrainingImage", ""))
+        self.record |= {"TrainingJobStatus": "InProgress", "SecondaryStatusTransitions": [], "FinalMetricDataList": []}
+        self._step("Starting", "Preparing the instances for training")
+
+    def _step(self, status: str, message: str) -> None:
+        with self.account.lock:
+            now, steps = time.time(), self.record["SecondaryStatusTransitions"]
+            if steps:
+                steps[-1]["EndTime"] = now
+            steps.append({"Status": status, "StartTime": now, "StatusMessage": message})
+            self.change(SecondaryStatus=status)
+
+    def stop(self) -> None:
+        with self.account.lock:
+            super().stop()
+            self._step("Stopping", "Stopping the training job")
+
+    def fail(self, reason: str) -> None:
+        with self.account.lock:
+            super().fail(reason)
+            self._step("Failed", "Training job failed")
+
+    def run(self, folder: Path) -> None:
+        s3 = self.account.client("s3", self.region)
+        self._step("Downloading", "Downloading input data")
+        self._lay_out(folder, s3)
+        late = not self.stop_asked.is_set() and self._train(folder, s3)
+        url = f"{self.record['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output/model.tar.gz"
+        if any((folder / "model").iterdir()):
+            self._step("Uploading", "Uploading generated training model")
+            storage.upload_archive(s3, folder / "model", url)
+        self.account.writer.flush()
+        with self.account.lock:
+            status = "Stopped" if self.stop_asked.is_set() or late else "Completed"
+            self._step("MaxRuntimeExceeded" if late else status, f"Training job {status.lower()}")
+            self.set_status(status, ModelArtifacts={"S3ModelArtifacts": url})
+
+    def _lay_out(self, tree: Path, s3: Any) -> None:
+        """Make the tree that a container finds under /opt/ml."""
+        for part in ("input/config", "input/data", "model", "output/data", "checkpoints"):
+            (tree / part).mkdir(parents=True)
+        channels = {}
+        for channel in self.record.get("InputDataConfig", []):
+            url, name = channel["DataSource"]["S3DataSource"]["S3Uri"], channel["ChannelName"]
+            if not storage.download(s3, url, tree / "input/data" / name):
+                raise JobError(f"ClientError: Data download failed: no objects found under S3 URL {url}")
+            media = {"ContentType": channel["ContentType"]} if "ContentType" in channel else {}
+            channels[name] = {"TrainingInputMode": "File", "RecordWrapperType": "None", **media}
+        for file, content in (
+            ("hyperparameters", self.record.get("HyperParameters", {})),
+            ("inputdataconfig", channels),
+            ("resourceconfig", {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}),
+        ):
+            (tree / f"input/config/{file}.json").write_text(json.dumps(content))
+        if url := self.record.get("CheckpointConfig", {}).get("S3Uri"):
+            storage.download(s3, url, tree / "checkpoints")
+
+    def _train(self, tree: Path, s3: Any) -> bool:
+        """Run the program, again where a spot job was interrupted; returns whether its time was over."""
+        began, checkpoints = time.time(), self.record.get("CheckpointConfig", {}).get("S3Uri")
+        stream = f"{self.name}/algo-1-{int(began)}"
+        log = self.account.writer.stream("/aws/sagemaker/TrainingJobs", stream, self.region)
+        self.change(TrainingStartTime=began)
+        while True:
+            self._step("Training", "Training image download completed. Training in progress.")
+            status, late = self._run_program(tree, log)
+            if checkpoints:
+                storage.upload(s3, tree / "checkpoints", checkpoints)
+            ended = late or self.stop_asked.is_set()
+            if status != KILLED or not self.record.get("EnableManagedSpotTraining") or ended:
+                break
+            # Killed, and not by us: what a spot job meets when its instance is taken away.
+            self._step("Interrupted", "The spot instance was taken away")
+            self._step("Starting", "Waiting for another spot instance")
+        seconds = int(time.time() - began) + 1
+        self.change(TrainingEndTime=time.time(), TrainingTimeInSeconds=seconds, BillableTimeInSeconds=seconds)
+        if status and not ended:
+            failure = tree / "output/failure"
+            text = failure.read_text(errors="replace") if failure.exists() else ""
+            raise JobError(f"AlgorithmError: {text[:900]}, exit code: {status}")
+        return late
+
+    def _run_program(self, tree: Path, log: Callable[[str], None]) -> tuple[int, bool]:
+        algorithm = self.record["AlgorithmSpecification"]
+
+        def on_line(line: str) -> None:
+            log(line)
+            for definition in algorithm.get("MetricDefinitions", []):
+                if match := re.search(definition["Regex"], line):
+                    name, metrics = definition["Name"], self.record["FinalMetricDataList"]
+                    metric = {"MetricName": name, "Value": float(match[1]), "Timestamp": time.time()}
+                    self.change(FinalMetricDataList=[*(m for m in metrics if m["MetricName"] != name), metric])
+
+        environment = {"TRAINING_JOB_NAME": self.name, **self.record.get("Environment", {})}
+        program = self.account.run(Training, tree, algorithm["TrainingImage"], environment, on_line)
+        try:
+            return program.wait(self.stop_asked, self._limits.get("MaxRuntimeInSeconds", LONGEST_SECONDS))
+        finally:
+            program.close()
+
+
+class TransformJob(Job):
+    """Each object under a prefix is sent to `serve`, and its answers become one object."""
+
+    kind, word, title = "TransformJob", "transform-job", "transform job"
+
+    def prepare(self) -> None:
+        self._model = self.account.find(Model, self.record["ModelName"], self.region)
+        self.record["TransformJobStatus"] = "InProgress"
+
+    def run(self, folder: Path) -> None:
+        self.change(TransformStartTime=time.time())
+        stream = f"{self.name}/i-{uuid.uuid4().hex[:17]}"
+        log = self.account.writer.stream("/aws/sagemaker/TransformJobs", stream, self.region)
+        environment = {"SAGEMAKER_BATCH": "true", **self.record.get("Environment", {})}
+        environment |= {v: str(self.record[name]) for name, v in VARIABLES.items() if name in self.record}
+        with self._model.serving(folder, environment, log) as program:
+            if program.wait_until_ready(self.account.ping_seconds, self.stop_asked):
+                suggested = json.loads(program.ask("GET", "/execution-parameters").data or b"{}")
+                settings = {name: self.record.get(name, suggested.get(name, DEFAULTS[name])) for name in DEFAULTS}
+                self._transform_all(settings, program, log)
+            elif not self.stop_asked.is_set():
+                raise JobError("AlgorithmError: the container did not pass the ping health check; see the job's log")
+        self.account.writer.flush()
+        status = "Stopped" if self.stop_asked.is_set() else "Completed"
+        self.set_status(status, TransformEndTime=time.time())
+
+    def _transform_all(self, settings: Mapping[str, int], program: Serving, log: Callable[[str], None]) -> None:
+        s3 = self.account.client("s3", self.region)
+        source, output = self.record["TransformInput"], self.record["TransformOutput"]
+        headers = {"Content-Type": source.get("ContentType", ""), "Accept": output.get("Accept", "")}
+        headers = {name: value for name, value in headers.items() if value}
+        url = source["DataSource"]["S3DataSource"]["S3Uri"]
+        (bucket, _), (target, prefix) = storage.split(url), storage.split(output["S3OutputPath"])
+        if not (keys := storage.keys(s3, url)):
+            raise JobError("ClientError: no objects found under the input's S3 URL")
+
+        def send(payload: bytes) -> bytes:
+            answer = program.ask("POST", "/invocations", payload, headers, ANSWER_SECONDS)
+            if answer.status != 200:
+                log(f"{bucket}/{key}: Bad HTTP status received from algorithm: {answer.status}")
+                log(f"{bucket}/{key}: Message: {answer.data.decode(errors='replace')}")
+                raise JobError("ClientError: See job logs for more information")
+            return answer.data
+
+        with ThreadPoolExecutor(settings[CONCURRENT]) as pool:
+            for key in keys:
+                if self.stop_asked.is_set():
+                    return
+                content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+                answers = list(pool.map(send, self._payloads(content, settings[PAYLOAD] << 20)))
+                if output.get("AssembleWith") == "Line":
+                    answers = [answer.removesuffix(b"\n") + b"\n" for answer in answers]
+                name = f"{prefix.rstrip('/')}/{Path(key).name}.out"
+                s3.put_object(Bucket=target, Key=name, Body=b"".join(answers))
+
+    def _payloads(self, content: bytes, limit: int) -> Iterator[bytes]:
+        """The whole object, or lines: one, or as many as fit into a payload of `limit` bytes."""
+        if self.record["TransformInput"].get("SplitType") != "Line":
+            yield content
+            return
+        single = self.record.get("BatchStrategy") == "SingleRecord"
+        kept: list[bytes] = []
+        size = 0
+        for line in content.splitlines(keepends=True):
+            if kept and (single or size + len(line) > limit):
+                yield b"".join(kept)
+                kept, size = [], 0
+            kept.append(line)
+            size += len(line)
+        if kept:
+            yield b"".join(kept)

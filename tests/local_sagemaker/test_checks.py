@@ -1,0 +1,86 @@
+"""A request that is accepted means what it means on AWS: all others are refused, each fault by its name."""
+
+import pytest
+from botocore.exceptions import ClientError
+
+FILE = {"TrainingImage": "fraud-detect", "TrainingInputMode": "File"}
+INSTANCE = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+KEY = "arn:aws:kms:us-east-1:123456789012:key/x"
+VPC = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}
+VARIANT = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+MODES = [{"CaptureMode": "Input"}]
+CAPTURE = {"InitialSamplingPercentage": 100, "DestinationS3Uri": "s3://mine/captured", "CaptureOptions": MODES}
+NOT_SUPPORTED = "SageMaker on this machine does not support"
+
+
+def refusal(call, **request):
+    with pytest.raises(ClientError) as refused:
+        call(**request)
+    error = refused.value.response["Error"]
+    assert error["Code"] == "ValidationException"
+    return error["Message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"TrainingJobName": "under_score"}, "regular expression pattern"),
+        ({"TrainingJobName": "x" * 64}, "less than or equal to 63"),
+        ({"HyperParameters": {"schema": "x" * 2501}}, "less than or equal to 2500, has 2501"),
+        ({"RoleArn": "arn:aws:iam::1:role/too-few-digits"}, "regular expression pattern"),
+        ({"ResourceConfig": INSTANCE | {"InstanceType": "ml.none.huge"}}, "enum value"),
+        ({"Tags": [{"Key": "bad|key", "Value": ""}]}, "regular expression pattern"),
+        ({"EnableManagedSpotTraining": True}, "MaxWaitTimeInSeconds"),
+        ({"AlgorithmSpecification": FILE | {"TrainingImage": "nothing:here"}}, "not found"),
+        ({"AlgorithmSpecification": FILE | {"TrainingInputMode": "Pipe"}}, "does not support Pipe at 'AlgorithmSpec"),
+        ({"ResourceConfig": INSTANCE | {"InstanceCount": 2}}, "does not support 2 at 'ResourceConfig.InstanceCount'"),
+        ({"ResourceConfig": INSTANCE | {"VolumeKmsKeyId": KEY}}, f"{NOT_SUPPORTED} 'ResourceConfig.VolumeKmsKeyId'"),
+        ({"VpcConfig": VPC}, f"{NOT_SUPPORTED} 'VpcConfig'"),
+        ({"EnableNetworkIsolation": True}, f"{NOT_SUPPORTED} 'EnableNetworkIsolation'"),
+        ({"RetryStrategy": {"MaximumRetryAttempts": 2}}, f"{NOT_SUPPORTED} 'RetryStrategy'"),
+    ],
+)
+def test_a_training_job_is_refused_for_what_the_service_or_this_machine_does_not_take(local, change, part):
+    assert part in refusal(local.train, name="wrong", **change)
+    assert not local.sagemaker.list_training_jobs(NameContains="wrong")["TrainingJobSummaries"]
+
+
+def test_what_is_switched_off_is_no_reason_to_refuse_a_job(local):
+    local.train("off", EnableNetworkIsolation=False, EnableInterContainerTrafficEncryption=False)
+    local.sagemaker.stop_training_job(TrainingJobName="off")
+    local.finished("off")
+
+
+@pytest.mark.parametrize(
+    ("change", "member"),
+    [
+        ({"ShadowProductionVariants": [VARIANT]}, "ShadowProductionVariants"),
+        ({"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://mine/async"}}}, "AsyncInferenceConfig"),
+        ({"KmsKeyId": KEY}, "KmsKeyId"),
+        ({"VpcConfig": VPC}, "VpcConfig"),
+        ({"DataCaptureConfig": CAPTURE | {"KmsKeyId": KEY}}, "DataCaptureConfig.KmsKeyId"),
+        ({"DataCaptureConfig": CAPTURE | {"InitialSamplingPercentage": 50}}, "InitialSamplingPercentage"),
+        ({"ProductionVariants": [VARIANT | {"EnableSSMAccess": True}]}, "ProductionVariants.1.member.EnableSSMAccess"),
+    ],
+)
+def test_an_endpoint_configuration_is_refused_for_what_nothing_here_does(local, change, member):
+    message = refusal(local.create_config, name="wrong", model="m", **change)
+    assert NOT_SUPPORTED in message
+    assert f"{member}'" in message
+
+
+CANARY = {"Type": "CANARY", "WaitIntervalInSeconds": 60, "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10}}
+DEPLOYMENT = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": CANARY}}
+TUNING = {"Strategy": "Random", "ResourceLimits": {"MaxParallelTrainingJobs": 1}}
+TUNING_JOB = {"HyperParameterTuningJobName": "t", "HyperParameterTuningJobConfig": TUNING}
+
+
+def test_canaries_several_containers_updates_and_tuning_jobs_are_refused_by_name(local):
+    sagemaker, endpoint = local.sagemaker, {"EndpointName": "e", "EndpointConfigName": "c"}
+    message = refusal(sagemaker.create_endpoint, DeploymentConfig=DEPLOYMENT, **endpoint)
+    assert f"{NOT_SUPPORTED} 'DeploymentConfig'" in message
+    message = refusal(sagemaker.create_model, ModelName="m", Containers=[{"Image": "fraud-detect"}] * 2)
+    assert f"{NOT_SUPPORTED} 'Containers'" in message
+    assert refusal(sagemaker.update_endpoint, **endpoint) == f"{NOT_SUPPORTED} UpdateEndpoint"
+    message = refusal(sagemaker.create_hyper_parameter_tuning_job, **TUNING_JOB)
+    assert message == f"{NOT_SUPPORTED} CreateHyperParameterTuningJob"

@@ -1,0 +1,134 @@
+"""Training and batch transform jobs: what they leave, how they fail, and how they are stopped."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from botocore.exceptions import ClientError
+from states import until
+
+from fraud_utils import artifact
+
+ENDLESS = 100_000  # rounds
+
+
+def test_a_job_leaves_a_model_in_s3_its_metrics_and_a_log(local, trained):
+    assert trained["TrainingJobStatus"] == "Completed"
+    steps = [step["Status"] for step in trained["SecondaryStatusTransitions"]]
+    assert steps == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    assert trained["FinalMetricDataList"][0]["Value"] == 20
+    assert trained["ModelArtifacts"]["S3ModelArtifacts"] == local.url("jobs/plain/output/model.tar.gz")
+    assert len(local.get(local.url("jobs/plain/output/model.tar.gz"))) > 1000
+    lines = local.lines("TrainingJobs", "plain")
+    assert "train_rows:4000; train_frauds:85;" in lines
+    assert "model saved" in lines
+
+
+def test_a_job_whose_program_fails_gives_the_programs_reason(local):
+    local.train("fails", HyperParameters={"num_round": "many"})
+    described = local.finished("fails")
+    assert described["TrainingJobStatus"] == described["SecondaryStatus"] == "Failed"
+    assert "AlgorithmError: hyperparameter 'num_round' is 'many'" in described["FailureReason"]
+    assert "ModelArtifacts" not in described
+
+
+def test_a_job_without_data_names_the_place_where_it_looked(local):
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": local.url("none/")}}
+    local.train("empty", InputDataConfig=[{"ChannelName": "train", "DataSource": source}])
+    assert f"no objects found under S3 URL {local.url('none/')}" in local.finished("empty")["FailureReason"]
+
+
+def test_a_stopped_job_keeps_the_trees_grown_so_far(local, tmp_path):
+    local.train("stopped", ENDLESS // 4)
+    until(lambda: local.described("stopped")["FinalMetricDataList"], "a round in the log")
+    local.sagemaker.stop_training_job(TrainingJobName="stopped")
+    described = local.finished("stopped")
+    assert described["TrainingJobStatus"] == described["SecondaryStatus"] == "Stopped"
+    (tmp_path / "model.tar.gz").write_bytes(local.get(described["ModelArtifacts"]["S3ModelArtifacts"]))
+    artifact.unpack(tmp_path / "model.tar.gz", tmp_path / "model")
+    assert (
+        artifact.load(tmp_path / "model").manifest["metrics"]["rounds"] >= described["FinalMetricDataList"][0]["Value"]
+    )
+    assert not local.running("train")
+    with pytest.raises(ClientError, match="the training job is in status Stopped"):
+        local.sagemaker.stop_training_job(TrainingJobName="stopped")
+
+
+def test_a_job_stopped_before_it_has_a_model_names_the_place_but_no_model_is_there(local):
+    """DescribeTrainingJob names the place that is configured; CreateModel is where a missing model is noticed."""
+    local.train("early", ENDLESS)
+    (trainer,) = until(lambda: local.running("train"), "the program's start")
+    trainer.suspend()  # it cannot react to the stop, whatever it is doing
+    local.sagemaker.stop_training_job(TrainingJobName="early")
+    trainer.kill()  # as SageMaker does, two minutes later
+    described = local.finished("early")
+    assert described["TrainingJobStatus"] == described["SecondaryStatus"] == "Stopped"
+    assert "FailureReason" not in described
+    assert "Uploading" not in [step["Status"] for step in described["SecondaryStatusTransitions"]]
+    place = described["ModelArtifacts"]["S3ModelArtifacts"]
+    assert place == local.url("jobs/early/output/model.tar.gz")
+    with pytest.raises(ClientError, match=f"Could not find model data at {place}"):
+        local.create_model("early", place)
+
+
+def test_a_job_is_ended_when_its_time_is_over(local):
+    local.train("endless", ENDLESS, StoppingCondition={"MaxRuntimeInSeconds": 1})
+    described = local.finished("endless")
+    assert (described["TrainingJobStatus"], described["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+
+
+def test_a_spot_job_that_loses_its_instance_goes_on_from_its_checkpoint(local):
+    local.train(
+        "spot",
+        2_000,
+        EnableManagedSpotTraining=True,
+        StoppingCondition={"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 7200},
+        CheckpointConfig={"S3Uri": local.url("checkpoints")},
+    )
+    (trainer,) = until(lambda: local.running("train"), "the program's start")
+    tree = Path(trainer.environ()["SAGEMAKER_BASE_DIR"])
+    until(lambda: any((tree / "checkpoints").glob("*.ubj")), "a checkpoint")
+    trainer.kill()
+    described = local.finished("spot")
+    steps = [step["Status"] for step in described["SecondaryStatusTransitions"]]
+    assert steps[2:5] == ["Training", "Interrupted", "Starting"]
+    assert described["TrainingJobStatus"] == "Completed"
+    lines = local.lines("TrainingJobs", "spot")
+    assert any(line.startswith("going on from the checkpoint after round") for line in lines)
+    assert not tree.exists()
+
+
+def test_batch_transform_splits_by_line_and_stays_within_the_payload(local, model, loaded, split):
+    rows = local.get(local.url("test/rows.csv"))
+    local.s3.put_object(Bucket=local.bucket, Key="large/rows.csv", Body=rows * 8)
+    local.s3.put_object(Bucket=local.bucket, Key="bad/rows.csv", Body=b"1,2,3\n")
+
+    def transform(name):
+        source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": local.url(f"{name}/")}}
+        local.sagemaker.create_transform_job(
+            TransformJobName=name,
+            ModelName=model,
+            MaxPayloadInMB=1,
+            MaxConcurrentTransforms=2,
+            TransformInput={"DataSource": source, "ContentType": "text/csv", "SplitType": "Line"},
+            TransformOutput={"S3OutputPath": local.url("scored"), "Accept": "text/csv", "AssembleWith": "Line"},
+            TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        )
+
+        def ended():
+            described = local.sagemaker.describe_transform_job(TransformJobName=name)
+            return described["TransformJobStatus"] != "InProgress" and described
+
+        return until(ended, f"the end of the transform job {name}")
+
+    assert transform("large")["TransformJobStatus"] == "Completed"
+    scores = np.loadtxt(io.BytesIO(local.get(local.url("scored/rows.csv.out"))))
+    np.testing.assert_allclose(scores, np.tile(loaded.score(split.test), 8), atol=1e-9)
+    requests = [line for line in local.lines("TransformJobs", "large") if "/invocations" in line]
+    assert len(requests) == -(-len(rows) * 8 // (1 << 20))
+    failed = transform("bad")
+    assert failed["TransformJobStatus"] == "Failed"
+    assert failed["FailureReason"] == "ClientError: See job logs for more information"
+    messages = local.lines("TransformJobs", "bad")
+    assert any("Bad HTTP status received from algorithm: 400" in line for line in messages)
