@@ -19,7 +19,7 @@ import psutil
 import pytest
 from states import HANGS, until
 
-from fraud_utils import artifact, deploy, models
+from fraud_utils import artifact, deploy, models, record
 from fraud_utils.artifact import FeatureMap
 from fraud_utils.data import ULB, load_transactions, split_by_time
 from fraud_utils.data.simulate import simulate_transactions
@@ -218,13 +218,14 @@ def test_sagemaker_on_this_machine_runs_the_image_and_leaves_no_container(tmp_pa
     for name in ("AWS_ENDPOINT_URL", "NO_PROXY"):
         monkeypatch.setenv(name, "")  # restored at the end
     small = split_by_time(simulate_transactions(5_000, fraud_rate=0.02, seed=1), ULB)
-    deployment = deploy.connect("local", tmp_path / "run", image=IMAGE)
-    choice = {"hyperparameters": {"num_round": 20, "imbalance": "undersample 1:50"}, "thresholds": {"f1": 0.4}}
+    deployment = deploy.connect("local", tmp_path / "run", place=deploy.Place(image=IMAGE))
+    hyperparameters = {"num_round": 20, "imbalance": "undersample 1:50"}
+    choice = record.Choice("xgboost", "", hyperparameters, (record.Threshold("f1", 0.4),))
     deployment.train(choice, ULB, deployment.upload(small, ULB))
     deployment.serve()
     assert len(containers()) == 1
     expected = artifact.load(tmp_path / "run/model").score(small.test)
-    assert np.abs(deployment.score(small.test) - expected).max() <= 1e-6
+    assert np.abs(deployment.endpoint.score(small.test) - expected).max() <= 1e-6
     if end == "deletion":
         assert deployment.delete()
     else:
