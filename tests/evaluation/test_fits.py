@@ -54,7 +54,7 @@ def test_whatever_decides_a_fit_decides_its_place_in_the_cache(tmp_path, changed
     if changed == "value":
         table[0, 0] += 1
     elif changed == "label":
-        labels[0] = 1 - labels[0]
+        labels[5] = 1 - labels[5]
     elif changed == "setting":
         fit = todo(Candidate(SMALL.learner, SMALL.imbalance, {"num_round": 6}))[0]
     elif changed == "treatment":

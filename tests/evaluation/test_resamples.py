@@ -47,6 +47,7 @@ def test_resamples_spread_as_those_of_an_independent_bootstrap(block):
 
 def test_candidates_share_resamples_whatever_else_is_compared():
     both = resampled(VALUES)
+    assert len(both) == 300
     pd.testing.assert_frame_equal(resampled(VALUES[["b"]]), both[["b"]])
     ranked_alike = resampled(pd.DataFrame({"a": VALUES["a"], "cubed": VALUES["a"] ** 3}))
     np.testing.assert_array_equal(ranked_alike["a"], ranked_alike["cubed"])
