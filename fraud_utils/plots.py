@@ -307,7 +307,7 @@ def plot_precision_recall(
 
 
 def plot_reliability(data: pd.DataFrame, ax: Axes) -> Axes:
-    """Predicted probabilities against observed shares of fraud, on log scales (`evaluation.reliability`)."""
+    """Predicted probabilities against observed shares of fraud, on log scales (`calibration.reliability`)."""
     smallest = data.loc[data["predicted"] > 0, "predicted"].min()
     for i, (name, part) in enumerate(data.groupby("name", sort=False)):
         colour, marker = PALETTE[i % len(PALETTE)], _MARKERS[i % len(_MARKERS)]
@@ -325,7 +325,7 @@ def plot_reliability(data: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def plot_savings(data: pd.DataFrame, ax: Axes, currency: str) -> Axes:
-    """Savings over the cost of a review with their intervals (`evaluation.savings_curve`)."""
+    """Savings over the cost of a review with their intervals (`decisions.savings_curve`)."""
     for i, (name, part) in enumerate(data.groupby("name", sort=False)):
         colour = PALETTE[i % len(PALETTE)]
         ax.fill_between(part["review_cost"], part["low"], part["high"], color=colour, alpha=0.15, linewidth=0)
@@ -340,7 +340,7 @@ def plot_savings(data: pd.DataFrame, ax: Axes, currency: str) -> Axes:
 
 
 def plot_contributions(data: pd.DataFrame, ax: Axes) -> Axes:
-    """SHAP values by column, a dot a row, coloured by the value's rank in its column (`evaluation.strongest`)."""
+    """SHAP values by column, a dot a row, coloured by the value's rank in its column (`explain.strongest`)."""
     names = list(dict.fromkeys(data["column"]))
     rng = np.random.default_rng(0)
     for place, name in enumerate(names):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow
 
+from fraud_utils import models
 from fraud_utils.artifact import FeatureMap
 from fraud_utils.data import FORMATS, Schema, TableFile, read_transactions, split_by_time
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
@@ -71,7 +72,7 @@ def read_material(data: Path, hyperparameters: Hyperparameters) -> Material:
     pyarrow.default_memory_pool().release_unused()  # what reading left with the allocator: 70 MB
     features = FeatureMap.fit(schema, dict(frame.items()))
     missing = [column for column in features.raw if frame[column].isna().any()]
-    if missing and "SMOTE" in hyperparameters.imbalance:
+    if missing and models.Treatment.parse(hyperparameters.imbalance).needs_complete_rows:
         raise SetupError(
             f"hyperparameter 'imbalance' is {hyperparameters.imbalance!r}, but column {missing[0]!r} has missing "
             "values, which SMOTE cannot interpolate; choose another treatment, or fill them in"

@@ -214,6 +214,18 @@ def test_the_figures_are_those_of_scikit_learn_and_scipy(reported, small_table):
     check_figures(reported, small_table)
 
 
+def test_what_pairs_runs_agrees_with_the_figures(reported):
+    """The mean of a metric over resamples lies near the metric, by a fifth of it at most on so few frauds."""
+    chosen = recorded(reported)["chosen"]["name"]
+    judged = next(model for model in recorded(reported)["models"] if model["name"] == chosen)
+    kept = json.loads((reported / "resamples.json").read_text())
+    assert set(kept["test"]) == {"resamples", "average_precision", "f1", "precision", "recall", "brier", "savings"}
+    assert kept["oof"].keys() >= {"resamples", "average_precision"}
+    for part in ("oof", "test"):
+        for name in kept[part].keys() - {"resamples"}:
+            assert np.mean(kept[part][name]) == pytest.approx(judged[part][name], rel=0.2, abs=0.05), name
+
+
 def test_an_example_is_drafted_from_a_run(project, reported):
     assert "an example is a full run on real data" in make(project, "example", f"RUN={reported.name}").stderr
     drafted = make(project, "example", f"RUN={reported.name}", "DRAFT=1")
