@@ -17,6 +17,13 @@ from fraud_utils.artifact import Model, RowError
 from fraud_utils.serving import answers, bodies
 from fraud_utils.serving.answers import ATTRIBUTES, CSV, JSON, RequestError, Wanted
 
+NUMBERS = {  # settings and their environment variables
+    "workers": "SAGEMAKER_MODEL_SERVER_WORKERS",
+    "limit_mb": "SAGEMAKER_MAX_PAYLOAD_IN_MB",
+    "port": "SAGEMAKER_BIND_TO_PORT",
+    "concurrent": "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
+}
+TEXTS = {"strategy": "SAGEMAKER_BATCH_STRATEGY", "host": "SERVE_HOST"}
 METHODS = {"/ping": ("GET", "HEAD"), "/invocations": ("POST",), "/execution-parameters": ("GET", "HEAD")}
 
 type Answer = tuple[int, list[tuple[str, str]], bytes]
@@ -40,24 +47,16 @@ class Settings:
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
         """Read the environment; what is unset, empty or 0 (SageMaker's "no limit") keeps its default."""
-        numbers = {
-            "workers": "SAGEMAKER_MODEL_SERVER_WORKERS",
-            "limit_mb": "SAGEMAKER_MAX_PAYLOAD_IN_MB",
-            "port": "SAGEMAKER_BIND_TO_PORT",
-            "concurrent": "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
-        }
-        texts = {"strategy": "SAGEMAKER_BATCH_STRATEGY", "host": "SERVE_HOST"}
-        given: dict[str, int | str] = {}
-        for field_name, name in numbers.items():
-            text = environment.get(name, "").strip() or "0"
+        given: dict[str, int | str] = {name: environment[key] for name, key in TEXTS.items() if environment.get(key)}
+        for name, key in NUMBERS.items():
+            text = environment.get(key, "").strip() or "0"
             if not text.isdecimal():
-                raise SettingError(f"{name} is {text!r}; it must be a whole number")
+                raise SettingError(f"{key} is {text!r}; it must be a whole number")
             if int(text):
-                given[field_name] = int(text)
-        given |= {field_name: environment[name] for field_name, name in texts.items() if environment.get(name)}
+                given[name] = int(text)
         settings = cls(**given)  # type: ignore[arg-type]
         if settings.port >= 1 << 16:
-            raise SettingError(f"{numbers['port']} is {settings.port}; ports end at 65535")
+            raise SettingError(f"{NUMBERS['port']} is {settings.port}; ports end at 65535")
         return settings
 
 

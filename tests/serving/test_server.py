@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -200,17 +201,18 @@ def test_requests_sent_ahead_are_answered_in_order(endpoint):
     assert [answer.count(b"\n") for answer in answers[1:]] == lengths
 
 
-def test_a_long_body_does_not_keep_short_ones_waiting(endpoint, frame):
+def test_a_long_body_does_not_keep_short_ones_waiting(endpoint):
     body = "\n".join([ONE] * 50_000).encode()
     request = request_of(body, LAST + b"Accept: application/json\r\nX-Amzn-SageMaker-Custom-Attributes: reasons\r\n")
     with endpoint.connect() as client:
         client.sendall(request)
-        short = 0
+        waits = []
         while not select.select([client], [], [], 0)[0]:
+            began = time.monotonic()
             endpoint.score(ONE)
-            short += 1
+            waits.append(time.monotonic() - began)
         assert read_all(client).startswith(b"HTTP/1.1 200 ")
-    assert short > 3
+    assert max(waits) < 0.5 * sum(waits)  # on any machine: else one waited for nearly all of the long one
 
 
 # Bodies that do not arrive as they should ----------------------------------------------------------------------------
@@ -366,7 +368,7 @@ def test_a_client_that_never_reads_is_not_read_from_and_harms_nobody(endpoint):
         assert worker.memory_info().rss - before < 50 << 20
 
 
-def test_a_worker_takes_little_memory_of_its_own(endpoint, frame):
+def test_a_worker_takes_little_memory_of_its_own(endpoint):
     body = "\n".join([ONE] * 50_000)
     for _ in range(4):
         endpoint.score(body)
