@@ -60,6 +60,11 @@ def kernel_of(mark):
     return next(each for each in marked(mark) if "ipykernel_launcher" in " ".join(each.cmdline()))
 
 
+def transform_jobs(stem: str) -> list[dict]:
+    """Those whose names begin so, ended ones included."""
+    return boto3.client("sagemaker").list_transform_jobs(NameContains=stem)["TransformJobSummaries"]
+
+
 def endpoint_status(name):
     endpoints = boto3.client("sagemaker").list_endpoints(NameContains=name)["Endpoints"]
     return endpoints[0]["EndpointStatus"] if endpoints else ""
@@ -178,7 +183,7 @@ def deploying(processes, *arguments, **environment):
         ("train", lambda server, name: "train.py" in programs(server)),
         ("serve", lambda server, name: endpoint_status(f"fraud-{name}-") == "Creating"),
         ("wait", lambda server, name: endpoint_status(f"fraud-{name}-") == "InService"),
-        ("transform", lambda server, name: any(each.startswith("TransformJob") for each in left(name))),
+        ("transform", lambda server, name: transform_jobs(f"fraud-{name}-")),  # so small a job may have ended, too
     ],
 )
 def test_killing_the_process_and_cleaning_up_leaves_nothing(server, trained, processes, tmp_path, step, reached):

@@ -86,7 +86,11 @@ def project(tmp_path_factory) -> Path:
 
 
 def environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "CONDA", "GIT_")) and k != "MFLAGS"}
+    return {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("MAKE", "CONDA", "GIT_")) and k not in ("MFLAGS", "ARGS")
+    }
 
 
 def git(folder: Path, *arguments: str) -> str:
