@@ -57,7 +57,8 @@ def test_the_plain_aws_command_line_sees_the_job_invokes_the_endpoint_and_sees_i
     assert float((tmp_path / "answer").read_text()) == pytest.approx(expected, abs=1e-9)
     before = local.running("serve")
     aws("sagemaker", "delete-endpoint", "--endpoint-name", "e")
-    aws("sagemaker", "wait", "endpoint-deleted", "--endpoint-name", "e")
+    listed = local.sagemaker.list_endpoints
+    until(lambda: "e" not in [each["EndpointName"] for each in listed()["Endpoints"]], "the endpoint's end")
     assert len(local.running("serve")) < len(before)
     gone = aws(*invoke, "--body", f"fileb://{row}", str(tmp_path / "answer"), refused=True)
     assert "Endpoint e of account 123456789012 not found" in gone
