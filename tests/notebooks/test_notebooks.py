@@ -255,7 +255,6 @@ def test_make_report_refuses_an_unknown_parameter_and_suggests_the_nearest(proje
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("noise")
 def test_a_table_without_a_signal_shows_nothing(project, small_table, tmp_path):
     frame = data.load_transactions(small_table)
     frame["Class"] = np.random.default_rng(0).permutation(frame["Class"].to_numpy())
@@ -271,7 +270,6 @@ def test_a_table_without_a_signal_shows_nothing(project, small_table, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.real_data
-@pytest.mark.xdist_group("real report")
 def test_the_quick_report_on_the_real_data(project, real_data):
     folder = report(project, "real", real_data)
     metrics = recorded(folder)
