@@ -38,7 +38,8 @@ def main() -> int:
     else:
         print(f"point clients at it:  export AWS_ENDPOINT_URL={account.address} AWS_DEFAULT_REGION=us-east-1 ", end="")
         print("AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local", flush=True)
-    ended.wait()
+    while not ended.wait(1):  # a signal that another thread takes does not wake this one
+        pass
     account.close()
     return 0
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from states import until
+from states import HANGS, until
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
@@ -21,6 +21,6 @@ def test_everything_it_started_ends_with_it(start_local, split, artefact, end):
     trees = {each.environ().get("SAGEMAKER_BASE_DIR") for each in started} - {None}
     assert len(trees) == 2
     local.process.send_signal(end)
-    local.process.wait()
+    local.process.wait(HANGS)
     until(lambda: not [p for p in started if p.is_running() and p.status() != psutil.STATUS_ZOMBIE], "the end of all")
     until(lambda: not [tree for tree in trees if Path(tree).exists()], "the removal of the folders")
