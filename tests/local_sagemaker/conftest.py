@@ -9,7 +9,7 @@ import boto3
 import psutil
 import pytest
 from botocore.config import Config
-from states import until
+from states import HANGS, until
 
 from fraud_utils import artifact
 from fraud_utils.data import ULB, split_by_time
@@ -142,7 +142,7 @@ def local(start_local, split):
     server.put(split)
     yield server
     server.process.terminate()
-    assert server.process.wait() == 0
+    assert server.process.wait(HANGS) == 0
 
 
 @pytest.fixture(scope="session")

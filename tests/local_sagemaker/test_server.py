@@ -21,4 +21,4 @@ def test_it_ends_with_its_owner():
     process = psutil.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline().startswith("http://127.0.0.1:")
     process.stdin.close()
-    assert process.wait() == 0
+    assert process.wait(300) == 0
