@@ -53,7 +53,7 @@ example: env  ## Keep a full run on the real data as runs/example/: that of RUN=
 
 .PHONY: lab
 lab: env  ## Open the notebooks in JupyterLab; outputs go to runs/lab/, and git sees only what you edit
-	@JUPYTER_CONFIG_PATH=.make $(BIN)/python -m jupyterlab --LabApp.news_url=None $(ARGS)
+	@JUPYTER_CONFIG_PATH=.make$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH} $(BIN)/python -m jupyterlab $(ARGS)
 
 .PHONY: data
 data: env  ## Download the real transactions to data/creditcard.csv (150 MB, no login)
