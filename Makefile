@@ -20,6 +20,7 @@ endif
 BIN := $(if $(filter fraud-detection,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX)/bin,.venv/bin)
 
 export PYTHONUNBUFFERED := 1
+unexport ARGS  # for the program of the goal, not for what that starts
 
 .PHONY: help
 help:  ## List the targets

@@ -1,3 +1,3 @@
-"""What the notebooks, the container and the tests share: one module, one idea."""
+"""What the notebooks, the container and the tests share: a package a role."""
 
 __version__ = "0.1.0"

@@ -15,11 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def make(*arguments: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {
-        k: v
-        for k, v in os.environ.items()
-        if not k.startswith(("MAKE", "CONDA", "AWS_")) and k not in ("MFLAGS", "ARGS")
-    }
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "CONDA", "AWS_")) and k != "MFLAGS"}
     return subprocess.run(
         ["make", *arguments], cwd=folder, env=clean | environment, capture_output=True, text=True, timeout=300
     )

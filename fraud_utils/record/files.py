@@ -129,7 +129,7 @@ def _json(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path.name} has an unexpected structure: it holds no names and values")
     chosen = content.get("chosen")
     if isinstance(chosen, dict) and "alerting" not in chosen and isinstance(chosen.get("thresholds"), dict):
-        # Before version 0.2 scores were kept by name alone; these two names say what they were chosen for.
+        # Earlier runs kept scores by name alone; these two names say what they were chosen for.
         scores = chosen["thresholds"]
         chosen["alerting"] = [{"aim": aim, "score": scores[aim]} for aim in ("f1", "cost") if aim in scores]
     return content

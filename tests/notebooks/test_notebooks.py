@@ -86,11 +86,7 @@ def project(tmp_path_factory) -> Path:
 
 
 def environment() -> dict[str, str]:
-    return {
-        k: v
-        for k, v in os.environ.items()
-        if not k.startswith(("MAKE", "CONDA", "GIT_")) and k not in ("MFLAGS", "ARGS")
-    }
+    return {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "CONDA", "GIT_")) and k != "MFLAGS"}
 
 
 def git(folder: Path, *arguments: str) -> str:
