@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 PERCENT = "\N{NO-BREAK SPACE}%"
+MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "–"
 
 
@@ -32,6 +33,11 @@ def bullets(sentences: Iterable[str]) -> str:
     return markdown("\n".join(f"- {sentence}" for sentence in sentences))
 
 
+def _signed(number: str) -> str:
+    """A number with a true minus, as all of them here have it."""
+    return number.replace("-", MINUS)
+
+
 def percent(share: float, digits: int = 3) -> str:
     """A share in percent, to so many significant digits; a share between 0 and 1 is never rounded to 0 or 100 %.
 
@@ -39,7 +45,7 @@ def percent(share: float, digits: int = 3) -> str:
     """
     if math.isnan(share):
         return UNKNOWN
-    value, minus = 100 * abs(share), "-" if share < 0 else ""
+    value, minus = 100 * abs(share), MINUS if share < 0 else ""
     if 0.95 <= abs(share) < 1:
         shown = f"{100 - Decimal(f'{100 * (1 - abs(share)):.{max(digits - 1, 1)}g}'):f}"
     elif value >= 10 ** (digits - 1):
@@ -58,8 +64,8 @@ def percent_between(share: float, low: float, high: float, digits: int = 3) -> s
 
 
 def decimals(value: float | None, digits: int = 3, sign: str = "") -> str:
-    """A number with a fixed number of decimals and a true minus; a dash where it is not known."""
-    return UNKNOWN if value is None or math.isnan(value) else f"{value:{sign}z,.{digits}f}".replace("-", "−")
+    """A number with a fixed number of decimals; a dash where it is not known."""
+    return UNKNOWN if value is None or math.isnan(value) else _signed(f"{value:{sign}z,.{digits}f}")
 
 
 def decimals_between(value: float | None, bounds: Sequence[float] | None, digits: int = 3, sign: str = "") -> str:
@@ -74,7 +80,7 @@ def plain(value: float) -> str:
     """Two significant digits below 100, whole numbers with separators from there on."""
     if math.isnan(value):
         return UNKNOWN
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{float(f'{value:.2g}'):g}"
+    return _signed(f"{value:,.0f}" if abs(value) >= 100 else f"{float(f'{value:.2g}'):g}")
 
 
 def plain_between(value: float, bounds: Sequence[float]) -> str:
@@ -89,7 +95,7 @@ def cell(value: object) -> str:
     number = math.nan if value is None else float(value)  # type: ignore[arg-type]
     if math.isnan(number):
         return UNKNOWN
-    return f"{number:,.0f}" if abs(number) >= 999.95 else f"{number:.4g}"
+    return _signed(f"{number:,.0f}" if abs(number) >= 999.95 else f"{number:.4g}")
 
 
 def money(amount: float, currency: str) -> str:
@@ -97,7 +103,7 @@ def money(amount: float, currency: str) -> str:
     if math.isnan(amount):
         return UNKNOWN
     tiny = abs(amount) < 1 and amount != round(amount, 2)
-    return (f"{amount:.3g}" if tiny else f"{amount:z,.2f}".removesuffix(".00")) + f" {currency}"
+    return _signed(f"{amount:.3g}" if tiny else f"{amount:z,.2f}".removesuffix(".00")) + f" {currency}"
 
 
 def count(number: float, noun: str) -> str:

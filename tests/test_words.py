@@ -32,8 +32,8 @@ def number(shown: str) -> float:
         (0.99827, "99.83"),
         (0.999_996, "99.9996"),
         (12.3456, "1,235"),
-        (-0.0427, "-4.27"),
-        (-0.9999, "-99.99"),
+        (-0.0427, "−4.27"),
+        (-0.9999, "−99.99"),
         (-0.0, "0"),
     ],
 )
@@ -48,7 +48,7 @@ def test_a_share_is_never_rounded_to_nothing_or_everything(share, digits):
     shown = words.percent(share, digits)
     assert re.fullmatch(rf"\d+(\.\d+)?{PERCENT}", shown)
     assert shown not in ("0" + PERCENT, "100" + PERCENT)
-    assert words.percent(-share, digits) == "-" + shown
+    assert words.percent(-share, digits) == "−" + shown
 
 
 @given(st.floats(0, 1), st.integers(2, 6))
@@ -90,7 +90,7 @@ def test_decimals_have_a_true_minus_and_zero_has_no_sign():
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0, "0"), (0.0123, "0.012"), (7.66, "7.7"), (99.4, "99"), (99.96, "100"), (1234.5, "1,234"), (-3.14, "-3.1")],
+    [(0, "0"), (0.0123, "0.012"), (7.66, "7.7"), (99.4, "99"), (99.96, "100"), (1234.5, "1,234"), (-3.14, "−3.1")],
 )
 def test_a_plain_number_has_two_digits_below_a_hundred(value, shown):
     assert words.plain(value) == shown
@@ -106,7 +106,7 @@ def test_a_plain_number_has_two_digits_below_a_hundred(value, shown):
         (999.96, "1,000"),
         (25691.16, "25,691"),
         (1e12, "1,000,000,000,000"),
-        (-0.5, "-0.5"),
+        (-0.5, "−0.5"),
         (math.inf, "inf"),
     ],
 )
@@ -128,7 +128,7 @@ def test_a_cell_is_as_exact_as_four_digits(value):
         (0.00123, "0.00123"),
         (0.123, "0.123"),
         (0.01, "0.01"),
-        (-5, "-5"),
+        (-5, "−5"),
         (-0.0, "0"),
         (100.004, "100"),
     ],

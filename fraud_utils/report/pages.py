@@ -136,7 +136,7 @@ def _contents(content: str) -> dict[str, Any]:
 def _legible(table: str) -> str:
     """A data frame's HTML with a dash for what is not known, and its cells of words marked, to stand on the left."""
     table = re.sub(r"<td>(?:NaN|None|NaT)</td>", "<td>–</td>", table)
-    return re.sub(r"<td>(?![-+–]?[\d.,]*(?:e[-+]?\d+)?%?<)", '<td class="text">', table)
+    return re.sub(r"<td>(?![-+−–]?[\d.,]*(?:e[-+]?\d+)?%?<)", '<td class="text">', table)
 
 
 def described(figure: Path) -> str:
