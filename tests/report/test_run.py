@@ -73,12 +73,16 @@ def read_terminal(descriptor: int) -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With an earlier, similar run whose notebooks took 4,000 and 20,000 seconds."""
+    """With an earlier, similar run whose notebooks took 4,000 and 20,000 seconds.
+
+    By its date it is the newest, so that it is the one to go by whichever run of these tests ends first.
+    """
     root = make_project(tmp_path_factory.mktemp("project"))
     (root / "runs/earlier").mkdir(parents=True)
     seconds = {"01_first": 4_000.0, "02_second": 20_000.0}
     parameters = {"data": "", "profile": "full"}
     earlier = replace(RUN, run="earlier", data=record.Data("tiny", rows=10), parameters=parameters, seconds=seconds)
+    earlier = replace(earlier, created=RUN.created.replace(year=2099))
     record.save(root / "runs/earlier", earlier)
     record.save(root / "runs/earlier", record.State("finished", "earlier", earlier.created))
     return root
