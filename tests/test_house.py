@@ -34,7 +34,7 @@ MAY_USE = {
 }
 MODULE, CLASS, FUNCTION, LONGER, ARGUMENTS = 400, 200, 40, 0.02, 6  # lines; share of functions that may be longer
 # Tests of what is no module: the house, the lock and environments, the Makefile, the notebooks, the image, all findings
-# of a table together, how near simulated rows come, and what goes to AWS beside the code.
+# of a table together, how near simulated rows come, every fault of a file, and what goes to AWS beside the code.
 NO_MODULE = {
     "test_house",
     "test_environment",
@@ -43,6 +43,7 @@ NO_MODULE = {
     "container/test_image",
     "explore/test_explore",
     "data/simulate/test_likeness",
+    "data/test_faulty_files",
     "deploy/test_policy",
 }
 

@@ -69,7 +69,8 @@ def _join_parts(raw: Raw, schema: Schema) -> None:
     if parts and all(part in raw.frame for part in parts):
         first, *others = (raw.frame[part] for part in parts)
         raw.frame[schema.time] = first.str.cat(others, sep=" ")
-        raw.frame.drop(columns=[*parts], inplace=True)  # noqa: PD002 - the frame is this call's own
+        for part in parts:
+            del raw.frame[part]
 
 
 def _numbers(raw: Raw, schema: Schema) -> str | None:
