@@ -30,7 +30,8 @@ def match(header: Sequence[str], table: TableFile, faults: Faults, said: list[st
         The schema's names, in its order, and how the file has them.
     """
     schema, wanted = table.schema, table.schema.file_columns
-    for name in sorted({name for name in header if name.strip() and header.count(name) > 1}):
+    unread = {"", *schema.ignored, *(set(header).difference(wanted) if schema.written.ignore_others else ())}
+    for name in sorted({name for name in header if header.count(name) > 1} - unread):
         faults.add(f"column {name!r} appears {header.count(name)} times; rename or drop one")
     once = [name for name in header if header.count(name) == 1]
     stripped = {name.strip(): name for name in once}
