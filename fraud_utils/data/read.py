@@ -144,8 +144,6 @@ def _read_csv(table: TableFile, encoding: str = "") -> Raw:
     source = _Csv(table, detected)
     faults, said = Faults(table.source, source.locate), [*detected.said]
     source.names = _names(detected, table, faults, said)
-    if not source.names:
-        faults.refuse()
     source.texts = _texts(source)
     try:
         content, sha256 = _parsed(source)
@@ -156,7 +154,11 @@ def _read_csv(table: TableFile, encoding: str = "") -> Raw:
         reason = f"{wrong}; name its encoding under 'encoding' in {table.described_in}" if wrong else error
         raise DataError(f"{table.source}: not readable as CSV: {reason}") from None
     if source.odd_rows:
-        faults.add(source.odd_row())
+        faults.add(
+            source.odd_row()
+            or f"{source.odd_rows:,} rows have another number of values than the header; "
+            "look for a quote that is not closed"
+        )
     simulated = SIMULATED in detected.header
     return Raw(content.to_pandas(self_destruct=True), sha256, faults, said, detected.signs, simulated)
 
@@ -221,8 +223,6 @@ def _read_parquet(table: TableFile) -> Raw:
     try:
         schema = parquet.read_schema(table.path)
         names = match(schema.names, table, faults, said)
-        if not names:
-            faults.refuse()
         content = parquet.read_table(table.path, columns=list(names.values())).rename_columns(list(names))
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{table.source}: not readable as parquet ({error}); export it again") from None
