@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fraud_utils import words
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
 from fraud_utils.intervals import percentile, poisson
 from fraud_utils.models import Candidate
 from fraud_utils.record import Day, Threshold
+from fraud_utils.words import Pace
 
 AROUND = (0.1, 0.3, 1, 3, 10, 30)  # times the cost of a review
 
@@ -72,16 +72,13 @@ def thresholds(
     return tuple(chosen)
 
 
-def describe_thresholds(alerting: Sequence[Threshold], rows: Rows, alerts_per_day: int) -> str:
-    """Say which aims have no threshold, and whether the alert budget is one; "" where all is as asked."""
+def describe_thresholds(alerting: Sequence[Threshold], alerts_per_day: int) -> str:
+    """Say which aims have no threshold; "" where all have one that should."""
     aims, said = {each.aim for each in alerting}, []
     if "precision" not in aims:
         said.append("At no score are nine tenths of the alerts frauds, so that aim has no threshold.")
     if "alerts_a_day" not in aims:
         said.append(f"The table has no times, so a budget of {alerts_per_day:,} alerts a day sets no threshold.")
-    elif alerts_per_day * rows.days >= len(rows):
-        usual = words.count(round(len(rows) / rows.days), "row")
-        said.append(f"{alerts_per_day:,} alerts a day are no limit: there are {usual} a day, and each is an alert.")
     return " ".join(said)
 
 
@@ -172,7 +169,7 @@ def per_thousand(
 ) -> pd.DataFrame:
     """The same per 1,000 rows, to be shown where the table has no days to count by."""
     ways = _paced(scores, candidate, alerting, review_cost, protocol, len(scores.rows) / 1000)
-    return readable_days(ways, "per 1,000")
+    return readable_days(ways, Pace("thousand rows", 1.0))
 
 
 def _paced(
@@ -216,12 +213,13 @@ def _day(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protocol, 
     return Day(**counts, saved=float(point), saved_ci=(low, high))
 
 
-def readable_days(days: Mapping[str, Day], unit: str = "a day") -> pd.DataFrame:
-    """What each way of alerting means per day or other unit, each figure with its bounds beside it."""
-    table = pd.DataFrame.from_dict({name: asdict(day) for name, day in days.items()}, orient="index")
+def readable_days(days: Mapping[str, Day], pace: Pace) -> pd.DataFrame:
+    """What each way of alerting means per day, week or month, each figure with its bounds beside it."""
+    scaled = {name: asdict(day.over(pace.days)) for name, day in days.items()}
+    table = pd.DataFrame.from_dict(scaled, orient="index")
     shown = {}
     for name in (name for name in table if f"{name}_ci" in table and table[name].notna().all()):
         bounds = np.array(table[f"{name}_ci"].tolist())
-        for side, values in ((unit, table[name]), ("low", bounds[:, 0]), ("high", bounds[:, 1])):
+        for side, values in ((f"a {pace.unit}", table[name]), ("low", bounds[:, 0]), ("high", bounds[:, 1])):
             shown[name.replace("_", " "), side] = values
     return pd.DataFrame(shown, index=table.index).round(1)
