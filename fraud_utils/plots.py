@@ -126,7 +126,7 @@ def plot_intervals(data: pd.DataFrame, ax: Axes, reference: float | None = None,
     ax.grid(axis="y", visible=False)
     if len(data) > top:
         ax.set_ylabel(f"first {top} of {len(data)}")
-    if "group" in data:
+    if "group" in data and len(data):
         ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
