@@ -88,7 +88,7 @@ class _Hashed(io.RawIOBase):
 
 
 @contextmanager
-def _uncompressed(table: TableFile) -> Iterator[IO[bytes]]:
+def uncompressed(table: TableFile) -> Iterator[IO[bytes]]:
     """Open the CSV inside a plain, gzip or zip file, and turn damage met while reading into a DataError."""
     name = table.path.name.lower()
     try:
@@ -117,7 +117,7 @@ def _read_csv(table: TableFile) -> tuple[pd.DataFrame, str]:
 
     columns, text = table.schema.file_columns, table.schema.file_text
     types = {name: pa.string() if name in text else pa.float64() for name in columns}
-    with _uncompressed(table) as stream:
+    with uncompressed(table) as stream:
         hashed = _Hashed(stream)
         with io.BufferedReader(hashed, 1 << 20) as buffered:
             first_line = buffered.peek().split(b"\n", 1)[0].decode("utf-8-sig", errors="replace")
@@ -189,7 +189,7 @@ def _unreadable_csv(table: TableFile, header: Sequence[str] | None, reason: str)
     """Find the first cell that the fast parser refused. Slow, and only on the way to an error."""
     text = {*table.schema.file_text, *table.schema.ignored}
     names = header or table.without_header
-    with _uncompressed(table) as stream:
+    with uncompressed(table) as stream:
         rows = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline=""))
         if header:
             next(rows)
