@@ -27,7 +27,7 @@ MAY_USE = {
     "serving": {"project", "artifact"},
     "local_sagemaker": {"project"},
     "deploy": {*ALL, "evaluation", "artifact", "data"},
-    "report": {*ALL, "evaluation", "plots", "artifact", "data"},
+    "report": {*ALL, "evaluation", "plots", "models", "artifact", "data"},
     "notebooks": {*ALL, "deploy", "plots", "explore", "evaluation", "models", "artifact", "data"},
     "container/train.py": {"training"},
     "container/serve.py": {"serving"},

@@ -218,10 +218,8 @@ def _columns(drafted: Draft) -> str:
         missing = words.percent(each.missing / each.rows) if each.missing else "–"
         lines.append((each.name, each.kind, missing, f"{each.distinct:,}", ", ".join(each.examples)[:60]))
     widths = [max(len(line[place]) for line in lines) for place in range(4)]
-    shown = [
-        f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}  {e}".rstrip()
-        for a, b, c, d, e in lines
-    ]
+    shown = ["  ".join([f"{a:<{widths[0]}}", f"{b:<{widths[1]}}", f"{c:>{widths[2]}}", f"{d:>{widths[3]}}", e]).rstrip()
+             for a, b, c, d, e in lines]  # fmt: skip
     if (more := len(drafted.look.columns) - SHOWN) > 0:
         shown.append(f"and {words.count(more, 'column')} more")
     return "\n".join([f"{words.count(drafted.look.columns[0].rows, 'row')}", *shown])
