@@ -22,7 +22,7 @@ class FeatureMap:
 
     Numeric columns pass as they are; the amount becomes sign(a) log(1 + |a|), since it spans five orders of magnitude;
     a categorical column becomes one indicator for each of its most frequent training values, and any other value
-    is all zeros.
+    is all zeros. Columns that are alike in all training rows (`constant`) are left out.
 
     Attributes
     ----------
@@ -38,15 +38,50 @@ class FeatureMap:
 
     @classmethod
     def fit(cls, schema: Any, frame: Mapping[str, Any]) -> FeatureMap:
-        """Learn the categories from training rows; `schema` is a `data.Schema`."""
+        """Learn from training rows which columns vary, and the categories; `schema` is a `data.Schema`.
+
+        Raises
+        ------
+        ValueError
+            No column varies.
+        """
+        alike = cls.constant(schema, frame)
         categories = {}
         for column in schema.categorical:
-            values = np.asarray(frame[column], dtype=object)
-            known, counts = np.unique(
-                values[[isinstance(value, str) for value in values]].astype(str), return_counts=True
+            if column not in alike:
+                known, counts = np.unique(_texts(frame[column]), return_counts=True)
+                kept = known[np.argsort(-counts, kind="stable")][:MAX_CATEGORIES]
+                categories[column] = tuple(sorted(kept.tolist()))
+        numeric = tuple(column for column in schema.measures if column not in alike)
+        amount = None if schema.amount in alike else schema.amount
+        if not numeric and not amount and not categories:
+            raise ValueError(
+                f"no column to learn from: in all training rows {next(iter(alike))!r} and every other column of the "
+                "schema are alike; list a column that varies"
             )
-            categories[column] = tuple(sorted(known[np.argsort(-counts, kind="stable")][:MAX_CATEGORIES].tolist()))
-        return cls(tuple(schema.measures), schema.amount, categories)
+        return cls(numeric, amount, categories)
+
+    @staticmethod
+    def constant(schema: Any, frame: Mapping[str, Any]) -> dict[str, str]:
+        """Columns of `schema` in which these rows are all alike, so that nothing can be learned from them.
+
+        One value beside missing ones is not alike: that a value is missing may tell something.
+
+        Returns
+        -------
+        dict of str to str
+            By column what is found there: `no value`, or `always 0`.
+        """
+        found = {}
+        for column in (*schema.numeric, *schema.categorical):
+            text = column in schema.categorical
+            values = np.asarray(frame[column], dtype=object if text else np.float64)
+            known = _texts(values) if text else values[~np.isnan(values)]
+            if not len(known):
+                found[column] = "no value"
+            elif len(known) == len(values) and (known == known[0]).all():
+                found[column] = f"always {known[0] if text else format(known[0], 'g')}"
+        return found
 
     @property
     def raw(self) -> tuple[str, ...]:
@@ -106,3 +141,9 @@ class FeatureMap:
         """Inverse of `to_dict`."""
         categories = {column: tuple(values) for column, values in mapping["categories"].items()}
         return cls(tuple(mapping["numeric"]), mapping["amount"], categories)
+
+
+def _texts(values: Any) -> np.ndarray:
+    """The values that are no missing ones, as text."""
+    values = np.asarray(values, dtype=object)
+    return values[[isinstance(value, str) for value in values]].astype(str)

@@ -29,7 +29,7 @@ def effects(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     pandas.DataFrame
         By `name`, of a column as models see it (`FeatureMap.names`): `superiority`, and folded to the side above
         0.5 `value`, `low`, `high`; `group` says which way ("higher in fraud", "lower in fraud"). The intervals hold
-        together. Rows without a value are left out column by column; columns with one value are at 0.5.
+        together. Rows without a value are left out column by column, and columns that are alike in all rows altogether.
     """
     features = FeatureMap.fit(schema, frame)
     X, fraud = features.matrix(frame), frame[schema.label].to_numpy() == 1

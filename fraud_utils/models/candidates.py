@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fraud_utils.artifact import FeatureMap
 from fraud_utils.models.boosting import LIBRARY_DEFAULTS, XGBOOST
 from fraud_utils.models.treatments import Treatment
@@ -125,7 +127,9 @@ def xgboost_by_hand(profile: str = "full") -> Candidate:
     )
 
 
-def candidates(profile: str = "full", complete: bool = True, features: FeatureMap | None = None) -> list[Candidate]:
+def candidates(
+    profile: str = "full", complete: bool = True, features: FeatureMap | None = None, y: np.ndarray | None = None
+) -> list[Candidate]:
     """List what notebook 02 compares.
 
     Left out, since they cost much and teach nothing here: SMOTE at full ratio for the forests (twice the rows of
@@ -141,14 +145,27 @@ def candidates(profile: str = "full", complete: bool = True, features: FeatureMa
         Whether the table has no missing values; otherwise treatments that cannot take them are left out.
     features : FeatureMap, optional
         Says where the matrix holds the amount; without it there is no amount rule.
+    y : numpy.ndarray, optional
+        Labels of the training rows; treatments that change nothing there are left out.
     """
-    if profile not in ("full", "quick"):
-        raise ValueError(f"profile is {profile!r}; it must be 'full' or 'quick'")
+    obstacles = left_out(profile, complete, y)
     listed = [Candidate("dummy")]
     if features and features.amount:
         listed.append(Candidate("amount rule", hyperparameters={"column": len(features.numeric)}))
-    listed += _quick() if profile == "quick" else _full()
-    return [c for c in listed if complete or not c.treatment.needs_complete_rows]
+    return [c for c in [*listed, *_of(profile)] if c.imbalance not in obstacles]
+
+
+def left_out(profile: str = "full", complete: bool = True, y: np.ndarray | None = None) -> dict[str, str]:
+    """Treatments of the imbalance that `candidates` leaves out, and why."""
+    some = np.arange(1000) == 0 if y is None else y  # so rare that every treatment changes something
+    names = dict.fromkeys(candidate.imbalance for candidate in _of(profile))
+    return {name: why for name in names if (why := Treatment.parse(name).obstacle(some, complete))}
+
+
+def _of(profile: str) -> list[Candidate]:
+    if profile not in ("full", "quick"):
+        raise ValueError(f"profile is {profile!r}; it must be 'full' or 'quick'")
+    return _quick() if profile == "quick" else _full()
 
 
 def _quick() -> list[Candidate]:
