@@ -27,7 +27,7 @@ class Shape:
 
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
         """The table as CSV and the schema as YAML."""
-        table, schema = folder / f"{name}.csv", folder / f"{name}.schema.yaml"
+        table, schema = folder / f"{name}.csv", folder / f"{name}.yaml"
         self.frame().to_csv(table, index=False)
         schema.write_text(self.schema)
         return table, schema
@@ -354,7 +354,7 @@ negative_amounts: true
 entity: User
 entities: [Merchant Name]
 features: [Zip, MCC]
-categorical: [Use Chip, Merchant City, Errors?]
+categorical: [Use Chip, Merchant City, "Errors?"]
 ignored: [Card]
 """,
     ),

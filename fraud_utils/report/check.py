@@ -34,7 +34,7 @@ from fraud_utils.data import (
     unresolved,
 )
 from fraud_utils.report.errors import UsageError
-from fraud_utils.report.parameters import declared
+from fraud_utils.report.parameters import declared, defaults
 
 SHOWN = 40  # columns that a table's list has at most; the draft has all
 
@@ -66,20 +66,20 @@ def check(values: Mapping[str, Any]) -> Checked:
     UsageError
         With every fault that was found, a line each.
     """
-    schema_file = str(values.get("schema", ""))
+    schema_file = str(values["schema"])
     asked = [f"{schema_file}, {each}" for each in unresolved(project.resolve(schema_file))] if schema_file else []
     try:
         schema = Schema.read(schema_file)
         frame = load_transactions(values["data"], schema)
-        schema, provenance = schema.as_loaded, frame.attrs["provenance"]
+        schema = schema.as_loaded
         split = split_transactions(frame, schema, values["test_share"], values["seed"])
         _foldable(split, schema, values)
     except DataError as error:
-        raise _refused([*asked, *error.faults]) from None
+        raise _refused(values["data"], asked, error) from None
     if asked:
-        raise _refused(asked)
+        raise _refused(values["data"], asked)
     facts = _facts(frame, split, schema)
-    return Checked(facts, tuple(provenance["read_as"]), tuple(_left_out(frame, split, schema, values)))
+    return Checked(facts, tuple(frame.attrs["provenance"]["read_as"]), tuple(_left_out(frame, split, schema, values)))
 
 
 def before_report(values: Mapping[str, Any]) -> None:
@@ -90,15 +90,24 @@ def before_report(values: Mapping[str, Any]) -> None:
     UsageError
         As `check` does.
     """
-    if values.get("data") or project.resolve(DEFAULT_PATH).exists():
+    table = values.get("data")
+    if not table and not project.resolve(DEFAULT_PATH).exists():
+        return
+    try:
         for note in check(values).notes:
             print(note, file=sys.stderr)
+    except UsageError as error:
+        if table and not values.get("schema"):
+            raise UsageError(f"{error}\nFor a table of your own, 'make check DATA={table}' drafts a schema") from None
+        raise
 
 
-def _refused(faults: list[str]) -> UsageError:
-    if len(faults) == 1:
-        return UsageError(faults[0])
-    return UsageError("\n".join([f"{len(faults)} faults", *(f"- {fault}" for fault in faults)]))
+def _refused(table: str, asked: list[str], error: DataError | None = None) -> UsageError:
+    """All that is wrong in one message; an error with one fault speaks for itself."""
+    faults = [*asked, *(error.faults if error else ())]
+    if len(faults) > 1:
+        return UsageError("\n".join([f"{table}: {len(faults)} faults", *(f"- {fault}" for fault in faults)]))
+    return UsageError(str(error) if error else faults[0])
 
 
 def _foldable(split: Split, schema: Schema, values: Mapping[str, Any]) -> None:
@@ -140,7 +149,7 @@ def _facts(frame: pd.DataFrame, split: Split, schema: Schema) -> dict[str, str]:
         )
     if schema.amount:
         low, middle, high = (words.money(each, schema.currency) for each in frame[schema.amount].quantile([0, 0.5, 1]))
-        facts["amounts"] = f"{low} to {high}, half of them up to {middle}"
+        facts["amounts"] = f"{low} to {high}, median {middle}"
     return facts
 
 
@@ -170,18 +179,14 @@ def _left_out(frame: pd.DataFrame, split: Split, schema: Schema, values: Mapping
 
 
 def _treatments(split: Split, schema: Schema, profile: str, numeric: set[str]) -> Iterator[str]:
-    """Treatments of the imbalance that a report does not try."""
-    from fraud_utils.models import candidates
+    """Treatments of the imbalance that a report does not try, those with one reason together."""
+    from fraud_utils.models import left_out
 
-    y = split.train[schema.label].to_numpy()
-    treatments = {c.imbalance: c.treatment for c in candidates(profile) if c.treatment.method != "none"}
-    if idle := [name for name, each in treatments.items() if not each.class_weight and each.kept_share(y) == 1]:
-        yield f"{', '.join(idle)}, since fraud is more frequent than that: one {schema.noun} in {1 / y.mean():.1f}"
     gaps = [column for column in sorted(numeric) if split.train[column].isna().any()]
-    needing = [name for name, each in treatments.items() if each.needs_complete_rows and name not in idle]
-    if gaps and needing:
-        named = ", ".join(gaps[:3]) + (f" and {len(gaps) - 3} more" if len(gaps) > 3 else "")
-        yield f"{', '.join(needing)}, since values are missing in {named}"
+    obstacles = left_out(profile, not gaps, split.train[schema.label].to_numpy())
+    for reason in dict.fromkeys(obstacles.values()):
+        named = ", ".join(name for name, why in obstacles.items() if why == reason)
+        yield f"candidates with {named}: {reason}"
 
 
 # The program --------------------------------------------------------------------------------------------------------
@@ -193,8 +198,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     notebooks = sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))
     try:
-        values = {each.name: each.default for known in declared(notebooks).values() for each in known.values()}
-        values |= {"data": options.data or DEFAULT_PATH, "schema": options.schema}
+        if not options.data and not project.resolve(DEFAULT_PATH).exists():
+            raise UsageError("name the table to check: make check DATA=path")
+        values = defaults(declared(notebooks)) | {"data": options.data or DEFAULT_PATH, "schema": options.schema}
         for name in ("data", "schema"):
             if values[name] and not project.resolve(values[name]).is_file():
                 raise UsageError(f"{name.upper()}={values[name]}: no such file (paths are relative to {Path.cwd()})")

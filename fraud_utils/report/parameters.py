@@ -86,6 +86,11 @@ def declared(notebooks: Iterable[Path]) -> dict[str, dict[str, Parameter]]:
     return by_notebook
 
 
+def defaults(by_notebook: Mapping[str, Mapping[str, Parameter]]) -> dict[str, Any]:
+    """The values that parameters have where nobody sets them."""
+    return {each.name: each.default for known in by_notebook.values() for each in known.values()}
+
+
 def cells(notebook: Path) -> list[dict[str, Any]]:
     """The cells as they stand in the file; reading them through nbformat would take seconds to import."""
     try:
