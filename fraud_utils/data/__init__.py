@@ -2,9 +2,9 @@
 
 from fraud_utils.data.download import download
 from fraud_utils.data.draft import draft, keep, unresolved
+from fraud_utils.data.files import FORMATS, TableFile
 from fraud_utils.data.guesses import Draft
 from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_transactions
-from fraud_utils.data.read import FORMATS, TableFile
 from fraud_utils.data.schema import TIME_UNITS, ULB, DataError, Schema, Written
 from fraud_utils.data.split import Split, duplicate_groups, fold_groups, split_transactions
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,13 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraud_utils.artifact import MISSING
-from fraud_utils.data.read import FORMATS, TableFile, uncompressed
+from fraud_utils.data import dialect, numbers
+from fraud_utils.data.files import TableFile, check_format, uncompressed
 from fraud_utils.data.schema import DataError, Schema
 
 SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
-ENCODINGS = ("utf-8-sig", "cp1252")
-SEPARATORS = ",;\t|"
 EXAMPLES, SAMPLE = 4, 1_000
 CLOCKS = {
     " %H:%M": r" \d{1,2}:\d{2}",
@@ -99,14 +95,9 @@ def look(path: Path, source: str) -> Look:
     DataError
         The format is unknown, or the file is empty or damaged.
     """
-    if not path.name.lower().endswith(FORMATS):
-        raise DataError(f"{source}: unknown format; expected one of {', '.join(FORMATS)}")
-    if path.stat().st_size == 0:
-        raise DataError(f"{source}: the file is empty; fetch or export it again")
-    if path.name.lower().endswith(".parquet"):
-        content, written = _parquet(path, source), dict[str, str]()
-    else:
-        content, written = _csv(path, source)
+    table = TableFile(path, Schema("", "label", None, None, ("feature",)), source)
+    check_format(table)
+    content, written = (_parquet if table.is_parquet else _csv)(table)
     if not content.num_rows:
         raise DataError(f"{source}: has a header and no rows; export it again")
     comma = written.get("decimal") == ","
@@ -115,62 +106,45 @@ def look(path: Path, source: str) -> Look:
         return Look(path, tuple(columns), written)
 
 
-def _parquet(path: Path, source: str) -> pa.Table:
+def _parquet(table: TableFile) -> tuple[pa.Table, dict[str, str]]:
     from pyarrow import parquet
 
     try:
-        return parquet.read_table(path)
+        return parquet.read_table(table.path), {}
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{source}: not readable as parquet ({error}); export it again") from None
+        raise DataError(f"{table.source}: not readable as parquet ({error}); export it again") from None
 
 
-def _csv(path: Path, source: str) -> tuple[pa.Table, dict[str, str]]:
+def _csv(table: TableFile, encoding: str = "") -> tuple[pa.Table, dict[str, str]]:
     """All columns as text, and how they are written."""
     from pyarrow import csv as arrow_csv
 
-    table = TableFile(path, Schema("", "label", None, None, ("feature",)), source)
-    with uncompressed(table) as stream:
-        start = stream.read(1 << 20)
-    encoding = next((name for name in ENCODINGS if _decodes(start, name)), "latin-1")
-    lines = start.decode(encoding, errors="replace").splitlines()
-    if not lines or not lines[0].strip():
-        raise DataError(f"{source}: the first line names no columns; a header line is needed")
-    separator = max(SEPARATORS, key=lambda each: len(next(csv.reader([lines[0]], delimiter=each))))
-    header = next(csv.reader([lines[0]], delimiter=separator))
+    detected, source = dialect.detect(table, encoding), table.source
+    header = detected.header
     if repeated := next((name for name in header if header.count(name) > 1), None):
         raise DataError(f"{source}: column {repeated!r} appears {header.count(repeated)} times; rename or drop one")
-    with uncompressed(table) as stream, io.BufferedReader(stream, 1 << 20) as buffered:  # type: ignore[type-var]
+    if all(map(numbers.is_number, header)):
+        raise DataError(f"{source}: the first line holds values, not names; add a line with the columns' names")
+    with uncompressed(table) as stream:
         try:
             content = arrow_csv.read_csv(
-                buffered,
-                read_options=arrow_csv.ReadOptions(block_size=1 << 22, encoding=encoding.removesuffix("-sig")),
-                parse_options=arrow_csv.ParseOptions(delimiter=separator),
+                stream,
+                read_options=arrow_csv.ReadOptions(block_size=1 << 22, encoding=detected.encoding.removesuffix("-sig")),
+                parse_options=arrow_csv.ParseOptions(delimiter=detected.separator, newlines_in_values=True),
                 convert_options=arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(header, pa.string()),
-                    strings_can_be_null=True,
-                    null_values=sorted(MISSING),
+                    column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True
                 ),
             )
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, UnicodeError) as error:
+            if "UTF" in str(error).upper() and not encoding:
+                return _csv(table, dialect.FALLBACK)
             raise DataError(f"{source}: not readable as CSV: {error}; correct the row, or export it again") from None
-    written = {"separator": separator} if separator != "," else {}
-    if separator != "," and any(_is_comma_number(value) for line in lines[1:200] for value in line.split(separator)):
+    written = {"separator": detected.separator} if detected.separator != "," else {}
+    if "," in numbers.signs(cell for row in detected.sample for cell in row):
         written["decimal"] = ","
-    if not encoding.startswith("utf-8"):
-        written["encoding"] = encoding
+    if not detected.encoding.startswith("utf"):
+        written["encoding"] = detected.encoding
     return content, written
-
-
-def _decodes(start: bytes, encoding: str) -> bool:
-    try:
-        start[: start.rfind(b"\n") + 1].decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _is_comma_number(value: str) -> bool:
-    return re.fullmatch(r"-?\d+,\d+", value.strip('" ')) is not None
 
 
 # One column ---------------------------------------------------------------------------------------------------------
