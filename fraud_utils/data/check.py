@@ -9,7 +9,7 @@ import pandas as pd
 
 from fraud_utils import words
 from fraud_utils.data import labels, numbers, times
-from fraud_utils.data.faults import Raw
+from fraud_utils.data.faults import Raw, shown
 from fraud_utils.data.files import TableFile
 from fraud_utils.data.schema import Schema
 
@@ -58,10 +58,9 @@ def checked(raw: Raw, table: TableFile) -> Loaded:
     if schema.label in frame:
         fraud, labelled = labels.decide(raw, schema)
         frame[schema.label] = fraud
-    timestamps = schema.written.time_unit == "timestamp" or _are_timestamps(raw, schema)
-    texts = {*schema.file_text, *((schema.time,) if timestamps else ())}
+    texts = {*schema.file_text, *((schema.time,) if _are_timestamps(raw, schema) else ())}
     wordy = [name for name in frame if name not in texts and frame[name].dtype.kind not in "fib"]
-    raw.said += numbers.convert(raw, [name for name in wordy if frame[name].dtype.kind != "M"], schema.written)
+    raw.said += numbers.convert(raw, [name for name in wordy if frame[name].dtype.kind != "M"], schema)
     for name in wordy:
         if frame[name].dtype.kind == "M":
             faults.column(name, "holds timestamps, not numbers; list it under 'dates' or 'ignored'")
@@ -76,11 +75,16 @@ def checked(raw: Raw, table: TableFile) -> Loaded:
 
 
 def _are_timestamps(raw: Raw, schema: Schema) -> bool:
-    """Whether times are timestamps though the schema names no unit; said where they are."""
-    if schema.written.time_unit != "seconds" or schema.time not in raw.frame:
-        return False
+    """Whether times are timestamps: said where the schema names no unit, a fault where it names another."""
+    unit = schema.written.time_unit
+    if unit == "timestamp" or schema.time is None or schema.time not in raw.frame:
+        return unit == "timestamp"
     if found := times.are_timestamps(raw.frame[schema.time]):
-        raw.said.append(f"Column {schema.time!r} holds dates and is read as 'time_unit: timestamp'.")
+        if unit == "seconds":
+            raw.said.append(f"Column {schema.time!r} holds dates and is read as 'time_unit: timestamp'.")
+        else:
+            value = shown(raw.frame[schema.time].dropna().iloc[0])
+            raw.faults.column(schema.time, f"{value} is a date, not {unit}; write 'time_unit: timestamp' in the schema")
     return found
 
 

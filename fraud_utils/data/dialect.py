@@ -60,7 +60,8 @@ def detect(table: TableFile, encoding: str = "") -> Dialect:
     DataError
         The bytes are not those of a text, or there is no header.
     """
-    written, said = table.schema.written, []
+    written = table.schema.written
+    said: list[str] = []
     sample = first_bytes(table, SAMPLE)
     encoding = encoding or written.encoding or _encoding(sample)
     text = _decoded(sample, encoding, table)
@@ -71,8 +72,15 @@ def detect(table: TableFile, encoding: str = "") -> Dialect:
             "The bytes are not UTF-8: they are read as Windows-1252 (Latin-1). If letters look wrong, name the right "
             "one under 'encoding' in the schema."
         )
-    separator = written.separator or _separator(text, table)
-    if separator != "," and not written.separator:
+    separator = _separator(text, table)
+    if written.separator and written.separator not in text:
+        raise DataError(
+            f"{table.source}: nothing is separated by {written.separator!r}, as 'separator' in {table.described_in} "
+            f"says; the first line seems to have {_NAMES[separator]}"
+        )
+    if written.separator:
+        separator = written.separator
+    elif separator != ",":
         said.append(f"Columns are separated by {_NAMES[separator]}.")
     first, *rows = [*_rows(text, separator)] or [[]]
     if table.without_header and first and numbers.is_number(first[0]):
@@ -83,7 +91,7 @@ def detect(table: TableFile, encoding: str = "") -> Dialect:
     which = [index for index, name in enumerate(first) if name.strip() in numeric]
     cells = (row[index] for row in rows for index in which if index < len(row))
     signs = numbers.signs(cells)
-    decimal = written.decimal or ("," if signs == {","} else ".")
+    decimal = written.decimal or ("," if signs == {","} or written.thousands == "." else ".")
     return Dialect(encoding, separator, decimal, tuple(first), tuple(rows), signs, tuple(said))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 
@@ -47,24 +47,23 @@ def match(header: Sequence[str], table: TableFile, faults: Faults, said: list[st
     return found
 
 
-def nameless(header: Sequence[str], columns: Sequence[Sequence[str]], faults: Faults, said: list[str]) -> None:
+def nameless(columns: Mapping[int, Sequence[str]], faults: Faults, said: list[str]) -> None:
     """Leave out columns without a name that count rows or are empty; others are faults.
 
     Parameters
     ----------
-    columns : sequence of sequence of str
-        The first cells of every column.
+    columns : mapping of int to sequence of str
+        The first cells of every such column, by its place.
     """
-    for place, (name, cells) in enumerate(zip(header, columns, strict=True), 1):
-        if name.strip() and name not in INDEX:
-            continue
-        counts = all(cell.isdecimal() for cell in cells) and {
-            int(after) - int(before) for before, after in pairwise(cells)
-        } <= {1}
+    for place, cells in columns.items():
+        steps = {int(b) - int(a) for a, b in pairwise(cells)} if all(cell.isdecimal() for cell in cells) else {0}
+        counts = steps <= {1}
         if counts or not any(cells):
-            said.append(f"Column {place} has no name and {'counts rows' if counts else 'is empty'}: it is left out.")
+            said.append(
+                f"Column {place + 1} has no name and {'counts rows' if counts else 'is empty'}: it is left out."
+            )
         else:
-            faults.add(f"column {place} has no name; name it, or list {name!r} under 'ignored'")
+            faults.add(f"column {place + 1} has no name; name it, or list '' under 'ignored'")
 
 
 def _missing(missing: list[str], extra: list[str], table: TableFile, faults: Faults) -> None:

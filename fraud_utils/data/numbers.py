@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyarrow import compute as pc
 
-from fraud_utils.data.faults import Faults, Raw, shown
-from fraud_utils.data.schema import Written
+from fraud_utils.data.faults import Raw, shown
+from fraud_utils.data.schema import Schema, Written
 
 _SPACES = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}'\N{RIGHT SINGLE QUOTATION MARK}"
 _CODES = "AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD INR JPY KRW MXN NOK NZD PLN RUB SEK SGD TRY USD ZAR"
@@ -86,7 +87,7 @@ class _Column:
         return pc.cast(plain, pa.float64()).to_numpy(zero_copy_only=False)
 
 
-def convert(raw: Raw, columns: Iterable[str], written: Written) -> list[str]:
+def convert(raw: Raw, columns: Iterable[str], schema: Schema) -> list[str]:
     """Replace text columns of a frame by float64; what is no number becomes a fault.
 
     Returns
@@ -94,7 +95,8 @@ def convert(raw: Raw, columns: Iterable[str], written: Written) -> list[str]:
     list of str
         What was decided, a sentence each.
     """
-    frame, patterns = raw.frame, _patterns(written)
+    frame, written = raw.frame, schema.written
+    patterns = _patterns(written)
     said: list[str] = []
     read: dict[str, _Column] = {}
     for name in columns:
@@ -106,7 +108,11 @@ def convert(raw: Raw, columns: Iterable[str], written: Written) -> list[str]:
         also = ", but for some cells that have a decimal point" if "." in evident else ""
         said.append(f"Numbers are read with a decimal comma{also}.")
     for name, column in read.items():
-        frame[name] = _values(name, column, patterns, evident, (frame[name], raw.faults))
+        values, doubtful = _values(column, patterns, evident)
+        raw.faults.values(name, doubtful, _two_readings, frame[name])
+        optional = name in schema.features
+        raw.faults.values(name, np.isnan(values) & ~column.missing, partial(_not_a_number, optional), frame[name])
+        frame[name] = values
     return said
 
 
@@ -138,34 +144,25 @@ def _mask(array: pa.Array) -> np.ndarray:
 
 
 def _values(
-    name: str,
-    column: _Column,
-    patterns: Mapping[str, tuple[str, str]],
-    evident: list[str],
-    told: tuple[pd.Series, Faults],
-) -> np.ndarray:
-    """One column's numbers by what the whole table shows."""
-    cells, faults = told
+    column: _Column, patterns: Mapping[str, tuple[str, str]], evident: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """One column's numbers by what the whole table shows, and which cells can be read in two ways."""
     values = {sign: column.values(sign, between) for sign, (_, between) in patterns.items()}
+    doubtful = np.zeros(len(column.missing), dtype=bool)
     if len(evident) == 1:
-        result = values[evident[0]]
-    else:  # both signs are in the table, or neither: a cell counts where it has one reading
-        first, *others = values.values()
-        result = first if not others else np.where(np.isnan(first), others[0], first)
-        doubtful = (first != others[0]) & ~np.isnan(first) & ~np.isnan(others[0]) if others else np.zeros(0, bool)
-        if doubtful.any():
-            faults.values(name, doubtful, lambda cell: _question(str(cell)), cells)
-    faults.values(name, np.isnan(result) & ~column.missing, _not_a_number, cells)
-    return result
+        return values[evident[0]], doubtful
+    first, *others = values.values()
+    if others:  # both signs are in the table, or neither: a cell counts where it has one reading
+        doubtful = (first != others[0]) & ~np.isnan(first) & ~np.isnan(others[0])
+        first = np.where(np.isnan(first), others[0], first)
+    return first, doubtful
 
 
-def _question(cell: str) -> str:
-    point = "; ".join(f"{_NAMES[sign]}: write \"decimal: '{sign}'\" in the schema" for sign in (".", ","))
-    return f"{shown(cell)} can be read in two ways, with {point}"
+def _two_readings(cell: object) -> str:
+    ways = " or ".join(f"{_NAMES[sign]} (\"decimal: '{sign}'\")" for sign in (".", ","))
+    return f"{shown(cell)} can be read in two ways, and no cell decides which; say in the schema that it has {ways}"
 
 
-def _not_a_number(cell: object) -> str:
-    return (
-        f"{shown(cell)} is not a number; correct it, leave it empty where the value is missing, or list the column "
-        "under 'categorical' or 'ignored'"
-    )
+def _not_a_number(optional: bool, cell: object) -> str:
+    others = ", leave it empty where it is not known, or list the column under 'categorical' or 'ignored'"
+    return f"{shown(cell)} is not a number; correct it{others if optional else ' or drop the row'}"

@@ -13,7 +13,7 @@ from fraud_utils.artifact import MISSING
 from fraud_utils.data import dialect, numbers
 from fraud_utils.data.faults import Faults, Raw
 from fraud_utils.data.files import Hashed, TableFile, check_format, uncompressed
-from fraud_utils.data.header import SIMULATED, match, nameless
+from fraud_utils.data.header import INDEX, SIMULATED, match, nameless
 from fraud_utils.data.schema import DataError
 
 
@@ -175,10 +175,9 @@ def _names(detected: dialect.Dialect, table: TableFile, faults: Faults, said: li
                 f"({names[0]}, {names[1]}, ... {names[-1]}); describe the columns in {table.described_in}"
             )
         return {name: name for name in table.schema.file_columns}
-    known = {*table.schema.file_columns, *table.schema.ignored}
-    unknown = [(name, index) for index, name in enumerate(detected.header) if name not in known]
-    cells = [[*detected.cells(index)] for _, index in unknown]
-    nameless([name for name, _ in unknown], cells, faults, said)
+    if "" not in table.schema.ignored:
+        places = [place for place, name in enumerate(detected.header) if name.strip() in INDEX]
+        nameless({place: [*detected.cells(place)] for place in places}, faults, said)
     return match(detected.header, table, faults, said)
 
 
