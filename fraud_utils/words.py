@@ -141,7 +141,7 @@ class Pace:
     days: float
 
 
-def pace(per_day: float, span_days: float) -> Pace:
+def pace(per_day: float, span_days: float, most: float = math.inf) -> Pace:
     """Day, week or month: the shortest in which at least one event is usual.
 
     A unit longer than what was seen is never taken, for nobody knows whether it would go on like that.
@@ -152,9 +152,12 @@ def pace(per_day: float, span_days: float) -> Pace:
         Events a day; of several kinds, the rarest that matters.
     span_days : float
         The time in which they were counted.
+    most : float, optional
+        How many units the time may have.
     """
     seen = [Pace("day", 1.0), *(each for each in (Pace("week", 7.0), Pace("month", 30.4375)) if each.days <= span_days)]
-    return next((each for each in seen if per_day * each.days >= 1), seen[-1])
+    enough = (each for each in seen if per_day * each.days >= 1 and span_days <= most * each.days)
+    return next(enough, seen[-1])
 
 
 def duration(seconds: float) -> str:
