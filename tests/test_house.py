@@ -34,7 +34,7 @@ MAY_USE = {
 }
 MODULE, CLASS, FUNCTION, LONGER, ARGUMENTS = 400, 200, 40, 0.02, 6  # lines; share of functions that may be longer
 # Tests of what is no module: the house, the lock and environments, the Makefile, the notebooks, reports on tables of
-# many shapes, the image, all findings of a table together, how near simulated rows come, faulty files of every kind, and
+# many shapes, the image, all findings of a table together, how near simulated rows come, every fault of a file, and
 # what goes to AWS beside the code.
 NO_MODULE = {
     "test_house",
