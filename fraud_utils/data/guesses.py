@@ -260,12 +260,10 @@ def _dates(made: Draft, time: Column | None) -> None:
         after = float(np.mean(column.values > time.values)) if time else 0.0
         if time is None or column.formats != time.formats:
             made.give("ignored", column.name, "a date that is written in another way than the time")
-        elif column.missing:
-            made.give("ignored", column.name, f"a date, which {words.count(column.missing, 'row')} do not have")
         elif after:
             made.give("ignored", column.name, f"after the time in {words.percent(after)} of rows: not known by then")
         else:
-            made.give("dates", column.name, f"before the time, such as {column.examples[0]}")
+            made.give("dates", column.name, f"before the time, such as {column.examples[0]}{_gaps(column)}")
 
 
 def _amount(made: Draft) -> None:
@@ -303,18 +301,21 @@ def _entities(made: Draft) -> None:
 def _inputs(made: Draft) -> None:
     """What is left: inputs of the models; ids and free text, which are none."""
     for name, column in list(made.left.items()):
-        gaps = f"; missing in {words.percent(column.missing / column.rows)}" if column.missing else ""
         unique = max(0.9 * (column.rows - column.missing), FEW) < column.distinct
         if unique and (column.kind == "text" or (column.whole and (IDS | OTHERS) & parts(name))):
             made.give("ignored", name, "nearly every row has a value of its own: an id or free text")
         elif column.kind == "number":
             low, high = column.range
-            made.give("features", name, f"{low:.4g} to {high:.4g}{gaps}")
+            made.give("features", name, f"{low:.4g} to {high:.4g}{_gaps(column)}")
         elif column.distinct > MANY:
             made.give("ignored", name, f"{column.distinct:,} texts: too many for a category")
         else:
             values = f"{words.count(column.distinct, 'value')}, such as {_listed(column.examples)}"
-            made.give("categorical", name, values + gaps)
+            made.give("categorical", name, values + _gaps(column))
+
+
+def _gaps(column: Column) -> str:
+    return f"; missing in {words.percent(column.missing / column.rows)}" if column.missing else ""
 
 
 def _listed(names: Iterable[str]) -> str:
