@@ -97,7 +97,7 @@ def before_report(values: Mapping[str, Any]) -> None:
         for note in check(values).notes:
             print(note, file=sys.stderr)
     except UsageError as error:
-        if table and not values.get("schema"):
+        if table and not values.get("schema") and "is missing" in str(error):
             raise UsageError(f"{error}\nFor a table of your own, 'make check DATA={table}' drafts a schema") from None
         raise
 

@@ -22,9 +22,8 @@ SCHEMA = "label: Fraud\ntime: Time\namount: Amount\nfeatures: [{}]\n"
 def measured(*arguments: str) -> tuple[float, float, float]:
     """Seconds, CPU seconds and megabytes of one check in a process of its own."""
     before, start = os.times(), time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fraud_utils.report.check", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-m", "fraud_utils.report.check", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     seconds, after = time.perf_counter() - start, os.times()
     assert status == 0, f"the check failed: {arguments}"
