@@ -52,6 +52,13 @@ def test_the_reference_set_has_its_published_counts(real):
 
 
 @pytest.mark.real_data
+def test_every_value_of_the_reference_set_is_the_nearest_to_its_text(real, real_data):
+    exact = pd.read_csv(real_data, dtype="float64", float_precision="round_trip").astype({"Class": "int8"})
+    pd.testing.assert_frame_equal(real, exact[list(ULB.columns)], check_exact=True)
+    assert real.attrs["provenance"]["read_as"] == ()
+
+
+@pytest.mark.real_data
 def test_the_last_fifth_of_the_reference_set(real):
     split = split_transactions(real, ULB)
     assert (split.test_rows, split.test_frauds) == (56_962, 75)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fraud_utils.data import ULB, load_transactions
 from fraud_utils.data.simulate import simulate_chunks, simulate_transactions, write_chunks
 
 
@@ -15,7 +16,20 @@ def test_a_file_is_what_its_name_says(tmp_path: Path, name: str) -> None:
     chunks = [chunk for start in (0, 500) for chunk in simulate_chunks(500, seed=start)]
     write_chunks(tmp_path / name, chunks)
     read = pd.read_parquet if name.lower().endswith("parquet") else pd.read_csv
-    pd.testing.assert_frame_equal(read(tmp_path / name), pd.concat(chunks, ignore_index=True), check_dtype=False)
+    frame = read(tmp_path / name).drop(columns="SIMULATED", errors="ignore")
+    pd.testing.assert_frame_equal(frame, pd.concat(chunks, ignore_index=True), check_dtype=False)
+
+
+@pytest.mark.parametrize("name", ["many.csv", "many.csv.gz", "creditcard.csv", "many.parquet"])
+def test_what_the_simulator_wrote_says_so_when_it_is_loaded(tmp_path: Path, name: str) -> None:
+    write_chunks(tmp_path / name, simulate_chunks(5_000))
+    frame = load_transactions(tmp_path / name)
+    assert frame.attrs["provenance"]["simulated"]
+    assert frame.attrs["provenance"]["name"] == f"SIMULATED transactions ({name})"
+    assert frame.columns.tolist() == list(ULB.columns)
+    if name.endswith("csv"):  # the column stays with the rows
+        pd.read_csv(tmp_path / name).to_parquet(tmp_path / "copy.parquet", index=False)
+        assert load_transactions(tmp_path / "copy.parquet").attrs["provenance"]["simulated"]
 
 
 def test_an_unknown_format_is_refused_and_nothing_written(tmp_path: Path) -> None:
