@@ -12,7 +12,6 @@ from fraud_utils.evaluation.rows import Rows, Scores
 from fraud_utils.intervals import exact
 from fraud_utils.models import Candidate
 
-
 CALIBRATED = 3  # columns of `calibrated`
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fraud_utils import intervals, words
+from fraud_utils.evaluation import fairness
 from fraud_utils.record import Data, Day, Sections
 
 
@@ -19,7 +20,8 @@ def sentences(run: Sections) -> list[str]:
     """All findings of a run, those that matter to a fraud desk first; [] where no model was chosen."""
     if not run.served:
         return []
-    return [*alerting(run), *money(run), *on_test_set(run), *lead(run), *choice(run)]
+    people = fairness.describe(run.groups or ())
+    return [*alerting(run), *money(run), *people, *on_test_set(run), *lead(run), *choice(run)]
 
 
 # Alerts, frauds, money ----------------------------------------------------------------------------------------------

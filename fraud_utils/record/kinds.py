@@ -200,6 +200,29 @@ class Choice(_Checked):
 
 
 @dataclass(frozen=True)
+class Group(_Checked):
+    """What the deciding threshold means for a group of people in the test set.
+
+    Attributes
+    ----------
+    column, name : str
+        What tells groups apart, and which one this is.
+    false_alarms, recall : float, optional
+        Share of its legitimate rows, and of its frauds, that raise an alert; None where it has none of them. The
+        intervals of all groups hold together.
+    """
+
+    column: str
+    name: str
+    rows: int
+    frauds: int
+    false_alarms: FiniteFloat | None
+    false_alarms_ci: Interval
+    recall: FiniteFloat | None
+    recall_ci: Interval
+
+
+@dataclass(frozen=True)
 class Endpoint(_Checked):
     """The proof that served scores equal the notebook's."""
 
@@ -219,6 +242,7 @@ class Sections(_Checked):
     models: tuple[Model, ...] | None = None
     tie_set: tuple[str, ...] | None = None
     chosen: Choice | None = None
+    groups: tuple[Group, ...] | None = None
     endpoint: Endpoint | None = None
 
     @property

@@ -41,7 +41,7 @@ def without(value: Any, path: str) -> Any:
 @pytest.mark.parametrize(
     "path",
     [
-        *("data", "split", "models", "tie_set", "chosen", "endpoint", "version", "parameters", "seconds"),
+        *("data", "split", "models", "tie_set", "chosen", "groups", "endpoint", "version", "parameters", "seconds"),
         *(f"chosen.{name}" for name in ("alerting", "reason", "per_day", "hyperparameters")),
         *(f"data.{name}" for name in ("currency", "rows", "frauds", "path", "sha256")),
         *(f"split.{item.name}" for item in fields(Split)),
@@ -89,6 +89,16 @@ def test_a_summary_of_a_table_without_times_says_what_it_cannot_know(tmp_path):
     text = summary(tmp_path, replace(RUN, split=replace(RUN.split, test_from=None, test_days=None), chosen=days))
     assert "whether the past predicts the future, it cannot know" in text and "a day" not in text
     assert "it cannot know" not in summary(tmp_path, RUN)
+
+
+def test_a_summary_compares_groups_of_people_where_the_schema_names_some(tmp_path):
+    pages.write_summary(tmp_path, RUN)
+    text = (tmp_path / "index.html").read_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert "Groups of people" in text and "age: 30 and more" in text
+    assert "raise an alert is higher, 3 % [2.5, 3.6] at 30 and more, than 1 % [0.7, 1.4] at below 30" in text
+    for none in ((), None):
+        pages.write_summary(tmp_path, replace(RUN, groups=none))
+        assert "Groups of people" not in (tmp_path / "index.html").read_text()
 
 
 def test_the_summary_of_the_example_in_the_repository_can_be_written(tmp_path):
