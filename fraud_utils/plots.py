@@ -126,7 +126,7 @@ def plot_intervals(data: pd.DataFrame, ax: Axes, reference: float | None = None,
     ax.grid(axis="y", visible=False)
     if len(data) > top:
         ax.set_ylabel(f"first {top} of {len(data)}")
-    if "group" in data and len(data):
+    if "group" in data:
         ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
@@ -223,8 +223,7 @@ def plot_histograms(data: pd.DataFrame, axes: Iterable[Axes]) -> list[Axes]:
         ax.yaxis.set_major_locator(MaxNLocator(4))
     for ax in axes[by_name.ngroups :]:
         ax.remove()
-    if by_name.ngroups:
-        axes[0].legend(fontsize=9)
+    axes[0].legend(fontsize=9)
     return axes[: by_name.ngroups]
 
 
