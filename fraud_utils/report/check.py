@@ -33,6 +33,8 @@ from fraud_utils.data import (
     split_transactions,
     unresolved,
 )
+from fraud_utils.record import Choice, Data, Sections, Threshold
+from fraud_utils.record import Split as SplitSizes
 from fraud_utils.report.errors import UsageError
 from fraud_utils.report.parameters import declared, defaults
 
@@ -41,16 +43,18 @@ SHOWN = 40  # columns that a table's list has at most; the draft has all
 
 @dataclass(frozen=True)
 class Checked:
-    """A table without faults: figures by their names, what was detected in reading, and what reports leave out."""
+    """A table without faults: figures by their names, what was detected, what reports leave out, and what to doubt."""
 
     facts: Mapping[str, str]
     read_as: tuple[str, ...]
     left_out: tuple[str, ...]
+    doubts: tuple[str, ...]
 
     @property
     def notes(self) -> list[str]:
         """What somebody who starts a report should know."""
-        return [*(f"read: {each}" for each in self.read_as), *(f"left out: {each}" for each in self.left_out)]
+        sentences = {"read": self.read_as, "left out": self.left_out, "doubtful": self.doubts}
+        return [f"{what}: {each}" for what, found in sentences.items() for each in found]
 
 
 def check(values: Mapping[str, Any]) -> Checked:
@@ -59,7 +63,7 @@ def check(values: Mapping[str, Any]) -> Checked:
     Parameters
     ----------
     values : mapping
-        The notebooks' parameters: `data`, `schema`, `seed`, `profile`, `test_share`, `alerts_per_day`.
+        The notebooks' parameters.
 
     Raises
     ------
@@ -79,7 +83,8 @@ def check(values: Mapping[str, Any]) -> Checked:
     if asked:
         raise _refused(values["data"], asked)
     facts = _facts(frame, split, schema)
-    return Checked(facts, tuple(frame.attrs["provenance"]["read_as"]), tuple(_left_out(frame, split, schema, values)))
+    read_as, left_out = frame.attrs["provenance"]["read_as"], _left_out(frame, split, schema, values)
+    return Checked(facts, tuple(read_as), tuple(left_out), tuple(_doubts(frame, split, values)))
 
 
 def before_report(values: Mapping[str, Any]) -> None:
@@ -169,13 +174,19 @@ def _left_out(frame: pd.DataFrame, split: Split, schema: Schema, values: Mapping
         if (count := frame[column].nunique()) > MAX_CATEGORIES:
             yield f"all but the {MAX_CATEGORIES} most frequent of {count:,} values of {column!r}"
     yield from _treatments(split, schema, values["profile"], {*schema.numeric} - {*constant})
-    if schema.time and (days := float(np.ptp(frame[schema.time])) / 86_400):
-        budget, usual = values["alerts_per_day"], len(frame) / days
-        if budget > usual:
-            yield (
-                f"the threshold for {budget:,} alerts a day, since there are {words.plain(usual)} "
-                f"{words.plural(schema.noun)} a day"
-            )
+
+
+def _doubts(frame: pd.DataFrame, split: Split, values: Mapping[str, Any]) -> list[str]:
+    """Parameters that do not fit the table, in the words of a report's summary."""
+    from fraud_utils.evaluation import findings
+
+    budget = Threshold("alerts_a_day", 0.0, float(values["alerts_per_day"]))
+    run = Sections(
+        data=Data(**frame.attrs["provenance"]),
+        split=SplitSizes(test_rows=split.test_rows, test_days=split.test_days),
+        chosen=Choice("", alerting=(budget,)),
+    )
+    return findings.doubts(run, values["review_cost"])
 
 
 def _treatments(split: Split, schema: Schema, profile: str, numeric: set[str]) -> Iterator[str]:
@@ -244,7 +255,8 @@ def _next(drafted: Draft, file: Path, table: str) -> str:
 def _shown(checked: Checked) -> str:
     width = max(map(len, checked.facts))
     lines = [f"{name:<{width}}  {text}" for name, text in checked.facts.items()]
-    for title, sentences in (("Read as", checked.read_as), ("A report leaves out", checked.left_out)):
+    titles = {"Read as": checked.read_as, "A report leaves out": checked.left_out, "Look again": checked.doubts}
+    for title, sentences in titles.items():
         if sentences:
             lines += ["", f"{title}:", *(f"- {each}" for each in sentences)]
     return "\n".join([*lines, "", "Nothing is wrong with it."])

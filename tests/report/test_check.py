@@ -80,15 +80,23 @@ def test_every_fault_is_listed_at_once(project, capsys):
         ({"b": np.where(np.arange(600) < 500, np.nan, 1)}, SCHEMA, "column 'b', no value among the training rows"),
         ({"a": np.where(np.arange(600) % 3, np.nan, 1)}, SCHEMA, "SMOTE 1:10"),
         ({"fraud": (np.arange(600) % 5 == 0).astype(int)}, SCHEMA, "undersample 1:10"),
-        ({}, SCHEMA, "100 alerts a day, since there are 48 transactions a day"),
         ({"b": [f"v{i % 40}" for i in range(600)]}, SCHEMA.replace("[a, b]", "[a]\ncategorical: [b]"),
          "all but the 32 most frequent of 40 values of 'b'"),
     ],
-    ids=["amount", "time", "constant", "valueless", "gaps", "treatments", "budget", "categories"],
+    ids=["amount", "time", "constant", "valueless", "gaps", "treatments", "categories"],
 )  # fmt: skip
 def test_what_a_report_will_leave_out_is_said_beforehand(project, capsys, change, schema, expected):
     assert check.main(write(project, table().assign(**change), schema)) == 0
     assert expected in capsys.readouterr().out.split("A report leaves out:")[1]
+
+
+def test_parameters_that_do_not_fit_the_table_are_doubted(project, capsys):
+    frame = table()
+    frame["amount"] /= 100
+    assert check.main(write(project, frame)) == 0
+    doubts = capsys.readouterr().out.split("Look again:")[1]
+    assert "The budget of 100 alerts a day is above the 48 rows a day" in doubts
+    assert "more than the largest amount, 0.25 USD: no review can pay" in doubts
 
 
 def test_a_table_that_no_report_could_finish_is_refused(project, capsys):
