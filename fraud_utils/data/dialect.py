@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -138,6 +139,6 @@ def _separator(text: str, table: TableFile) -> str:
 def _rows(text: str, separator: str) -> Iterator[Sequence[str]]:
     """Rows that are not empty, as far as they can be told apart."""
     try:
-        yield from (row for row in csv.reader(text.splitlines(keepends=True), delimiter=separator) if row)
+        yield from (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row)
     except csv.Error:
         return

@@ -28,9 +28,15 @@ def match(header: Sequence[str], table: TableFile, faults: Faults, said: list[st
     -------
     dict of str to str
         The schema's names, in its order, and how the file has them.
+
+    Raises
+    ------
+    DataError
+        Not one of them is there.
     """
     schema, wanted = table.schema, table.schema.file_columns
-    for name in sorted({name for name in header if name.strip() and header.count(name) > 1}):
+    unread = {"", *schema.ignored, *(set(header).difference(wanted) if schema.written.ignore_others else ())}
+    for name in sorted({name for name in header if header.count(name) > 1} - unread):
         faults.add(f"column {name!r} appears {header.count(name)} times; rename or drop one")
     once = [name for name in header if header.count(name) == 1]
     stripped = {name.strip(): name for name in once}
@@ -42,6 +48,9 @@ def match(header: Sequence[str], table: TableFile, faults: Faults, said: list[st
     missing = [name for name in wanted if name not in found and name not in header]
     if not found and all(numbers.is_number(name) for name in header):
         raise DataError(f"{table.source}: the first line holds values, not names; add a line with the columns' names")
+    if not found:  # another table altogether
+        has = f"the file has {_listed(list(header))}; describe its columns in {table.described_in}"
+        raise DataError(f"{table.source}: column {wanted[0]!r} is missing{_more(list(wanted))}; {has}")
     _missing(missing, extra, table, faults)
     _extra([name for name in extra if name.strip() and name not in INDEX], table, faults, said)
     return found

@@ -43,6 +43,7 @@ class _Csv:
     dialect: dialect.Dialect
     names: Mapping[str, str] = field(default_factory=dict)
     texts: Collection[str] = ()
+    lenient: bool = False  # rows with too few or too many values are counted and passed over
     newlines: bool = False
     odd_rows: int = 0
 
@@ -68,7 +69,7 @@ class _Csv:
                     parse_options=arrow_csv.ParseOptions(
                         delimiter=self.dialect.separator,
                         newlines_in_values=self.newlines,
-                        invalid_row_handler=self._skip,
+                        invalid_row_handler=self._skip if self.lenient else None,
                     ),
                     convert_options=arrow_csv.ConvertOptions(
                         column_types=types,
@@ -84,6 +85,18 @@ class _Csv:
     def _skip(self, row: Any) -> str:
         self.odd_rows += 1
         return "skip"
+
+    def wrong_line(self) -> str:
+        """The first line that is not in the file's encoding; empty where there is none."""
+        with uncompressed(self.table) as stream:
+            for number, line in enumerate(stream if not self.dialect.encoding.startswith("utf-16") else (), 1):
+                try:
+                    line.decode(self.dialect.encoding)
+                except UnicodeDecodeError as error:
+                    return (
+                        f"line {number} is not {self.dialect.encoding} (byte {line[error.start : error.start + 1]!r})"
+                    )
+        return ""
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Every row below the header that is not empty, and the line on which it ends. Slow; on the way to a fault."""
@@ -131,19 +144,21 @@ def _read_csv(table: TableFile, encoding: str = "") -> Raw:
     source = _Csv(table, detected)
     faults, said = Faults(table.source, source.locate), [*detected.said]
     source.names = _names(detected, table, faults, said)
-    if not source.names:
-        faults.refuse()
     source.texts = _texts(source)
     try:
         content, sha256 = _parsed(source)
     except (pa.ArrowInvalid, UnicodeError) as error:
-        wrong_encoding = isinstance(error, UnicodeError) or "UTF8" in str(error)
-        if wrong_encoding and not table.schema.written.encoding and not encoding:
+        wrong = source.wrong_line()
+        if wrong and not table.schema.written.encoding and not encoding:
             return _read_csv(table, dialect.FALLBACK)
-        reason = f"bytes that are not {detected.encoding}: correct 'encoding'" if wrong_encoding else error
+        reason = f"{wrong}; name its encoding under 'encoding' in {table.described_in}" if wrong else error
         raise DataError(f"{table.source}: not readable as CSV: {reason}") from None
     if source.odd_rows:
-        faults.add(source.odd_row())
+        faults.add(
+            source.odd_row()
+            or f"{source.odd_rows:,} rows have another number of values than the header; "
+            "look for a quote that is not closed"
+        )
     simulated = SIMULATED in detected.header
     return Raw(content.to_pandas(self_destruct=True), sha256, faults, said, detected.signs, simulated)
 
@@ -153,12 +168,12 @@ def _parsed(source: _Csv) -> tuple[Any, str]:
     import pyarrow as pa
 
     try:
-        content = source.parse()
-    except pa.ArrowInvalid as error:
-        if "conversion error" not in str(error) or "UTF8" in str(error):
+        return source.parse()
+    except pa.ArrowInvalid:
+        if source.wrong_line():
             raise
-        source.texts = {*source.names}
-        content = source.parse()
+    source.lenient, source.texts = True, {*source.names}
+    content = source.parse()
     if source.odd_rows and not source.odd_row():  # a line break within quotes
         source.newlines = True
         content = source.parse()
@@ -208,8 +223,6 @@ def _read_parquet(table: TableFile) -> Raw:
     try:
         schema = parquet.read_schema(table.path)
         names = match(schema.names, table, faults, said)
-        if not names:
-            faults.refuse()
         content = parquet.read_table(table.path, columns=list(names.values())).rename_columns(list(names))
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{table.source}: not readable as parquet ({error}); export it again") from None
@@ -234,10 +247,13 @@ def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any
         column = column.cast(column.type.value_type)
     kind = column.type
     words = name in schema.file_text or (name == schema.label and bool(schema.written.fraud))
+    part = name in schema.written.time_from
     if is_a.is_null(kind):
         return column.cast(pa.string() if words else pa.float64())
     if is_a.is_timestamp(kind) or is_a.is_date(kind):
-        return column.cast(pa.string()) if name in schema.written.time_from or name in schema.text else column
+        return column.cast(pa.string()) if part or name in schema.text else column
+    if part and is_a.is_time(kind):
+        return column.cast(pa.string())
     if is_a.is_string(kind) or is_a.is_large_string(kind):
         spelt = pc.is_in(column, pa.array([*MISSING], kind))
         if count := pc.sum(spelt).as_py():
@@ -247,4 +263,5 @@ def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any
         return column.cast(pa.int8()).cast(pa.float64())
     if not (is_a.is_integer(kind) or is_a.is_floating(kind) or is_a.is_decimal(kind) or is_a.is_boolean(kind)):
         return None
-    return column.cast(pa.string() if words else pa.float64(), safe=False)
+    since_1970 = name in schema.written.dates or (name == schema.time and not part)
+    return column.cast(pa.string() if words and not since_1970 else pa.float64(), safe=False)

@@ -106,31 +106,32 @@ class _Reader:
                 self.raw.said.append(f"Column {column!r}: times with the zone {cells.dt.tz} are read as UTC.")
             instants = cells.dt.tz_localize("UTC") if local else cells.dt.tz_convert("UTC")
             naive = np.full(len(cells), local)
+        elif (since_1970 := self._epoch(cells, column)) is not None:
+            instants, naive = since_1970, np.zeros(len(cells), dtype=bool)
         else:
             cells = cells.astype("str").str.strip()
-            offset = cells.str.contains(_OFFSET, regex=True, na=False).to_numpy(dtype=bool)
-            if offset.any():
-                example = shown(cells[offset].iloc[0])
-                self.raw.said.append(f"Column {column!r}: offsets are taken into account, {example} is read as UTC.")
-            naive = ~(offset | cells.str.endswith(("Z", "z")).fillna(False).to_numpy(dtype=bool))
-            instants = self._epoch(cells, column)
-            if instants is None:
-                instants = self._texts(cells, column)
-            else:
-                naive[:] = False
+            instants, naive = self._texts(cells, column), ~self._offsets(cells, column)
         if not may_be_missing:
             self.raw.faults.values(column, cells.isna(), "the value is missing; fill it in or drop the row")
         self.raw.faults.values(column, instants.isna() & cells.notna(), _no_timestamp, cells)
         return self._localized(instants, naive, column, cells) if written.time_zone and naive.any() else instants
 
+    def _offsets(self, cells: pd.Series, column: str) -> np.ndarray:
+        """Which texts end in an offset from UTC."""
+        offset = cells.str.contains(_OFFSET, regex=True, na=False).to_numpy(dtype=bool)
+        if offset.any():
+            example = shown(cells[offset].iloc[0])
+            self.raw.said.append(f"Column {column!r}: offsets are taken into account, {example} is read as UTC.")
+        return offset | cells.str.upper().str.endswith("Z", na=False).to_numpy(dtype=bool)
+
     def _epoch(self, cells: pd.Series, column: str) -> pd.Series | None:
-        """Numbers since 1970 in the unit that their size shows; None for other texts."""
+        """Numbers since 1970 in the unit that their size shows; None for anything else."""
         known = cells.dropna()
-        if not len(known) or not known.head(_SAMPLE).str.fullmatch(r"\d{9,20}(\.\d*)?").all():
+        if cells.dtype.kind != "f" and not known.head(_SAMPLE).str.fullmatch(r"\s*\d{9,20}(\.\d*)?\s*").all():
             return None
         values = pd.to_numeric(cells, errors="coerce")
         for unit, scale in _EPOCH.items():
-            if values.dropna().between(*(bound / scale for bound in _BETWEEN)).all():
+            if len(known) and values.dropna().between(*(bound / scale for bound in _BETWEEN)).all():
                 self.raw.said.append(f"Column {column!r} is read as {unit} since 1970, in UTC.")
                 return pd.to_datetime(values * scale, unit="s", utc=True)
         return None

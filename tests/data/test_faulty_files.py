@@ -54,6 +54,7 @@ FAULTS: Mapping[str, tuple[str | bytes, Mapping[str, object], list[str]]] = {
     # The header
     "no header": ("1,2,3,4,0\n1,2,3,4,1\n", {}, ["first line holds values", "add a line"]),
     "a missing column": ("when,x,c,y\n2025-01-01,1,k,0\n2025-01-02,1,k,1\n", {}, ["column 'a' is missing", "add it"]),
+    "another table": ("id,price\n1,2\n", {}, ["column 'when' is missing (and 4 more", "has 'id', 'price'", "describe"]),
     "a misspelt column": (HEAD.replace("x", "xx") + GOOD, {"features": ["xxx"]}, ["'xxx'", "did you mean 'xx'"]),
     "a column in capitals": (HEAD.replace("a", "A") + GOOD, {}, ["column 'a'", "did you mean 'A'"]),
     "a repeated column": (

@@ -34,6 +34,14 @@ def test_a_file_becomes_a_schema(tmp_path):
         ("label: y\ntime: t\nfeatures: [a]\nnegative_amounts: 'no'", "must be true or false"),
         ("label: 1\ntime: t\nfeatures: [a]", "'label' must be text"),
         ("label: y\ntime: t", "no column to learn from"),
+        ("label: y\ntime: t\nfeatures: [a]\ntime_zone: Paris", "time_zone is 'Paris'; it must be a name such as"),
+        ("label: y\ntime: t\nfeatures: [a]\nencoding: utf-9", "encoding is 'utf-9'; it must be a name such as"),
+        ("label: y\ntime: t\nfeatures: [a]\nseparator: ;;", "separator is ';;'; it must be one character"),
+        ("label: y\ntime: t\nfeatures: [a]\ndecimal: x", "decimal is 'x'; it must be '.' or ','"),
+        ("label: y\ntime: t\nfeatures: [a]\ndecimal: '.'\nthousands: '.'", "thousands is '.'"),
+        ("label: y\ntime: t\nfeatures: [a]\nunlabelled: drop", "it can only be 'leave_out'"),
+        ("label: y\ntime: t\nfeatures: [a]\ntime_format: %d", "put quotes around"),
+        ("label: y\nfeatures: [a]\ndates: [d]", "'dates' are counted from the time"),
         ("- a\n- b", "expected 'key: value' lines"),
         ("label: [", "not readable as YAML"),
     ],
@@ -49,6 +57,29 @@ def test_a_bad_schema_is_refused(tmp_path, text, part):
 def test_a_schema_file_that_is_not_there_is_named():
     with pytest.raises(DataError, match=r"SCHEMA=nowhere\.yaml: no such file"):
         Schema.read("nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "parts"),
+    [
+        ("[Year, Month, Day, Time]", "time", ("Year", "Month", "Day", "Time")),
+        ("[date, time]", "date_and_time", ("date", "time")),
+    ],
+)
+def test_a_time_in_several_columns_is_one_column_of_the_loaded_frame(tmp_path, line, name, parts):
+    (tmp_path / "s.yaml").write_text(f"label: y\ntime: {line}\nfeatures: [a]")
+    schema = Schema.read(tmp_path / "s.yaml")
+    assert (schema.time, schema.written.time_from, schema.written.time_unit) == (name, parts, "timestamp")
+    assert schema.columns == (name, "a", "y")
+    assert schema.file_columns == (*parts, "a", "y")
+
+
+def test_a_schema_remembers_its_file_and_is_no_other_for_it(tmp_path):
+    (tmp_path / "s.yaml").write_text("label: y\ntime: t\nfeatures: [a]\nfraud: yes")
+    schema = Schema.read(tmp_path / "s.yaml")
+    assert schema.source == str(tmp_path / "s.yaml")
+    assert Schema.from_dict(schema.to_dict()) == schema
+    assert schema.written.fraud == "true"
 
 
 def test_a_schema_survives_plain_values():
