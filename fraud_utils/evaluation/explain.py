@@ -97,7 +97,7 @@ def errors(scores: Scores, candidate: Candidate, threshold: float, most: int = 5
     values = pd.DataFrame(rows.X[chosen], columns=shares.columns)
     table: dict[str, Any] = {"error": np.repeat(list(places), [len(part) for part in places.values()])}
     if rows.time is not None:
-        table["when"] = [words.moment(seconds, rows.origin) for seconds in rows.time[chosen]]
+        table["when"] = [words.moment(float(seconds), rows.origin) for seconds in rows.time[chosen]]
     if rows.amount is not None:
         table["amount"] = rows.amount[chosen]
     table["probability"] = scores.of(candidate)[chosen].round(4)
@@ -127,7 +127,7 @@ def by_parts(rows: Rows, alert: np.ndarray) -> pd.DataFrame:
     -------
     pandas.DataFrame
         By kind of part and part: `rows`, `frauds`, `alerts`, `caught`, `missed` (amount of the frauds that got no
-        alert), `recall` with `low` and `high`, `precision`.
+        alert), `recall` with `low` and `high`, `precision`. Empty without amounts and times.
     """
     amount = np.zeros(len(rows)) if rows.amount is None else rows.amount
     flags = pd.DataFrame({"fraud": rows.y == 1, "alert": alert, "caught": (rows.y == 1) & alert})
@@ -143,6 +143,8 @@ def by_parts(rows: Rows, alert: np.ndarray) -> pd.DataFrame:
             missed=("missed", "sum"),
         )
         tables.append(table.rename(index=str, level="part"))
+    if not tables:
+        return pd.DataFrame()
     table = pd.concat(tables)
     table["recall"] = table["caught"] / table["frauds"]
     table["low"], table["high"] = exact(table["caught"], table["frauds"])
@@ -178,6 +180,8 @@ def _bands(amount: np.ndarray) -> pd.Series:
 
 def describe_parts(table: pd.DataFrame) -> str:
     """Say between which parts the recall differs by more than chance, however many parts were looked at."""
+    if table.empty:
+        return "The table has neither amounts nor times, so there are no parts of it to compare."
     table = table[table["frauds"] > 0]
     low, high = exact(table["caught"], table["frauds"], together(len(table)))
     table, differences = table.assign(low=low, high=high), []

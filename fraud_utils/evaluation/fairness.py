@@ -37,7 +37,7 @@ def compared(split: Split, schema: Schema, alert: np.ndarray) -> tuple[Group, ..
     tables = {}
     for column in schema.groups:
         part = _parts(split.train[column], split.test[column])
-        grouped = counts.groupby(part.to_numpy(), observed=True, sort=False)
+        grouped = counts.groupby(part.array, observed=True)
         tables[column] = grouped.sum().assign(rows=grouped.size()).loc[lambda table: table["rows"] > 0]
     level = together(2 * sum(map(len, tables.values())))
     return tuple(
@@ -73,7 +73,7 @@ def _parts(train: pd.Series, test: pd.Series) -> pd.Series:
         texts = values.map("{:g}".format, na_action="ignore")
         return _complete(texts.where(texts.isin(names) | texts.isna(), OTHERS), [*names, OTHERS])
     above = numbers[numbers > numbers.min()]
-    edges = np.unique(np.quantile(numbers, [0.25, 0.5, 0.75]).clip(min=above.min()))
+    edges = np.unique(np.quantile(numbers, [0.25, 0.5, 0.75], method="higher").clip(min=above.min()))
     inner = [f"{low:g} to below {high:g}" for low, high in pairwise(edges)]
     names = [f"below {edges[0]:g}", *inner, f"{edges[-1]:g} and more"]
     return _complete(pd.cut(values, [-np.inf, *edges, np.inf], right=False, labels=names), names)
