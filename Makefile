@@ -36,6 +36,10 @@ env:  ## Build the environment from the lock, or bring it up to date
 report: env  ## Execute the notebooks into runs/RUN/: DATA= SCHEMA= RUN= PROFILE= TARGET= PARAMS=
 	@$(BIN)/python -m fraud_utils.report
 
+.PHONY: check
+check: env  ## Check a table in seconds; without SCHEMA=, draft one: DATA=path SCHEMA=path
+	@$(BIN)/python -m fraud_utils.report.check
+
 .PHONY: runs
 runs: env  ## Write runs/index.html again: all runs, and a comparison of any two
 	@$(BIN)/python -m fraud_utils.report.compare_runs index

@@ -27,19 +27,21 @@ MAY_USE = {
     "serving": {"project", "artifact"},
     "local_sagemaker": {"project"},
     "deploy": {*ALL, "evaluation", "artifact", "data"},
-    "report": {*ALL, "evaluation", "plots", "artifact", "data"},
+    "report": {*ALL, "evaluation", "plots", "models", "artifact", "data"},
     "notebooks": {*ALL, "deploy", "plots", "explore", "evaluation", "models", "artifact", "data"},
     "container/train.py": {"training"},
     "container/serve.py": {"serving"},
 }
 MODULE, CLASS, FUNCTION, LONGER, ARGUMENTS = 400, 200, 40, 0.02, 6  # lines; share of functions that may be longer
-# Tests of what is no module: the house, the lock and environments, the Makefile, the notebooks, the image, all findings
-# of a table together, how near simulated rows come, every fault of a file, and what goes to AWS beside the code.
+# Tests of what is no module: the house, the lock and environments, the Makefile, the notebooks, reports on tables of
+# many shapes, the image, all findings of a table together, how near simulated rows come, every fault of a file, and
+# what goes to AWS beside the code.
 NO_MODULE = {
     "test_house",
     "test_environment",
     "test_make",
     "notebooks/test_notebooks",
+    "notebooks/test_shapes",
     "container/test_image",
     "explore/test_explore",
     "data/simulate/test_likeness",

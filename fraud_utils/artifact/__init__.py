@@ -1,11 +1,12 @@
 """The model as a folder: what it holds, how it scores, how it is kept. NumPy only: the container serves with this."""
 
-from fraud_utils.artifact.features import MISSING, FeatureMap
+from fraud_utils.artifact.features import MAX_CATEGORIES, MISSING, FeatureMap
 from fraud_utils.artifact.files import ArtifactError, Contents, load, pack, save, unpack
 from fraud_utils.artifact.model import Model, prior_correction
 from fraud_utils.artifact.rows import Layout, RowError
 
 __all__ = [
+    "MAX_CATEGORIES",
     "MISSING",
     "ArtifactError",
     "Contents",

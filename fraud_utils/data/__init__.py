@@ -1,7 +1,9 @@
 """Tables of transactions: what their columns mean, loading with every check, splitting, downloading, simulating."""
 
 from fraud_utils.data.download import download
+from fraud_utils.data.draft import draft, keep, unresolved
 from fraud_utils.data.files import FORMATS, TableFile
+from fraud_utils.data.guesses import Draft
 from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_transactions
 from fraud_utils.data.schema import TIME_UNITS, ULB, DataError, Schema, Written
 from fraud_utils.data.split import WITHOUT_TIME, Split, duplicate_groups, fold_groups, split_transactions
@@ -13,14 +15,18 @@ __all__ = [
     "ULB",
     "WITHOUT_TIME",
     "DataError",
+    "Draft",
     "Schema",
     "Split",
     "TableFile",
     "Written",
     "download",
+    "draft",
     "duplicate_groups",
     "fold_groups",
+    "keep",
     "load_transactions",
     "read_transactions",
     "split_transactions",
+    "unresolved",
 ]

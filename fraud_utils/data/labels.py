@@ -69,7 +69,8 @@ def _among_words(raw: Raw, schema: Schema, cells: pd.Series) -> np.ndarray:
         )
         raw.faults.values(column, third == True, text)  # noqa: E712
     elif others:
-        raw.said.append(f"Column {column!r}: {shown(wanted)} is fraud, {shown(others[0])} is legitimate.")
+        other = next(value for value, kind in kinds.items() if kind == others[0])
+        raw.said.append(f"Column {column!r}: {shown(wanted)} is fraud, {shown(other)} is legitimate.")
     return (cells.map(kinds, na_action="ignore") == meant).to_numpy(dtype=bool, na_value=False)
 
 

@@ -128,7 +128,9 @@ def describe(table: pd.DataFrame) -> str:
     whole = table[table["folds"] == table["folds"].max()]
     first, best = (words.decimals(value, 4) for value in whole["average_precision"].loc[[0, whole.index[0]]])
     stopped = len(table) - len(whole)
-    if whole.index[0] == 0:
+    if len(table) == 1:
+        text = f"Nothing but the setting by hand was tried: {first} on these folds. The search adds no candidate."
+    elif whole.index[0] == 0:
         text = (
             f"None of the {len(table) - 1} other trials beats the setting by hand, {first} on these folds; {stopped} "
             "stopped early. The search adds no candidate."

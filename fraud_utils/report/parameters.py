@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -21,6 +21,29 @@ from fraud_utils.report.errors import UsageError
 
 CHOICES = {"profile": ("full", "quick"), "target": ("local", "aws")}
 OPTIONS = ("data", "schema", "profile", "target")  # parameters that are options of the program, too
+
+
+class Limits(NamedTuple):
+    """The numbers that make sense for a parameter, and how to say so."""
+
+    low: float
+    high: float
+    words: str
+
+    def allow(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+LIMITS = {
+    "seed": Limits(0, 2**32 - 1, "a whole number from 0 to 4,294,967,295"),
+    "test_share": Limits(0.01, 0.99, "a share from 0.01 to 0.99, such as 0.2 for 20 %"),
+    "review_cost": Limits(1e-9, 1e12, "an amount above 0"),
+    "alerts_per_day": Limits(1, 1e9, "at least 1"),
+    "tuning_trials": Limits(0, 1e6, "at least 1, or 0 for as many as the profile says"),
+    "tuning_seconds": Limits(0, 1e9, "0 or more seconds"),
+    "serve_count": Limits(1, 1e4, "at least 1"),
+    "autoscale_to": Limits(0, 1e4, "at least 1, or 0 for no scaling"),
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +84,11 @@ def declared(notebooks: Iterable[Path]) -> dict[str, dict[str, Parameter]]:
                     f"'{parameter.type} = {parameter.default!r}' in {parameter.notebook}; make them the same"
                 )
     return by_notebook
+
+
+def defaults(by_notebook: Mapping[str, Mapping[str, Parameter]]) -> dict[str, Any]:
+    """The values that parameters have where nobody sets them."""
+    return {each.name: each.default for known in by_notebook.values() for each in known.values()}
 
 
 def cells(notebook: Path) -> list[dict[str, Any]]:
@@ -148,7 +176,7 @@ def given(options: argparse.Namespace, known: Mapping[str, Parameter]) -> dict[s
     Raises
     ------
     UsageError
-        A name that no notebook knows, a value of another type, or a file that is not there.
+        A name that no notebook knows, a value of another type or one that makes no sense, or a file that is not there.
     """
     values: dict[str, Any] = {}
     for name, (value, source) in {name: (value, source) for name, value, source in _settings(options)}.items():
@@ -165,6 +193,8 @@ def given(options: argparse.Namespace, known: Mapping[str, Parameter]) -> dict[s
             raise UsageError(f"{source}: parameter {name!r} {error}") from None
         if values[name] not in CHOICES.get(name, (values[name],)):
             raise UsageError(f"{source}: {name} is {' or '.join(CHOICES[name])}, not {value!r}")
+        if name in LIMITS and not LIMITS[name].allow(values[name]):
+            raise UsageError(f"{source}: {name} is {value}; it must be {LIMITS[name].words}")
         if name in ("data", "schema") and values[name] and not Path(values[name]).expanduser().is_file():
             raise UsageError(f"{source}={values[name]}: no such file (paths are relative to {Path.cwd()})")
     try:

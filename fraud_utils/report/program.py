@@ -14,9 +14,9 @@ from pathlib import Path
 
 from fraud_utils import project, words
 from fraud_utils.record import RunRecord
-from fraud_utils.report import runs, tracking
+from fraud_utils.report import check, runs, tracking
 from fraud_utils.report.errors import NotebookError, Stopped, UsageError
-from fraud_utils.report.parameters import declared, given
+from fraud_utils.report.parameters import declared, defaults, given
 from fraud_utils.report.run import run
 from fraud_utils.report.runs import RUNS
 
@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         for number in SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup's and a background job's choice stays
                 signal.signal(number, _on_signal)
+        check.before_report(defaults(parameters) | values)
         finished = run(notebooks, name, values, parameters)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)

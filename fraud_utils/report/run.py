@@ -27,7 +27,7 @@ from fraud_utils.record import RunRecord, State, Version
 from fraud_utils.report import compare_runs, pages, progress
 from fraud_utils.report.errors import NotebookError, UsageError
 from fraud_utils.report.execute import execute, mark_unfinished
-from fraud_utils.report.parameters import Parameter, cells
+from fraud_utils.report.parameters import Parameter, cells, defaults
 from fraud_utils.report.runs import RUNS
 
 
@@ -59,7 +59,7 @@ def run(
     NotebookError
         A notebook did not reach its end.
     """
-    effective = {each.name: each.default for known in parameters.values() for each in known.values()} | values
+    effective = defaults(parameters) | values
     effective.pop("run_folder", None)  # the run's name again, which two equal runs do not share
     values = values | {"run_folder": str(RUNS / name)}
     with _claimed(name) as folder:

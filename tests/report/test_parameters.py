@@ -13,6 +13,8 @@ from tiny import make_project, write_notebook
 from fraud_utils.report import parameters
 from fraud_utils.report.errors import UsageError
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.mark.parametrize(
     ("cell", "message"),
@@ -63,6 +65,7 @@ def asked(**given: Any) -> argparse.Namespace:
         ({"params": "seed"}, "not name=value"),
         ({"params": "seed=7.5"}, "'seed' takes int, not '7.5'"),
         ({"params": "seed=true"}, "'seed' takes int"),
+        ({"params": "seed=-1"}, "PARAMS: seed is -1; it must be a whole number from 0"),
         ({"params": "rate=nan"}, "'rate' takes float"),
         ({"params": "flag=maybe"}, "'flag' takes bool"),
         ({"params": "costs=[1,x]"}, "'costs' takes list[float]"),
@@ -80,6 +83,28 @@ def asked(**given: Any) -> argparse.Namespace:
 def test_a_parameter_that_is_set_wrongly_is_refused_with_where_it_was_set(known, given, message):
     with pytest.raises(UsageError, match=re.escape(message)):
         parameters.given(asked(**given), known)
+
+
+@pytest.mark.parametrize(
+    ("setting", "remedy"),
+    [
+        ("review_cost=-4", "an amount above 0"),
+        ("test_share=20", "such as 0.2 for 20 %"),
+        ("test_share=0", "a share from 0.01 to 0.99"),
+        ("alerts_per_day=0", "at least 1"),
+        ("tuning_trials=-1", "or 0 for as many as the profile says"),
+        ("tuning_seconds=-0.5", "0 or more seconds"),
+        ("serve_count=0", "at least 1"),
+        ("autoscale_to=-2", "or 0 for no scaling"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_with_those_that_do(setting, remedy):
+    by_notebook = parameters.declared(sorted((ROOT / "notebooks").glob("0*.ipynb")))
+    known = {name: each for declared in by_notebook.values() for name, each in declared.items()}
+    with pytest.raises(UsageError, match=re.escape(setting.replace("=", " is "))) as error:
+        parameters.given(asked(params=setting), known)
+    assert remedy in str(error.value)
+    assert set(parameters.LIMITS) <= set(known)
 
 
 def test_types_are_kept_from_text_and_from_yaml(known, tmp_path):
@@ -108,7 +133,7 @@ def test_a_schema_that_is_wrong_is_refused_before_anything_runs(known, tmp_path)
 
 
 @given(
-    seed=st.integers(),
+    seed=st.integers(0, 2**32 - 1),
     rate=st.floats(allow_nan=False, allow_infinity=False),
     costs=st.lists(st.integers(-(2**53), 2**53)),
 )

@@ -1,0 +1,234 @@
+"""What the columns of a file hold, without a schema: kind, gaps, distinct values, and how dates are written."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraud_utils.data import dialect, numbers
+from fraud_utils.data.files import TableFile, check_format, uncompressed
+from fraud_utils.data.schema import DataError, Schema
+
+SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
+EXAMPLES, SAMPLE = 4, 1_000
+CLOCKS = {
+    " %H:%M": r" \d{1,2}:\d{2}",
+    " %H:%M:%S": r" \d{1,2}:\d{2}:\d{2}",
+    " %I:%M %p": r" \d{1,2}:\d{2} [AaPp][Mm]",
+    " %I:%M:%S %p": r" \d{1,2}:\d{2}:\d{2} [AaPp][Mm]",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a file.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        `number`, `date`, `text`, or `empty` where no row has a value.
+    values : numpy.ndarray, shape (rows,)
+        float64 of numbers, datetime64 of dates whose format is known, else an array of codes below `distinct`; gaps
+        are NaN, NaT and -1.
+    distinct, missing : int
+        Values, and rows without one.
+    examples : tuple of str
+        The first values that differ, as the file has them.
+    formats : tuple of str
+        Of dates: every reading that fits all rows, in the codes of strptime; "" is ISO 8601.
+    sign, thousands : str
+        The currency's sign and the mark between thousands, where numbers bear them.
+    """
+
+    name: str
+    kind: str
+    values: np.ndarray
+    distinct: int
+    missing: int
+    examples: tuple[str, ...]
+    formats: tuple[str, ...] = ()
+    sign: str = ""
+    thousands: str = ""
+
+    @property
+    def rows(self) -> int:
+        return len(self.values)
+
+    @property
+    def gaps(self) -> np.ndarray:
+        """Whether a row has no value, shape (rows,)."""
+        return self.values < 0 if self.kind in ("text", "empty") else np.isnan(self.values)
+
+    @property
+    def whole(self) -> bool:
+        """Whether its numbers are whole."""
+        known = self.values[~np.isnan(self.values)] if self.kind == "number" else np.array([0.5])
+        return bool(np.all(known == np.floor(known)))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The smallest and the largest number."""
+        return float(np.nanmin(self.values)), float(np.nanmax(self.values))
+
+
+@dataclass(frozen=True)
+class Look:
+    """A file's columns, and how it writes them: `separator`, `decimal` and `encoding` of a CSV, where not the usual."""
+
+    path: Path
+    columns: tuple[Column, ...]
+    written: dict[str, str]
+
+
+def look(path: Path, source: str) -> Look:
+    """Read every column of a table whatever it holds.
+
+    Raises
+    ------
+    DataError
+        The format is unknown, or the file is empty or damaged.
+    """
+    table = TableFile(path, Schema("", "label", None, None, ("feature",)), source)
+    check_format(table)
+    content, written = (_parquet if table.is_parquet else _csv)(table)
+    if not content.num_rows:
+        raise DataError(f"{source}: has a header and no rows; export it again")
+    comma = written.get("decimal") == ","
+    with ThreadPoolExecutor() as threads:
+        columns = threads.map(lambda name: _column(name, content.column(name), comma), content.column_names)
+        return Look(path, tuple(columns), written)
+
+
+def _parquet(table: TableFile) -> tuple[pa.Table, dict[str, str]]:
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_table(table.path), {}
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{table.source}: not readable as parquet ({error}); export it again") from None
+
+
+def _csv(table: TableFile, encoding: str = "") -> tuple[pa.Table, dict[str, str]]:
+    """All columns as text, and how they are written."""
+    from pyarrow import csv as arrow_csv
+
+    detected, source = dialect.detect(table, encoding), table.source
+    header = detected.header
+    if repeated := next((name for name in header if header.count(name) > 1), None):
+        raise DataError(f"{source}: column {repeated!r} appears {header.count(repeated)} times; rename or drop one")
+    if all(map(numbers.is_number, header)):
+        raise DataError(f"{source}: the first line holds values, not names; add a line with the columns' names")
+    with uncompressed(table) as stream:
+        try:
+            content = arrow_csv.read_csv(
+                stream,
+                read_options=arrow_csv.ReadOptions(block_size=1 << 22, encoding=detected.encoding.removesuffix("-sig")),
+                parse_options=arrow_csv.ParseOptions(delimiter=detected.separator, newlines_in_values=True),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True
+                ),
+            )
+        except (pa.ArrowInvalid, UnicodeError) as error:
+            if "UTF" in str(error).upper() and not encoding:
+                return _csv(table, dialect.FALLBACK)
+            raise DataError(f"{source}: not readable as CSV: {error}; correct the row, or export it again") from None
+    written = {"separator": detected.separator} if detected.separator != "," else {}
+    if "," in numbers.signs(cell for row in detected.sample for cell in row):
+        written["decimal"] = ","
+    if not detected.encoding.startswith("utf"):
+        written["encoding"] = detected.encoding
+    return content, written
+
+
+# One column ---------------------------------------------------------------------------------------------------------
+
+
+def _column(name: str, given: pa.ChunkedArray, comma: bool) -> Column:
+    """What a column holds; text is read as numbers or dates where all of it can be."""
+    if isinstance(given.type, pa.DictionaryType):
+        given = given.cast(given.type.value_type)
+    missing, distinct = given.null_count, pc.count_distinct(given).as_py()
+    examples = tuple(str(value) for value in given.slice(0, SAMPLE).unique().drop_null()[:EXAMPLES].to_pylist())
+    if missing == len(given):
+        return Column(name, "empty", np.full(len(given), -1), 0, missing, ())
+    made = Column(name, "text", np.empty(0), distinct, missing, examples)
+    kind = given.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return replace(made, kind="date", values=_instants(given), formats=("",))
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return replace(made, kind="number", values=_numbers(given))
+    text = given.cast(pa.string(), safe=False)
+    sample = text.slice(0, SAMPLE)
+    if _as_number(sample, made, comma) and (found := _as_number(text, made, comma)):
+        return found
+    if _as_date(sample, made) and (found := _as_date(text, made)):
+        return found
+    coded = text.combine_chunks().dictionary_encode()
+    return replace(made, values=pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False))
+
+
+def _numbers(values: pa.ChunkedArray) -> np.ndarray:
+    return values.cast(pa.float64(), safe=False).to_numpy()
+
+
+def _instants(values: pa.ChunkedArray) -> np.ndarray:
+    return values.cast(pa.timestamp("us"), safe=False).to_numpy()
+
+
+def _as_number(text: pa.ChunkedArray, made: Column, comma: bool) -> Column | None:
+    """The column with numbers where every text is one, with a currency's sign and thousands or without."""
+    sign = next((each for each in SIGNS if made.examples and each in made.examples[0]), "")
+    plain = pc.utf8_trim_whitespace(text)
+    if sign:
+        plain = pc.replace_substring(plain, sign, "")
+    grouped = "." if comma else ","
+    pattern = rf"^-?\d{{1,3}}([{grouped}]\d{{3}})+(\D\d*)?$"
+    thousands = grouped if pc.any(pc.match_substring_regex(plain, pattern)).as_py() else ""
+    if thousands:
+        plain = pc.replace_substring(plain, thousands, "")
+    if comma:
+        plain = pc.replace_substring(plain, ",", ".")
+    try:
+        return replace(made, kind="number", values=_numbers(plain), sign=sign, thousands=thousands)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _as_date(text: pa.ChunkedArray, made: Column) -> Column | None:
+    """The column with instants where every text is one in ISO 8601 or in one or two other ways to write dates."""
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+        try:
+            return replace(made, kind="date", values=_instants(text.cast(kind)), formats=("",))
+        except pa.ArrowInvalid:
+            pass
+    formats = tuple(each for each in _formats(text) if _parsed(text, each) is not None)
+    if not formats:
+        return None
+    only = _parsed(text, formats[0]) if len(formats) == 1 else None
+    values = _instants(only) if only is not None else np.full(len(text), "NaT", "datetime64[us]")
+    return replace(made, kind="date", values=values, formats=formats)
+
+
+def _formats(text: pa.ChunkedArray) -> list[str]:
+    """Ways to read dates in numbers that the first row allows; whether others do, too, is not looked at."""
+    first = text.drop_null()[0].as_py().strip()
+    clock = next((codes for codes, pattern in CLOCKS.items() if re.search(rf"\d{pattern}$", first)), "")
+    if match := re.match(r"\d{4}([-/.])\d{1,2}", first):
+        return [f"%Y{match[1]}%m{match[1]}%d{clock}"]
+    if match := re.match(r"\d{1,2}([-/.])\d{1,2}[-/.](\d{4}|\d{2})\b", first):
+        mark, year = match[1], "%Y" if len(match[2]) == 4 else "%y"
+        return [f"{a}{mark}{b}{mark}{year}{clock}" for a, b in (("%d", "%m"), ("%m", "%d"))]
+    return []
+
+
+def _parsed(text: pa.ChunkedArray, written: str) -> pa.ChunkedArray | None:
+    """Instants where every text is written so."""
+    read = pc.strptime(pc.utf8_trim_whitespace(text), format=written, unit="s", error_is_null=True)
+    return read if read.null_count == text.null_count else None

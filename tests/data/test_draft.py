@@ -1,0 +1,108 @@
+"""A drafted schema: what is guessed of tables in public shapes, what is left open, and where the draft is written."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from table_shapes import SHAPES
+from tiny import make_project
+
+from fraud_utils.data import DataError, Draft, Schema, draft, keep, load_transactions, unresolved
+from fraud_utils.data.draft import written
+
+
+def drafted(tmp_path: Path, text: str) -> tuple[Draft, dict]:
+    """The draft of a CSV, and what a YAML parser makes of it."""
+    (tmp_path / "t.csv").write_text(text)
+    made = draft(tmp_path / "t.csv")
+    return made, yaml.safe_load(written(made, "t.csv"))
+
+
+def rows(header: str, line: str, count: int = 300) -> str:
+    """A CSV; in the line, {i} counts rows and {y} is a label with 1 in every tenth row."""
+    return "\n".join([header, *(line.format(i=i, z=i % 7, y=int(i % 10 == 3), word="fraud" if i % 10 == 3 else "legit")
+                                for i in range(count))]) + "\n"  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_draft_of_a_public_shape_is_a_schema_that_loads_the_table(tmp_path, name):
+    table, file = SHAPES[name].write(tmp_path, name)
+    made = draft(table)
+    assert set(made.open) == SHAPES[name].open
+    (tmp_path / "draft.yaml").write_text(written(made, name))
+    assert len(unresolved(tmp_path / "draft.yaml")) == len(made.open)
+    ours, theirs = Schema.read(tmp_path / "draft.yaml"), Schema.read(file)
+    assert (ours.label, ours.time) == (theirs.label, theirs.time)
+    assert ours.written.dates == theirs.written.dates
+    assert ours.written.time_format == theirs.written.time_format
+    loaded, expected = load_transactions(table, ours), load_transactions(table, theirs)
+    assert loaded[ours.label].tolist() == expected[theirs.label].tolist()
+    assert ours.time is None or loaded[ours.time].tolist() == expected[theirs.time].tolist()
+
+
+def test_of_two_labels_neither_is_taken_for_granted(tmp_path):
+    made, mapping = drafted(tmp_path, rows("label,class,x", "{y},{y},{i}.5"))
+    assert "which is the label, label, class?" in made.open["label"]
+    assert mapping["label"] == "label"
+
+
+def test_a_second_column_about_fraud_and_what_gives_the_label_away_are_left_out(tmp_path):
+    text = rows("is_fraud,fraud_score,outcome,refund_date,x", "{y},0.{i},{word},,{z}")
+    made, mapping = drafted(tmp_path, text.replace("fraud,,", "fraud,2025-01-01,"))
+    why = dict(made.roles["ignored"])
+    assert {"fraud_score", "outcome", "refund_date"} == set(mapping["ignored"])
+    assert "one class only" in why["refund_date"] and "gives the label away" in why["outcome"]
+    assert made.open == {}
+
+
+def test_ids_free_text_and_constant_columns_are_left_out_and_cards_are_entities(tmp_path):
+    lines = [f"{900 - i},text number {i},7,,c{i % 40},{int(i % 7 == 0)},{i % 13}.5" for i in range(400)]
+    made, mapping = drafted(tmp_path, "\n".join(["order_id,note,constant,empty,card,fraud,x", *lines]))
+    assert mapping["entity"] == "card"
+    assert set(mapping["ignored"]) == {"order_id", "note", "constant", "empty"}
+    assert mapping["features"] == ["x"]
+    assert made.open == {}
+
+
+def test_dates_that_can_be_read_in_two_ways_are_a_question(tmp_path):
+    lines = [f"4/{1 + i % 12}/2015,{i},{i % 2}" for i in range(60)]
+    made, mapping = drafted(tmp_path, "\n".join(["when,x,fraud", *lines]))
+    assert "%d/%m/%Y or %m/%d/%Y" in made.open["time_format"]
+    assert mapping["time"] == "when"
+
+
+def test_a_date_after_the_transaction_is_not_an_input(tmp_path):
+    days = [(1 + i % 27, 1 + i % 9, int(i % 5 == 0)) for i in range(90)]
+    lines = [f"2025-01-{day:02d},2025-02-0{other},2024-12-0{other},{y},{other % 7}" for day, other, y in days]
+    made, mapping = drafted(tmp_path, "\n".join(["booked_at,settled_on,signup,is_fraud,x", *lines]))
+    assert (mapping["time"], mapping["dates"], mapping["ignored"]) == ("booked_at", ["signup"], ["settled_on"])
+    assert "after the time in" in dict(made.roles["ignored"])["settled_on"]
+
+
+def test_names_and_values_that_mean_something_in_yaml_come_back_as_they_were(tmp_path):
+    header = '"yes","a: b","#c","Is Fraud?",null,"x, y"'
+    lines = [f"{i % 3}.5,{i},{i % 9},{'no' if i % 4 else 'yes'},{i % 5},{i % 6}" for i in range(80)]
+    mapping = drafted(tmp_path, "\n".join([header, *lines]))[1]
+    assert mapping["label"] == "Is Fraud?" and mapping["fraud"] == "yes"
+    assert {"yes", "#c", "null", "x, y"} <= {*mapping["features"]}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    root = make_project(tmp_path / "project")
+    monkeypatch.chdir(root)
+    return root
+
+
+def test_a_draft_is_written_beside_its_table_or_into_data_and_never_over_a_file(project, tmp_path):
+    text = rows("is_fraud,x", "{y},{i}")
+    (project / "data").mkdir()
+    for place in (project / "data" / "inside.csv", tmp_path / "outside.csv", project / "at_root.csv"):
+        place.write_text(text)
+    files = [keep(draft(path), str(path)) for path in ("data/inside.csv", tmp_path / "outside.csv", "at_root.csv")]
+    assert files == [Path("data/inside.yaml"), Path("data/outside.yaml"), Path("at_root.yaml")]
+    assert not (tmp_path / "outside.yaml").exists()
+    kept = (project / "data/inside.yaml").read_text()
+    with pytest.raises(DataError, match=r"data/inside\.yaml exists and stays as it is"):
+        keep(draft("data/inside.csv"), "data/inside.csv")
+    assert (project / "data/inside.yaml").read_text() == kept

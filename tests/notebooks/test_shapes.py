@@ -1,0 +1,106 @@
+"""Quick reports to their end on tables in the shapes of public ones (tests/table_shapes.py), a run a shape.
+
+Three of them run in `make test`: no times and no amounts; words as labels, two dates; 394 columns with gaps. `make
+test-long` runs all.
+"""
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from table_shapes import SHAPES
+
+ROOT = Path(__file__).resolve().parents[2]
+ALWAYS = ("card_transdata", "claims", "sparkov")
+NAMES = [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.long) for name in SHAPES]
+NOTEBOOKS = ("01_explore", "02_compare_models", "03_deploy")
+
+
+class Report(NamedTuple):
+    """A finished run: its figures, what it printed, and the text of its pages."""
+
+    shape: str
+    metrics: dict[str, Any]
+    printed: str
+    pages: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("notebooks", "container"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "data").mkdir()
+    return folder
+
+
+def text(page: Path) -> str:
+    """What a reader sees of a page; code is folded away."""
+    content = re.sub(r"<(script|style|details)\b.*?</\1>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.sub(r"[\s\u00a0]+", " ", html.unescape(re.sub(r"<[^>]*>", " ", content)))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def report(request, project) -> Report:
+    """A quick report that must succeed."""
+    table, schema = SHAPES[request.param].write(project / "data", request.param)
+    settings = {"DATA": f"data/{table.name}", "SCHEMA": f"data/{schema.name}", "RUN": request.param, "PROFILE": "quick",
+                "PARAMS": "tuning_trials=1 alerts_per_day=5"}  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "fraud_utils.report"],
+        cwd=project, env=os.environ | settings, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = project / "runs" / request.param
+    pages = {name: text(run / f"{name}.html") for name in ("index", *NOTEBOOKS)}
+    return Report(request.param, json.loads((run / "metrics.json").read_text()), done.stdout + done.stderr, pages)
+
+
+def test_a_report_ends_with_every_figure_and_the_served_scores(report):
+    metrics = report.metrics
+    missing = [key for key in ("data", "split", "models", "tie_set", "chosen", "endpoint") if not metrics[key]]
+    assert not missing
+    frame = SHAPES[report.shape].frame()
+    assert metrics["data"]["rows"] + metrics["data"]["unlabelled"] == len(frame)
+    assert metrics["endpoint"]["rows"] == metrics["split"]["test_rows"]
+    assert metrics["endpoint"]["max_abs_difference"] <= 1e-6 and metrics["endpoint"]["deleted"]
+
+
+def test_what_can_be_learned_is_learned(report):
+    metrics = report.metrics
+    chosen = next(model for model in metrics["models"] if model["name"] == metrics["chosen"]["name"])
+    rate = metrics["data"]["frauds"] / metrics["data"]["rows"]
+    assert chosen["oof"]["average_precision_ci"][0] > rate
+
+
+def test_a_reader_meets_no_warning_no_bare_seconds_and_no_figure_that_is_none(report):
+    for name, page in report.pages.items():
+        for fault in (r"\b\w*Warning\b", r"\bTraceback\b", r"\bsecond \d[\d,]{4,}", r"\bnan\b", r"0 \[0, 0\] a day",
+                      r"They appear here", r"\bNone\b(?! of)", r"\bNaT\b"):  # fmt: skip
+            assert not re.search(fault, page), f"{name}: {page[max(re.search(fault, page).start() - 200, 0) :][:400]}"
+
+
+def test_pages_speak_the_table_s_language(report):
+    schema = SHAPES[report.shape].schema
+    if "time_unit: timestamp" in schema or "time_format" in schema:
+        for name in ("01_explore", "02_compare_models"):
+            assert re.search(r"\b20\d\d-\d\d-\d\d\b", report.pages[name]), f"{name} shows no date"
+    if noun := re.search(r"^noun: (\w+)", schema, re.MULTILINE):
+        for name in ("index", "01_explore", "02_compare_models"):
+            assert f"{noun[1]}s" in report.pages[name], name
+    if "\ntime:" not in schema:
+        for name, page in report.pages.items():
+            assert re.search(r"past .*future|no time|without times", page), f"{name} does not say what it cannot know"
+
+
+def test_groups_of_people_are_compared_where_the_schema_names_them(report):
+    if "groups:" in SHAPES[report.shape].schema:
+        assert "customer_age" in report.pages["index"]
