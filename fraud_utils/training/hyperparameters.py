@@ -1,4 +1,4 @@
-"""hyperparameters.json: what XGBoost gets, and what the job acts on."""
+"""hyperparameters.json and the schema beside it: what XGBoost gets, and what the job acts on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 
 from fraud_utils import models
 from fraud_utils.data import ULB, DataError, Schema
+
+SCHEMA_FILE = "schema.json"  # in the channel `schema`: what `Schema.to_dict` gives
 
 
 class SetupError(ValueError):
@@ -77,7 +79,7 @@ def _imbalance(text: str) -> str:
     return text
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(text: str | bytes) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -87,7 +89,7 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _schema(text: str) -> Schema:
+def _schema(text: str | bytes) -> Schema:
     try:
         return Schema.from_dict(_object(text))
     except DataError as error:
@@ -135,8 +137,14 @@ _OURS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def read_hyperparameters(file: Path) -> Hyperparameters:
+def read_hyperparameters(file: Path, channel: Path | None = None) -> Hyperparameters:
     """Parse hyperparameters.json; without the file, everything has its default.
+
+    Parameters
+    ----------
+    channel : Path, optional
+        The folder of the channel `schema`, where the job may have one: a hyperparameter holds at most 2,500
+        characters, which a schema of many columns does not fit into.
 
     Raises
     ------
@@ -169,7 +177,27 @@ def read_hyperparameters(file: Path) -> Hyperparameters:
     decides = parsed["decides"] = parsed.get("decides") or (thresholds[0] if len(thresholds) == 1 else "")
     if decides not in thresholds:
         faults.append(f"hyperparameter 'decides' is {decides!r}; it must be one of {', '.join(thresholds)}")
+    if channel is not None and channel.is_dir():
+        try:
+            parsed["schema"] = _schema_of(channel, parsed.get("schema"))
+        except SetupError as error:
+            faults.append(str(error))
     if faults:
         raise SetupError("; ".join(faults))
     booster = models.XGBOOST | {name: parsed.pop(name) for name in _BOOSTER if name in parsed}
     return Hyperparameters(booster=booster, **parsed)
+
+
+def _schema_of(channel: Path, given: Schema | None) -> Schema:
+    """The schema in a channel, which a hyperparameter may only repeat."""
+    name = f"{channel.name}/{SCHEMA_FILE}"
+    try:
+        schema = _schema((channel / SCHEMA_FILE).read_bytes())
+    except FileNotFoundError:
+        found = ", ".join(sorted(path.name for path in channel.iterdir())) or "no file"
+        raise SetupError(f"channel {channel.name!r} must hold {SCHEMA_FILE}; it holds {found[:200]}") from None
+    except SetupError as error:
+        raise SetupError(f"{name} {error}") from None
+    if given is not None and given != schema:
+        raise SetupError(f"the hyperparameter 'schema' and {name} differ; give the job one of them")
+    return schema
