@@ -31,6 +31,8 @@ class Hyperparameters:
         Probabilities by name, for the model's manifest.
     decides : str
         The threshold that decides.
+    unnamed_rows : str
+        As in `artifact.Contents`.
     """
 
     booster: dict[str, Any]
@@ -41,6 +43,7 @@ class Hyperparameters:
     seed: int = 7
     nthread: int = 1
     schema: Schema = ULB
+    unnamed_rows: str = "schema"
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -65,10 +68,15 @@ def _number(kind: type, low: float, high: float = float("inf"), above: bool = Fa
     return parse
 
 
-def _device(text: str) -> str:
-    if text not in ("cpu", "cuda"):
-        raise SetupError("must be cpu or cuda")
-    return text
+def _one_of(*words: str) -> Callable[[str], str]:
+    """A parser of one of these words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise SetupError(f"must be {' or '.join(words)}")
+        return text
+
+    return parse
 
 
 def _imbalance(text: str) -> str:
@@ -124,7 +132,7 @@ _BOOSTER: dict[str, Callable[[str], Any]] = {
     "colsample_bytree": _number(float, 0, 1, above=True),
     "colsample_bylevel": _number(float, 0, 1, above=True),
     "colsample_bynode": _number(float, 0, 1, above=True),
-    "device": _device,
+    "device": _one_of("cpu", "cuda"),
 }
 _OURS: dict[str, Callable[[str], Any]] = {
     "imbalance": _imbalance,
@@ -134,6 +142,7 @@ _OURS: dict[str, Callable[[str], Any]] = {
     "schema": _schema,
     "thresholds": _thresholds,
     "decides": str,
+    "unnamed_rows": _one_of("schema", "features"),
 }
 
 

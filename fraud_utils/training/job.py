@@ -121,6 +121,7 @@ def _save(folder: Path, booster: xgboost.Booster, material: Material, hyperparam
         features=material.features,
         may_be_missing=material.may_be_missing,
         kept_share=share,
+        unnamed_rows=hyperparameters.unnamed_rows,
         thresholds=hyperparameters.thresholds,
         decides=hyperparameters.decides,
         hyperparameters=hyperparameters.recipe,

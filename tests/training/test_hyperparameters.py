@@ -36,6 +36,7 @@ def given(tmp_path):
         ({"subsample": "1.5"}, "'subsample' is '1.5'; it must be above 0 and at most 1"),
         ({"num_round": "0"}, "'num_round' is '0'; it must be at least 1"),
         ({"device": "gpu"}, "'device' is 'gpu'; it must be cpu or cuda"),
+        ({"unnamed_rows": "some"}, "'unnamed_rows' is 'some'; it must be schema or features"),
         ({"imbalance": "SMOKE"}, "'imbalance' is 'SMOKE'; it must be one of none, class weight"),
         ({"thresholds": "0.5"}, "'thresholds' is '0.5'; it must be a JSON object"),
         ({"thresholds": '{"f1": 2}'}, "between 0 and 1; 'f1' is 2"),

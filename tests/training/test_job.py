@@ -62,11 +62,13 @@ def test_a_schema_in_a_channel_is_the_models(job, frame, tmp_path):
     shop = Schema(name="shop", label="Class", time="Time", amount=None, features=("V1", "V4"))
     text = json.dumps(shop.to_dict()).encode()
     rows = frame[["Time", "V1", "V4", "Class"]]
-    finished = job(tmp_path, QUICK, train={"rows.csv": rows}, schema={"schema.json": text})
+    asked = QUICK | {"unnamed_rows": "features"}
+    finished = job(tmp_path, asked, train={"rows.csv": rows}, schema={"schema.json": text})
     finished.run()
     manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
     assert Schema.from_dict(manifest["schema"]) == shop
     assert manifest["columns"] == ["Time", "V1", "V4"]
+    assert artifact.load(tmp_path / "model").score([[0.5, 0.5]]).shape == (1,)
 
 
 @pytest.mark.parametrize(
