@@ -112,11 +112,11 @@ def deploy_until(environment: dict[str, str], folder: Path, last: str, model_url
     deployment = deploy.connect("local", folder)
     uploaded = deployment.upload(split, ULB)
     if last == "train":
-        deployment.train(endless(), ULB, uploaded)
+        deployment.train(endless(), uploaded)
     elif last != "upload":
         deployment.model_url = model_url
         if not model_url:
-            deployment.train(choice(), ULB, uploaded)
+            deployment.train(choice(), uploaded)
         deployment.serve()
     if last == "transform":
         deployment.transform(uploaded["test"])

@@ -8,6 +8,7 @@ interrupted, and when the process ends in any other way.
 from __future__ import annotations
 
 import io
+import json
 import secrets
 import shutil
 from datetime import UTC, datetime
@@ -106,17 +107,20 @@ class Deployment:
 
         `train` and `validation` are tables with labels, before and after the cut in time. Nothing is chosen on the
         validation rows: the job only reports on them. `test` are the rows after the cut as a client would send them:
-        CSV without a header and without labels.
+        CSV without a header and without labels. `schema` says what the columns mean; a file, since a hyperparameter
+        ends at 2,500 characters, which 300 columns exceed.
 
         Returns
         -------
         dict
             The S3 addresses by name.
         """
-        columns = [column for column in schema.columns if column != schema.label]
+        loaded = schema.as_loaded
+        columns = [column for column in loaded.columns if column != loaded.label]
         contents = {
             "train/train.parquet": split.train.to_parquet(index=False),
             "validation/validation.parquet": split.test.to_parquet(index=False),
+            "schema/schema.json": json.dumps(loaded.to_dict(), indent=1).encode(),
             "test/test.csv": split.test[columns].to_csv(index=False, header=False).encode(),
         }
         with explained(f"uploading to {self.site.url}"):
@@ -125,9 +129,7 @@ class Deployment:
                 self.site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key)
         return {file.split("/")[0]: f"{self.site.url}/{file.split('/')[0]}/" for file in contents}
 
-    def train(
-        self, choice: Choice, schema: Schema, uploaded: dict[str, str], options: Training | None = None
-    ) -> pd.DataFrame:
+    def train(self, choice: Choice, uploaded: dict[str, str], options: Training | None = None) -> pd.DataFrame:
         """Train the choice as a job, show status and log lines as they come, keep the model in the run's folder.
 
         Returns
@@ -140,7 +142,7 @@ class Deployment:
         DeployError
             The job failed or was stopped; the message is what the program left in its failure file.
         """
-        job = jobs.train(self.site, jobs.hyperparameters(choice, schema), uploaded, options or Training())
+        job = jobs.train(self.site, jobs.hyperparameters(choice), uploaded, options or Training())
         self.model_url = job.model_artifacts.s3_model_artifacts
         archive, folder = self.run_folder / "model.tar.gz", self.run_folder / "model"
         self.run_folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from fraud_utils.data import Schema
 from fraud_utils.deploy import storage
 from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.place import Site
@@ -29,7 +28,7 @@ class Training:
     spot: bool = False  # spare capacity, cheaper and at times taken away; the job goes on from its last checkpoint
 
 
-def hyperparameters(choice: Choice, schema: Schema) -> dict[str, str]:
+def hyperparameters(choice: Choice) -> dict[str, str]:
     """A choice as a training job takes it: every value a string.
 
     Raises
@@ -37,14 +36,12 @@ def hyperparameters(choice: Choice, schema: Schema) -> dict[str, str]:
     DeployError
         A value is longer than SageMaker takes.
     """
-    meaning = {"schema": schema.as_loaded.to_dict(), "thresholds": choice.thresholds, "decides": choice.decides}
-    values = choice.hyperparameters | meaning
+    values = choice.hyperparameters | {"thresholds": choice.thresholds, "decides": choice.decides}
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
     for name, text in texts.items():
         if len(text) > LONGEST_HYPERPARAMETER:
             raise DeployError(
-                f"hyperparameter {name!r} is {len(text)} characters long; SageMaker takes {LONGEST_HYPERPARAMETER}. "
-                "A schema becomes shorter with fewer columns, or shorter names"
+                f"hyperparameter {name!r} is {len(text)} characters long; SageMaker takes {LONGEST_HYPERPARAMETER}"
             )
     return texts
 
@@ -56,7 +53,7 @@ def train(site: Site, values: Mapping[str, str], uploaded: Mapping[str, str], op
 
     # Early stopping would choose the number of trees on the rows that are kept for the end.
     stops_early = float(values.get("early_stopping_rounds", 0)) > 0
-    channels = {name: uploaded[name] for name in (("train",) if stops_early else ("train", "validation"))}
+    channels = {name: uploaded[name] for name in ("train", *(() if stops_early else ("validation",)), "schema")}
     limits: dict[str, Any] = {"max_runtime_in_seconds": TRAIN_HOURS * 3600}
     spot: dict[str, Any] = {}
     if options.spot:

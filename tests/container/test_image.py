@@ -221,7 +221,7 @@ def test_sagemaker_on_this_machine_runs_the_image_and_leaves_no_container(tmp_pa
     deployment = deploy.connect("local", tmp_path / "run", place=deploy.Place(image=IMAGE))
     hyperparameters = {"num_round": 20, "imbalance": "undersample 1:50"}
     choice = record.Choice("xgboost", "", hyperparameters, (record.Threshold("f1", 0.4),))
-    deployment.train(choice, ULB, deployment.upload(small, ULB))
+    deployment.train(choice, deployment.upload(small, ULB))
     deployment.serve()
     assert len(containers()) == 1
     expected = artifact.load(tmp_path / "run/model").score(small.test)
