@@ -26,6 +26,8 @@ from fraud_utils.deploy.endpoint import Endpoint, Serving
 from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.jobs import Training
 from fraud_utils.deploy.place import LOCAL_IMAGE, Place, Site, settle, stem
+from fraud_utils.deploy.prices import describe_prices
+from fraud_utils.deploy.security import encryption
 from fraud_utils.deploy.session import connection
 from fraud_utils.deploy.watch import Watch
 from fraud_utils.record import Choice
@@ -100,7 +102,28 @@ class Deployment:
         local, image = self.site.connection.target == "local", self.site.place.image
         where = "SageMaker on this machine" if local else f"region {self.site.connection.region}"
         processes = local and image == LOCAL_IMAGE
-        return f"**{self.name}** in {where}, {'`train` and `serve` as processes' if processes else f'image `{image}`'}."
+        what = "`train` and `serve` as processes" if processes else f"image `{image}`"
+        recorded = " Subnets, isolation and keys of volumes are recorded here, and not acted on."
+        demands = self.site.place.security
+        here = local and (demands.subnets or demands.volume_key or demands.network_isolation)
+        return f"**{self.name}** in {where}, {what}.{recorded if here else ''}"
+
+    def plan(self, training: Training, serving: Serving) -> str:
+        """What training and hosting will cost, as Markdown, before anything is started.
+
+        Raises
+        ------
+        DeployError
+            AWS has no such endpoint: a serverless one has no network, keys or captured requests of its own.
+        """
+        if serving.serverless:
+            security, isolated = self.site.place.security, "network_isolation"
+            wanted = {"capture": serving.capture, "subnets": security.subnets, isolated: security.network_isolation}
+            if refused := [name for name, value in wanted.items() if value]:
+                raise DeployError(
+                    f"a serverless endpoint takes no {', no '.join(refused)}; leave out serverless, or that"
+                )
+        return describe_prices(training, serving)
 
     def upload(self, split: Split, schema: Schema) -> dict[str, str]:
         """Put the rows where the jobs read them.
@@ -126,7 +149,8 @@ class Deployment:
         with explained(f"uploading to {self.site.url}"):
             for file, content in contents.items():
                 bucket, key = storage.split_url(f"{self.site.url}/{file}")
-                self.site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key)
+                key_of_ours = encryption(self.site.place.security.upload_key)
+                self.site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key, ExtraArgs=key_of_ours)
         return {file.split("/")[0]: f"{self.site.url}/{file.split('/')[0]}/" for file in contents}
 
     def train(self, choice: Choice, uploaded: dict[str, str], options: Training | None = None) -> pd.DataFrame:
@@ -188,13 +212,15 @@ class Deployment:
         place, media = self.site.place, ["text/csv", "application/json", "application/jsonlines"]
         kept = f"{place.prefix}/registered/{self.name}/model.tar.gz"
         with explained(f"registering the model in {group}"):
-            s3.copy_object(Bucket=place.bucket, Key=kept, CopySource={"Bucket": source, "Key": key})
+            copied = {"Bucket": source, "Key": key}
+            s3.copy_object(Bucket=place.bucket, Key=kept, CopySource=copied, **encryption(place.security.output_key))
             try:
                 sagemaker.describe_model_package_group(ModelPackageGroupName=group)
             except exceptions.ClientError as error:
                 if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
                     raise
-                sagemaker.create_model_package_group(ModelPackageGroupName=group)
+                tags = [{"Key": name, "Value": value} for name, value in place.security.tags.items()]
+                sagemaker.create_model_package_group(ModelPackageGroupName=group, Tags=tags)
             return sagemaker.create_model_package(
                 ModelPackageGroupName=group,
                 ModelPackageDescription=description[:1024],

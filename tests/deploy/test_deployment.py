@@ -70,7 +70,9 @@ def test_options_of_training_and_of_the_endpoint(server, split, tmp_path):
     assert s3.head_object(Bucket=bucket, Key=key)["ContentLength"] > 1000  # it outlives the deployment
     captured = s3.list_objects_v2(Bucket=bucket, Prefix=f"fraud-detection/captured/{deployment.name}")["Contents"]
     line = json.loads(s3.get_object(Bucket=bucket, Key=captured[0]["Key"])["Body"].readline())
-    assert line["captureData"]["endpointInput"]["observedContentType"] == "text/csv"
+    asked = line["captureData"]["endpointInput"]
+    assert (asked["observedContentType"], asked["encoding"]) == ("text/csv", "CSV")
+    assert asked["data"] == split.test.to_csv(index=False)  # readable as it is, not in base64
 
 
 def test_a_verb_called_too_early_says_which_one_comes_first(deployment, split):
