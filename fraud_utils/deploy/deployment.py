@@ -103,10 +103,10 @@ class Deployment:
         where = "SageMaker on this machine" if local else f"region {self.site.connection.region}"
         processes = local and image == LOCAL_IMAGE
         what = "`train` and `serve` as processes" if processes else f"image `{image}`"
-        recorded = " Subnets, isolation and keys of volumes are recorded here, and not acted on."
         demands = self.site.place.security
-        here = local and (demands.subnets or demands.volume_key or demands.network_isolation)
-        return f"**{self.name}** in {where}, {what}.{recorded if here else ''}"
+        idle = local and any([demands.subnets, demands.network_isolation, demands.volume_key, demands.capture_key])
+        note = " Networks, and keys of disks and captured requests, are recorded here and not acted on." if idle else ""
+        return f"**{self.name}** in {where}, {what}.{note}"
 
     def plan(self, training: Training, serving: Serving) -> str:
         """What training and hosting will cost, as Markdown, before anything is started.
@@ -146,11 +146,11 @@ class Deployment:
             "schema/schema.json": json.dumps(loaded.to_dict(), indent=1).encode(),
             "test/test.csv": split.test[columns].to_csv(index=False, header=False).encode(),
         }
+        encrypted = encryption(self.site.place.security.upload_key)
         with explained(f"uploading to {self.site.url}"):
             for file, content in contents.items():
                 bucket, key = storage.split_url(f"{self.site.url}/{file}")
-                key_of_ours = encryption(self.site.place.security.upload_key)
-                self.site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key, ExtraArgs=key_of_ours)
+                self.site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key, ExtraArgs=encrypted)
         return {file.split("/")[0]: f"{self.site.url}/{file.split('/')[0]}/" for file in contents}
 
     def train(self, choice: Choice, uploaded: dict[str, str], options: Training | None = None) -> pd.DataFrame:

@@ -133,10 +133,12 @@ class Endpoint:
         return {"p50": float(np.quantile(taken, 0.5)), "p99": float(np.quantile(taken, 0.99))}
 
     def autoscale(self, most: int, invocations_a_minute: int = 3_000) -> None:
-        """Let it grow to so many instances, and shrink to one, by its invocations."""
+        """Let it grow to so many instances, and shrink to one, by its invocations; this machine only records it."""
         scaling, target = self.site.connection.client("application-autoscaling"), scalable(self.site.name)
         metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
         policy = {"TargetValue": invocations_a_minute, "PredefinedMetricSpecification": metric}
+        if self.site.connection.target == "local":
+            print("scaling is recorded on this machine, and not acted on")
         with explained("setting up autoscaling"):
             scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=most)
             scaling.put_scaling_policy(

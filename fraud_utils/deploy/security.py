@@ -77,9 +77,6 @@ class Security:
             return {}
         return {"SecurityGroupIds": list(self.security_groups), "Subnets": list(self.subnets)}
 
-    def __bool__(self) -> bool:
-        return self != Security()
-
 
 NO_DEMANDS = Security()
 

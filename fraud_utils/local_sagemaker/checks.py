@@ -34,8 +34,9 @@ _SUPPORTED = """
     EnableInterContainerTrafficEncryption
 """
 SUPPORTED = frozenset(_SUPPORTED.split())
-RECORDED = re.compile(
-    r"VpcConfig|EnableNetworkIsolation|EnableInterContainerTrafficEncryption|\w+\.VolumeKmsKeyId|(DataCaptureConfig\.)?KmsKeyId"
+RECORDED = re.compile(  # members that are kept and shown, by their paths; an output's key is acted on
+    r"VpcConfig|EnableNetworkIsolation|EnableInterContainerTrafficEncryption|\w+\.VolumeKmsKeyId|"
+    r"(DataCaptureConfig\.)?KmsKeyId"
 )
 ONLY: dict[str, tuple[Any, ...]] = {  # members that may have certain values
     "TrainingInputMode": ("File", "FastFile"),
@@ -111,7 +112,8 @@ def _structure_faults(shape: Shape, value: dict[str, Any], where: str) -> Iterat
 def recorded(request: Mapping[str, Any], where: str = "") -> Iterator[str]:
     """Members of a request that are kept and shown, and that nothing here acts on."""
     for name, item in request.items():
-        if item and RECORDED.fullmatch(path := f"{where}{name}"):
+        path = f"{where}{name}"
+        if item and RECORDED.fullmatch(path):
             yield path
         elif isinstance(item, Mapping):
             yield from recorded(item, f"{path}.")

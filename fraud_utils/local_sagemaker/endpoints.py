@@ -73,7 +73,12 @@ class EndpointConfig(Resource):
         self.variant = self.record["ProductionVariants"][0]
         if "InstanceType" not in self.variant and "ServerlessConfig" not in self.variant:
             raise ApiError("A variant needs an InstanceType or a ServerlessConfig.")
-        self.account.find(Model, self.variant["ModelName"], self.region)
+        model = self.account.find(Model, self.variant["ModelName"], self.region)
+        if "ServerlessConfig" in self.variant:
+            asked = {**self.record, **model.record}
+            for member in ("InstanceType", "DataCaptureConfig", "VpcConfig", "EnableNetworkIsolation"):
+                if self.variant.get(member) or asked.get(member):
+                    raise ApiError(f"A serverless variant does not support {member}.")
 
 
 class Endpoint(Running):

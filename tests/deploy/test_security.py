@@ -40,7 +40,7 @@ def tags_of(arn):
 
 def test_every_request_carries_what_the_company_demands(server, log, split, demands, tmp_path):
     deployment = deploy.connect("local", tmp_path / "company", place=Place(security=demands))
-    assert "are recorded here, and not acted on" in deployment.describe()
+    assert "are recorded here and not acted on" in deployment.describe()
     uploaded = deployment.upload(split, ULB)
     assert encrypted_with(f"{deployment.site.url}/train/train.parquet") == KEYS["upload"]
     assert encrypted_with(f"{deployment.site.url}/schema/schema.json") == KEYS["upload"]

@@ -73,7 +73,7 @@ def test_a_key_of_the_output_encrypts_the_model(local):
 
 
 def test_what_is_switched_off_is_no_reason_to_say_anything_of_a_job(local):
-    local.train("off", EnableNetworkIsolation=False, EnableInterContainerTrafficEncryption=False)
+    local.train("off", Environment={}, EnableNetworkIsolation=False, EnableInterContainerTrafficEncryption=False)
     local.sagemaker.stop_training_job(TrainingJobName="off")
     local.finished("off")
     assert "training-job/off: recorded" not in local.log.read_text()
@@ -92,6 +92,23 @@ def test_an_endpoint_configuration_is_refused_for_what_nothing_here_does(local, 
     message = refusal(local.create_config, name="wrong", model="m", **change)
     assert NOT_SUPPORTED in message
     assert f"{member}'" in message
+
+
+SERVERLESS = {"VariantName": "v", "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}}
+
+
+def test_a_serverless_variant_is_refused_what_only_instances_have(local, trained, model):
+    url = trained["ModelArtifacts"]["S3ModelArtifacts"]
+    local.create_model("walled", url, VpcConfig=VPC)
+    local.create_model("isolated", url, EnableNetworkIsolation=True)
+    for name, more, member in (
+        (model, {"DataCaptureConfig": CAPTURE}, "DataCaptureConfig"),
+        ("walled", {}, "VpcConfig"),
+        ("isolated", {}, "EnableNetworkIsolation"),
+    ):
+        variants = [SERVERLESS | {"ModelName": name}]
+        message = refusal(local.create_config, name="less", model=name, ProductionVariants=variants, **more)
+        assert message == f"A serverless variant does not support {member}."
 
 
 CANARY = {"Type": "CANARY", "WaitIntervalInSeconds": 60, "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10}}
