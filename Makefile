@@ -92,21 +92,14 @@ lint: env  ## Check style, types, stripped notebooks, shell and Dockerfile
 	@$(BIN)/shellcheck .ci/run .make/*.sh container/*.sh
 	@$(BIN)/hadolint container/Dockerfile
 
-# The image. SageMaker takes no manifest of OCI's, which docker needs two flags to avoid; podman needs one.
 ENGINE ?= $(shell command -v docker >/dev/null && echo docker || echo podman)
 BASE_IMAGE ?= python:3.12-slim
 IMAGE ?= fraud-detect
 REPOSITORY ?= sagemaker-fraud-detect
-ifeq ($(notdir $(ENGINE)),podman)
-BUILD_FLAGS := --format docker --network host $(if $(filter localhost/%,$(BASE_IMAGE)),--pull=never)
-else
-BUILD_FLAGS := --platform linux/amd64 --provenance=false --output type=docker
-endif
 
 .PHONY: image
-image:  ## Build the image that trains and serves: ENGINE=docker|podman BASE_IMAGE= IMAGE=
-	@$(ENGINE) build $(BUILD_FLAGS) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg GIT_COMMIT=$$(git rev-parse HEAD) \
-	  -t $(IMAGE) .
+image:  ## Build the image that trains and serves, with whatever builder there is: ENGINE=docker|podman BASE_IMAGE= IMAGE=
+	@ENGINE=$(ENGINE) IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) container/build.sh
 
 .PHONY: image-test
 image-test: env image  ## Train and serve in the image, without a network, and compare its scores with in-process ones

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,16 @@ from fraud_utils.data import ULB, split_transactions
 from fraud_utils.data.simulate import simulate_transactions
 
 ROOT = Path(__file__).resolve().parents[1]
+S3 = [  # method, path, part of the query, action
+    ("PUT", r"/[^/]+", "", "s3:CreateBucket"),
+    ("HEAD", r"/[^/]+", "", "s3:ListBucket"),
+    ("GET", r"/[^/]+", "list-type=2", "s3:ListBucket"),
+    ("POST", r"/[^/]+", "delete", "s3:DeleteObject"),
+    ("PUT", r"/[^/]+/.+", "", "s3:PutObject"),
+    ("POST", r"/[^/]+/.+", "upload", "s3:PutObject"),
+    ("GET", r"/[^/]+/.+", "", "s3:GetObject"),
+    ("HEAD", r"/[^/]+/.+", "", "s3:GetObject"),
+]
 CREDENTIALS = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 
@@ -112,12 +123,27 @@ def deploy_until(environment: dict[str, str], folder: Path, last: str, model_url
     deployment = deploy.connect("local", folder)
     uploaded = deployment.upload(split, ULB)
     if last == "train":
-        deployment.train(endless(), ULB, uploaded)
+        deployment.train(endless(), uploaded)
     elif last != "upload":
         deployment.model_url = model_url
         if not model_url:
-            deployment.train(choice(), ULB, uploaded)
+            deployment.train(choice(), uploaded)
         deployment.serve()
     if last == "transform":
         deployment.transform(uploaded["test"])
     signal.pause()
+
+
+def action(service: str, operation: str) -> str:
+    """The IAM action of a call; S3's operations are a method and a target."""
+    if service != "s3":
+        return f"{service}:{operation}"
+    method, _, target = operation.partition(" ")
+    path, _, query = target.partition("?")
+    return next(a for m, p, part, a in S3 if m == method and re.fullmatch(p, path) and part in query)
+
+
+def actions(log: Path) -> set[str]:
+    """The IAM actions of the calls in a server's log."""
+    calls = (re.fullmatch(r"\d\d:\d\d:\d\d (\S+) (\S.*) \d\d\d", line) for line in log.read_text().splitlines())
+    return {action(*call.groups()) for call in calls if call} - {"sts:GetCallerIdentity"}  # which needs no permission

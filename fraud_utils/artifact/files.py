@@ -40,7 +40,7 @@ class Contents:
     schema : mapping
         `Schema.to_dict()`.
     columns : sequence of str
-        The schema's columns without the label, in the order in which rows without names give their values.
+        The schema's columns without the label.
     features : FeatureMap
         How those columns become the booster's inputs.
     thresholds : mapping of str to float
@@ -54,6 +54,8 @@ class Contents:
         never learned what it means.
     kept_share : float
         For `prior_correction`.
+    unnamed_rows : str
+        What a row without names holds, in this order: "schema", all of `columns`; or "features", what the model uses.
     """
 
     schema: Mapping[str, Any]
@@ -65,6 +67,7 @@ class Contents:
     training: Mapping[str, Any]
     may_be_missing: Sequence[str] = ()
     kept_share: float = 1.0
+    unnamed_rows: str = "schema"
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -85,6 +88,7 @@ def save(folder: str | Path, booster: Any, contents: Contents) -> None:
         "format_version": FORMAT,
         "schema": dict(contents.schema),
         "columns": list(contents.columns),
+        "unnamed_rows": contents.unnamed_rows,
         "features": contents.features.to_dict(),
         "may_be_missing": sorted(contents.may_be_missing),
         "kept_share": contents.kept_share,
@@ -126,9 +130,10 @@ def load(folder: str | Path) -> Model:
         booster = xgboost.Booster()
         booster.load_model(bytearray(raw))
         schema, features = manifest["schema"], FeatureMap.from_dict(manifest["features"])
+        all_columns = manifest.get("unnamed_rows", "schema") == "schema"  # earlier models have no such key
         layout = Layout(
             features=features,
-            columns=tuple(manifest["columns"]),
+            columns=tuple(manifest["columns"]) if all_columns else features.raw,
             accepted=frozenset([*manifest["columns"], schema["label"], *schema["ignored"]]),
             may_be_missing=frozenset(manifest["may_be_missing"]),
         )

@@ -29,7 +29,8 @@ class Layout:
     features : FeatureMap
         How raw columns become the booster's inputs.
     columns : tuple of str
-        The order of values in rows without names; rows may also leave out those that the model does not use.
+        The values of a row without names, in this order. No other width is taken: a row that lacks one value would be
+        read with all that follow shifted.
     accepted : frozenset of str
         Column names that rows may have; the label, the time and the like are passed over.
     may_be_missing : frozenset of str
@@ -53,15 +54,20 @@ class Layout:
         strict[: len(self.numeric)] = [column not in self.may_be_missing for column in self.numeric]
         return strict
 
+    @cached_property
+    def _places(self) -> list[int]:
+        """Where a row without names holds each raw column."""
+        return [self.columns.index(column) for column in self.features.raw]
+
     def names_of(self, width: int, row: int) -> tuple[str, ...]:
         """The columns meant by a row of so many values without names."""
-        for names in (self.columns, self.features.raw):
-            if width == len(names):
-                return names
-        whole, used = len(self.columns), len(self.features.raw)
+        if width == len(self.columns):
+            return self.columns
+        first = ", ".join(self.columns[:3])
+        which = f"{first}, ... {self.columns[-1]}" if len(self.columns) > 4 else ", ".join(self.columns)
         raise RowError(
-            f"row {row} has {width} values; expected {whole} ({', '.join(self.columns[:3])}, ... {self.columns[-1]}) "
-            f"or {used} (only what the model uses: {', '.join(self.features.raw[:3])}, ... {self.features.raw[-1]})"
+            f"row {row} has {width} values; expected {len(self.columns)} ({which}) in a row without names; "
+            "send these, in this order and without the label, or name the columns"
         )
 
     def columns_of(self, rows: Any) -> dict[str, Any]:
@@ -70,8 +76,8 @@ class Layout:
         Parameters
         ----------
         rows : DataFrame, mapping of str to array, numpy.ndarray, or sequence
-            Columns by name; or an array, or a sequence of lists, with values in the order of `columns` (or of
-            `features.raw`); or a sequence of mappings from column to value. None and NaN are missing values.
+            Columns by name; or an array, or a sequence of lists, with values in the order of `columns`; or a sequence
+            of mappings from column to value. None and NaN are missing values.
         """
         if isinstance(rows, Mapping) or hasattr(rows, "columns"):
             return self._from_columns(rows)
@@ -137,8 +143,8 @@ class Layout:
                     self._check_names(list(row), f"row {number}, ")
                 table.append([row.get(column) for column in raw])
             elif isinstance(row, list | tuple):
-                names = self.names_of(len(row), number)
-                table.append(list(row) if names is raw else [row[names.index(column)] for column in raw])
+                self.names_of(len(row), number)
+                table.append([row[place] for place in self._places])
             else:
                 raise RowError(
                     f"row {number} is {_kind(row)}; give an object of column names and values, or a list of values"

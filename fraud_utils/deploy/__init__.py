@@ -6,16 +6,16 @@ from fraud_utils.deploy.errors import DeployError
 from fraud_utils.deploy.findings import describe, read_choice
 from fraud_utils.deploy.jobs import Training
 from fraud_utils.deploy.place import Place
-from fraud_utils.deploy.prices import describe_price
+from fraud_utils.deploy.security import Security
 
 __all__ = [
     "DeployError",
     "Deployment",
     "Place",
+    "Security",
     "Serving",
     "Training",
     "connect",
     "describe",
-    "describe_price",
     "read_choice",
 ]

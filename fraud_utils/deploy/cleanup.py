@@ -38,7 +38,7 @@ def cleanup(connection: Connection, scope: Scope, place: Place, say: Callable[[s
     DeployError
         Some steps were refused; all others were taken.
     """
-    work = _Cleanup(connection, scope, f"s3://{place.bucket or connection.default_bucket}/{place.prefix}", say)
+    work = _Cleanup(connection, scope, place, say)
     work.delete_all()
     if work.refusals:
         raise DeployError("\n".join(dict.fromkeys(work.refusals)))
@@ -47,15 +47,16 @@ def cleanup(connection: Connection, scope: Scope, place: Place, say: Callable[[s
 
 @dataclass
 class _Cleanup:
-    """One pass over everything in scope, below an address in S3; what was refused is collected."""
+    """One pass over everything in scope; what was refused is collected."""
 
     connection: Connection
     scope: Scope
-    data: str
+    place: Place
     say: Callable[[str], None]
     deleted: int = 0
     refusals: list[str] = field(default_factory=list)
     places: set[str] = field(default_factory=set)
+    reached: bool = False  # a request was answered: whatever else cannot be reached, others can
 
     @contextlib.contextmanager
     def step(self, doing: str) -> Iterator[None]:
@@ -63,15 +64,16 @@ class _Cleanup:
         try:
             with explained(doing):
                 yield
-        except UnreachableError:
-            raise
+            self.reached = True
         except DeployError as refusal:
+            if isinstance(refusal, UnreachableError) and not self.reached:
+                raise
             self.refusals.append(str(refusal))
 
     def delete_all(self) -> None:
         """Stop jobs and delete endpoints first, since those bill."""
         listed = {kind: self.list_kind(kind) for kind in resources.KINDS}
-        with self.step(f"listing {self.data}"):
+        with self.step("listing what was uploaded"):
             self.places |= self.data_folders()
         # All that a deployment makes bears its name: what must not be listed is known by that.
         names = {self.scope.deployment, *(place.rpartition("/")[2] for place in self.places)}
@@ -83,11 +85,12 @@ class _Cleanup:
                 if name in alive:  # an endpoint needs its configuration and its model for as long as it lives
                     continue
                 ended = None
-                with self.step(f"deleting {kind.name} {name}"):
+                bills = ", which BILLS until it is gone" if kind is resources.ENDPOINT else ""
+                with self.step(f"deleting {kind.name} {name}{bills}"):
                     ended = self.end(kind, name)
                 if kind is resources.ENDPOINT and ended is None:
                     alive.add(name)
-                if kind.status and (found or ended):
+                if kind.status and ended is not None and (found or ended):  # no job stops that nobody may stop
                     stopping.append((kind, name))
         for kind, name in stopping:  # their last files are written when they end
             with self.step(f"waiting for {kind.name} {name}"):
@@ -114,19 +117,20 @@ class _Cleanup:
 
     def data_folders(self) -> set[str]:
         """Folders of deployments, by their names: a kill between upload and first job leaves no tag to go by."""
+        data = f"s3://{self.place.bucket or self.connection.default_bucket}/{self.place.prefix}"
         try:
-            objects = storage.list_objects(self.connection, f"{self.data}/{self.scope.stem}")
+            objects = storage.list_objects(self.connection, f"{data}/{self.scope.stem}")
         except exceptions.ClientError as error:
             if error.response["Error"]["Code"] == "NoSuchBucket":
                 return set()
             raise
         newest: dict[str, datetime] = {}
         for url, written in objects.items():
-            name = url.removeprefix(f"{self.data}/").split("/")[0]
+            name = url.removeprefix(f"{data}/").split("/")[0]
             newest[name] = max(written, newest.get(name, written))
         before = self.scope.before
         return {
-            f"{self.data}/{name}"
+            f"{data}/{name}"
             for name, written in newest.items()
             if NAME.fullmatch(name) and (before is None or written < before)
         }

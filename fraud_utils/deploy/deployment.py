@@ -8,6 +8,7 @@ interrupted, and when the process ends in any other way.
 from __future__ import annotations
 
 import io
+import json
 import secrets
 import shutil
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from fraud_utils.deploy.endpoint import Endpoint, Serving
 from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.jobs import Training
 from fraud_utils.deploy.place import LOCAL_IMAGE, Place, Site, settle, stem
+from fraud_utils.deploy.prices import describe_prices
+from fraud_utils.deploy.security import encryption
 from fraud_utils.deploy.session import connection
 from fraud_utils.deploy.watch import Watch
 from fraud_utils.record import Choice
@@ -99,35 +102,58 @@ class Deployment:
         local, image = self.site.connection.target == "local", self.site.place.image
         where = "SageMaker on this machine" if local else f"region {self.site.connection.region}"
         processes = local and image == LOCAL_IMAGE
-        return f"**{self.name}** in {where}, {'`train` and `serve` as processes' if processes else f'image `{image}`'}."
+        what = "`train` and `serve` as processes" if processes else f"image `{image}`"
+        demands = self.site.place.security
+        idle = local and any([demands.subnets, demands.network_isolation, demands.volume_key, demands.capture_key])
+        note = " Networks, and keys of disks and captured requests, are recorded here and not acted on." if idle else ""
+        return f"**{self.name}** in {where}, {what}.{note}"
+
+    def plan(self, training: Training, serving: Serving) -> str:
+        """What training and hosting will cost, as Markdown, before anything is started.
+
+        Raises
+        ------
+        DeployError
+            AWS has no such endpoint: a serverless one has no network, keys or captured requests of its own.
+        """
+        if serving.serverless:
+            security, isolated = self.site.place.security, "network_isolation"
+            wanted = {"capture": serving.capture, "subnets": security.subnets, isolated: security.network_isolation}
+            if refused := [name for name, value in wanted.items() if value]:
+                raise DeployError(
+                    f"a serverless endpoint takes no {', no '.join(refused)}; leave out serverless, or that"
+                )
+        return describe_prices(training, serving)
 
     def upload(self, split: Split, schema: Schema) -> dict[str, str]:
         """Put the rows where the jobs read them.
 
         `train` and `validation` are tables with labels, before and after the cut in time. Nothing is chosen on the
         validation rows: the job only reports on them. `test` are the rows after the cut as a client would send them:
-        CSV without a header and without labels.
+        CSV without a header and without labels. `schema` says what the columns mean; a file, since a hyperparameter
+        ends at 2,500 characters, which 300 columns exceed.
 
         Returns
         -------
         dict
             The S3 addresses by name.
         """
-        columns = [column for column in schema.columns if column != schema.label]
+        loaded = schema.as_loaded
+        columns = [column for column in loaded.columns if column != loaded.label]
         contents = {
             "train/train.parquet": split.train.to_parquet(index=False),
             "validation/validation.parquet": split.test.to_parquet(index=False),
+            "schema/schema.json": json.dumps(loaded.to_dict(), indent=1).encode(),
             "test/test.csv": split.test[columns].to_csv(index=False, header=False).encode(),
         }
+        encrypted = encryption(self.site.place.security.upload_key)
         with explained(f"uploading to {self.site.url}"):
             for file, content in contents.items():
                 bucket, key = storage.split_url(f"{self.site.url}/{file}")
-                self.site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key)
+                self.site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key, ExtraArgs=encrypted)
         return {file.split("/")[0]: f"{self.site.url}/{file.split('/')[0]}/" for file in contents}
 
-    def train(
-        self, choice: Choice, schema: Schema, uploaded: dict[str, str], options: Training | None = None
-    ) -> pd.DataFrame:
+    def train(self, choice: Choice, uploaded: dict[str, str], options: Training | None = None) -> pd.DataFrame:
         """Train the choice as a job, show status and log lines as they come, keep the model in the run's folder.
 
         Returns
@@ -140,7 +166,7 @@ class Deployment:
         DeployError
             The job failed or was stopped; the message is what the program left in its failure file.
         """
-        job = jobs.train(self.site, jobs.hyperparameters(choice, schema), uploaded, options or Training())
+        job = jobs.train(self.site, jobs.hyperparameters(choice), uploaded, options or Training())
         self.model_url = job.model_artifacts.s3_model_artifacts
         archive, folder = self.run_folder / "model.tar.gz", self.run_folder / "model"
         self.run_folder.mkdir(parents=True, exist_ok=True)
@@ -186,13 +212,15 @@ class Deployment:
         place, media = self.site.place, ["text/csv", "application/json", "application/jsonlines"]
         kept = f"{place.prefix}/registered/{self.name}/model.tar.gz"
         with explained(f"registering the model in {group}"):
-            s3.copy_object(Bucket=place.bucket, Key=kept, CopySource={"Bucket": source, "Key": key})
+            copied = {"Bucket": source, "Key": key}
+            s3.copy_object(Bucket=place.bucket, Key=kept, CopySource=copied, **encryption(place.security.output_key))
             try:
                 sagemaker.describe_model_package_group(ModelPackageGroupName=group)
             except exceptions.ClientError as error:
                 if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
                     raise
-                sagemaker.create_model_package_group(ModelPackageGroupName=group)
+                tags = [{"Key": name, "Value": value} for name, value in place.security.tags.items()]
+                sagemaker.create_model_package_group(ModelPackageGroupName=group, Tags=tags)
             return sagemaker.create_model_package(
                 ModelPackageGroupName=group,
                 ModelPackageDescription=description[:1024],

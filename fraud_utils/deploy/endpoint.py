@@ -16,6 +16,10 @@ from fraud_utils.deploy.place import Site
 
 VARIANT = "AllTraffic"
 MOST_ROWS, MOST_BYTES = 5_000, 3_500_000  # a request; an endpoint takes 25 MB, a serverless one 4
+READABLE = {  # captured as text; whatever else in base64
+    "CsvContentTypes": ["text/csv"],
+    "JsonContentTypes": ["application/json", "application/jsonlines"],
+}
 
 
 @dataclass(frozen=True)
@@ -46,18 +50,24 @@ def start(site: Site, model_url: str, options: Serving) -> Endpoint:
         "InitialSamplingPercentage": 100,
         "DestinationS3Uri": f"s3://{site.place.bucket}/{site.place.prefix}/captured",
         "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": READABLE,
     }
+    security = site.place.security
+    if security.capture_key:
+        capture["KmsKeyId"] = security.capture_key
     container = shapes.ContainerDefinition(
         image=site.place.image, model_data_url=model_url, environment=dict(options.environment)
     )
     with explained("making the endpoint"):
-        Model.create(model_name=site.name, execution_role_arn=site.place.role, primary_container=container, **site.sdk)
+        who = {"model_name": site.name, "execution_role_arn": site.place.role}
+        Model.create(primary_container=container, **who, **site.network, **site.sdk)
         # With boto3, because the SDK sends a serverless variant's memory under a wrong name.
         site.connection.sagemaker.create_endpoint_config(
             EndpointConfigName=site.name,
             ProductionVariants=[variant],
             Tags=[{"Key": key, "Value": value} for key, value in site.tags.items()],
             **({"DataCaptureConfig": capture} if options.capture else {}),
+            **({"KmsKeyId": security.volume_key} if security.volume_key else {}),
         )
         endpoint: Any = Resource.create(endpoint_name=site.name, endpoint_config_name=site.name, **site.sdk)
     jobs.follow(site, "endpoint", endpoint, lambda: (endpoint.endpoint_status, endpoint.endpoint_status != "Creating"))
@@ -123,10 +133,12 @@ class Endpoint:
         return {"p50": float(np.quantile(taken, 0.5)), "p99": float(np.quantile(taken, 0.99))}
 
     def autoscale(self, most: int, invocations_a_minute: int = 3_000) -> None:
-        """Let it grow to so many instances, and shrink to one, by its invocations."""
+        """Let it grow to so many instances, and shrink to one, by its invocations; this machine only records it."""
         scaling, target = self.site.connection.client("application-autoscaling"), scalable(self.site.name)
         metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
         policy = {"TargetValue": invocations_a_minute, "PredefinedMetricSpecification": metric}
+        if self.site.connection.target == "local":
+            print("scaling is recorded on this machine, and not acted on")
         with explained("setting up autoscaling"):
             scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=most)
             scaling.put_scaling_policy(

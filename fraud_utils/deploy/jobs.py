@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from fraud_utils.data import Schema
 from fraud_utils.deploy import storage
 from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.place import Site
@@ -29,7 +28,7 @@ class Training:
     spot: bool = False  # spare capacity, cheaper and at times taken away; the job goes on from its last checkpoint
 
 
-def hyperparameters(choice: Choice, schema: Schema) -> dict[str, str]:
+def hyperparameters(choice: Choice) -> dict[str, str]:
     """A choice as a training job takes it: every value a string.
 
     Raises
@@ -37,14 +36,12 @@ def hyperparameters(choice: Choice, schema: Schema) -> dict[str, str]:
     DeployError
         A value is longer than SageMaker takes.
     """
-    meaning = {"schema": schema.as_loaded.to_dict(), "thresholds": choice.thresholds, "decides": choice.decides}
-    values = choice.hyperparameters | meaning
+    values = choice.hyperparameters | {"thresholds": choice.thresholds, "decides": choice.decides}
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
     for name, text in texts.items():
         if len(text) > LONGEST_HYPERPARAMETER:
             raise DeployError(
-                f"hyperparameter {name!r} is {len(text)} characters long; SageMaker takes {LONGEST_HYPERPARAMETER}. "
-                "A schema becomes shorter with fewer columns, or shorter names"
+                f"hyperparameter {name!r} is {len(text)} characters long; SageMaker takes {LONGEST_HYPERPARAMETER}"
             )
     return texts
 
@@ -56,7 +53,8 @@ def train(site: Site, values: Mapping[str, str], uploaded: Mapping[str, str], op
 
     # Early stopping would choose the number of trees on the rows that are kept for the end.
     stops_early = float(values.get("early_stopping_rounds", 0)) > 0
-    channels = {name: uploaded[name] for name in (("train",) if stops_early else ("train", "validation"))}
+    channels = {name: uploaded[name] for name in ("train", *(() if stops_early else ("validation",)), "schema")}
+    security = site.place.security
     limits: dict[str, Any] = {"max_runtime_in_seconds": TRAIN_HOURS * 3600}
     spot: dict[str, Any] = {}
     if options.spot:
@@ -73,12 +71,18 @@ def train(site: Site, values: Mapping[str, str], uploaded: Mapping[str, str], op
             ),
             hyper_parameters=dict(values),
             input_data_config=[_channel(name, url) for name, url in channels.items()],
-            output_data_config=shapes.OutputDataConfig(s3_output_path=f"{site.url}/jobs"),
+            output_data_config=shapes.OutputDataConfig(
+                s3_output_path=f"{site.url}/jobs", **_given(kms_key_id=security.output_key)
+            ),
             resource_config=shapes.ResourceConfig(
-                instance_type=options.instance, instance_count=1, volume_size_in_gb=30
+                instance_type=options.instance,
+                instance_count=1,
+                volume_size_in_gb=30,
+                **_given(volume_kms_key_id=security.volume_key),
             ),
             stopping_condition=shapes.StoppingCondition(**limits),
             **spot,
+            **site.network,
             **site.sdk,
         )
     lines = log_lines(site, "/aws/sagemaker/TrainingJobs", site.name)
@@ -89,6 +93,11 @@ def train(site: Site, values: Mapping[str, str], uploaded: Mapping[str, str], op
     if job.training_job_status == "Stopped":
         raise DeployError(f"the training job was stopped before its end ({job.secondary_status}); run it again")
     return job
+
+
+def _given(**arguments: str) -> dict[str, Any]:
+    """The arguments that are not empty."""
+    return {name: value for name, value in arguments.items() if value}
 
 
 def _channel(name: str, url: str) -> Any:
@@ -103,6 +112,7 @@ def transform(site: Site, url: str, instance: str) -> np.ndarray:
     from sagemaker.core import shapes
     from sagemaker.core.resources import TransformJob
 
+    security = site.place.security
     source = shapes.TransformS3DataSource(s3_data_type="S3Prefix", s3_uri=url)
     with explained("starting the batch transform"):
         job: Any = TransformJob.create(
@@ -115,9 +125,14 @@ def transform(site: Site, url: str, instance: str) -> np.ndarray:
                 split_type="Line",
             ),
             transform_output=shapes.TransformOutput(
-                s3_output_path=f"{site.url}/scored", accept="text/csv", assemble_with="Line"
+                s3_output_path=f"{site.url}/scored",
+                accept="text/csv",
+                assemble_with="Line",
+                **_given(kms_key_id=security.output_key),
             ),
-            transform_resources=shapes.TransformResources(instance_type=instance, instance_count=1),
+            transform_resources=shapes.TransformResources(
+                instance_type=instance, instance_count=1, **_given(volume_kms_key_id=security.volume_key)
+            ),
             **site.sdk,
         )
     follow(site, "batch transform", job, lambda: (job.transform_job_status, _ended(job.transform_job_status)))

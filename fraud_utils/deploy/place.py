@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from botocore import exceptions
 
 from fraud_utils import project
 from fraud_utils.deploy.errors import DeployError, explained
+from fraud_utils.deploy.security import NO_DEMANDS, Security
 from fraud_utils.deploy.session import Connection
 
 RUN_TAG, PLACE_TAG = "fraud-detection:run", "fraud-detection:data"
@@ -28,6 +29,7 @@ class Place:
     bucket: str = ""  # empty for SageMaker's default bucket, made when it is missing
     prefix: str = "fraud-detection"  # of all keys in the bucket
     image: str = ""  # in ECR, or of the local engine; empty for what make push pushed, or processes on this machine
+    security: Security = NO_DEMANDS  # network, keys and tags that a company asks for
 
 
 def settle(place: Place, connection: Connection) -> Place:
@@ -42,7 +44,7 @@ def settle(place: Place, connection: Connection) -> Place:
     role = place.role or _role(connection)
     bucket = place.bucket or connection.default_bucket
     _find_bucket(bucket, connection)
-    return Place(role, bucket, place.prefix.strip("/"), image)
+    return replace(place, role=role, bucket=bucket, prefix=place.prefix.strip("/"), image=image)
 
 
 def _image(image: str, connection: Connection) -> str:
@@ -117,7 +119,21 @@ class Site:
     @property
     def tags(self) -> dict[str, str]:
         """What everything is tagged with that it makes."""
-        return {RUN_TAG: self.run, PLACE_TAG: self.url}
+        return {**self.place.security.tags, RUN_TAG: self.run, PLACE_TAG: self.url}
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """What a training job and a model take of the SDK's arguments."""
+        from sagemaker.core import shapes
+
+        security = self.place.security
+        vpc = {
+            "vpc_config": shapes.VpcConfig(
+                security_group_ids=list(security.security_groups), subnets=list(security.subnets)
+            )
+        }
+        isolation = {"enable_network_isolation": True}
+        return (vpc if security.vpc else {}) | (isolation if security.network_isolation else {})
 
     @property
     def sdk(self) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""What an endpoint costs."""
+"""What training and hosting cost."""
 
+from fraud_utils import words
 from fraud_utils.deploy.endpoint import Serving
+from fraud_utils.deploy.jobs import TRAIN_HOURS, Training
 
 # USD an hour in us-east-1, training and hosting alike, on 2026-11-24; other regions differ by up to a half.
 INSTANCES = {"ml.m5.large": 0.115, "ml.m5.xlarge": 0.23, "ml.m5.2xlarge": 0.461, "ml.m5.4xlarge": 0.922}
@@ -10,12 +12,26 @@ TODAY = "today's: https://aws.amazon.com/sagemaker/ai/pricing"
 SOURCE = f"us-east-1, seen 2026-11-24; {TODAY}"
 
 
-def describe_price(serving: Serving) -> str:
-    """What the endpoint costs on AWS, with date and source."""
-    if serving.serverless:
-        price = serving.memory_mb / 1024 * SERVERLESS_GB_SECOND * 3600
-        return f"On AWS: about {price:.2f} USD for an hour of answering, nothing between requests ({SOURCE})."
-    if serving.instance not in INSTANCES:
-        return f"On AWS: no price is noted for {serving.instance}; {TODAY}."
-    price = serving.count * INSTANCES[serving.instance]
-    return f"On AWS: about {price:.3f} USD an hour, used or not ({SOURCE})."
+def describe_prices(training: Training, serving: Serving) -> str:
+    """What training and hosting cost on AWS, with date and source, as a Markdown list."""
+    longest = f"until the job ends, {TRAIN_HOURS} hours at most, and the same for the batch transform"
+    spot = "; spot capacity is cheaper, at a price of the day" if training.spot else ""
+    lines = [
+        f"Training, on AWS: {_hourly(training.instance, 1)}, {longest}{spot}.",
+        f"Hosting, on AWS: {_hosting(serving)}, until the endpoint is deleted.",
+        f"Prices of {SOURCE}.",
+    ]
+    return words.bullets(lines)
+
+
+def _hosting(serving: Serving) -> str:
+    if not serving.serverless:
+        return f"{_hourly(serving.instance, serving.count)}, used or not"
+    price = serving.memory_mb / 1024 * SERVERLESS_GB_SECOND * 3600
+    return f"about {price:.2f} USD for an hour of answering, nothing between requests"
+
+
+def _hourly(instance: str, count: int) -> str:
+    if instance not in INSTANCES:
+        return f"no price is noted for {instance}"
+    return f"about {count * INSTANCES[instance]:.3f} USD an hour"

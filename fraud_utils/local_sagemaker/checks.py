@@ -2,6 +2,8 @@
 
 botocore's own check, which clients make too, knows neither patterns nor upper bounds nor enumerations. And what
 SageMaker would act on and nothing here does is refused by name: a request that is accepted means what it means on AWS.
+A company's network and the keys of its disks are the exception, since this machine has neither, and a deployment must
+be tried with them: they are recorded, and the log says that they are not acted on.
 """
 
 from __future__ import annotations
@@ -28,8 +30,14 @@ _SUPPORTED = """
     PrimaryContainer Image ModelDataUrl ProductionVariants VariantName InitialInstanceCount InitialVariantWeight
     ServerlessConfig MemorySizeInMB MaxConcurrency DataCaptureConfig EnableCapture DestinationS3Uri CaptureOptions
     CaptureMode CaptureContentTypeHeader CsvContentTypes JsonContentTypes
+    KmsKeyId VolumeKmsKeyId VpcConfig SecurityGroupIds Subnets EnableNetworkIsolation
+    EnableInterContainerTrafficEncryption
 """
 SUPPORTED = frozenset(_SUPPORTED.split())
+RECORDED = re.compile(  # members that are kept and shown, by their paths; an output's key is acted on
+    r"VpcConfig|EnableNetworkIsolation|EnableInterContainerTrafficEncryption|\w+\.VolumeKmsKeyId|"
+    r"(DataCaptureConfig\.)?KmsKeyId"
+)
 ONLY: dict[str, tuple[Any, ...]] = {  # members that may have certain values
     "TrainingInputMode": ("File", "FastFile"),
     "InputMode": ("File", "FastFile"),
@@ -99,3 +107,13 @@ def _structure_faults(shape: Shape, value: dict[str, Any], where: str) -> Iterat
             yield f"SageMaker on this machine does not support '{path}'; leave it out"
         else:
             yield from _faults(shape.members[name], item, path)
+
+
+def recorded(request: Mapping[str, Any], where: str = "") -> Iterator[str]:
+    """Members of a request that are kept and shown, and that nothing here acts on."""
+    for name, item in request.items():
+        path = f"{where}{name}"
+        if item and RECORDED.fullmatch(path):
+            yield path
+        elif isinstance(item, Mapping):
+            yield from recorded(item, f"{path}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -72,11 +73,16 @@ class EndpointConfig(Resource):
         self.variant = self.record["ProductionVariants"][0]
         if "InstanceType" not in self.variant and "ServerlessConfig" not in self.variant:
             raise ApiError("A variant needs an InstanceType or a ServerlessConfig.")
-        self.account.find(Model, self.variant["ModelName"], self.region)
+        model = self.account.find(Model, self.variant["ModelName"], self.region)
+        if "ServerlessConfig" in self.variant:
+            asked = {**self.record, **model.record}
+            for member in ("InstanceType", "DataCaptureConfig", "VpcConfig", "EnableNetworkIsolation"):
+                if self.variant.get(member) or asked.get(member):
+                    raise ApiError(f"A serverless variant does not support {member}.")
 
 
 class Endpoint(Running):
-    """`serve`, until it is deleted."""
+    """`serve`, once for each instance, which take turns, until it is deleted."""
 
     kind, word, title = "Endpoint", "endpoint", "endpoint"
 
@@ -84,7 +90,7 @@ class Endpoint(Running):
         config = self.account.find(EndpointConfig, self.record["EndpointConfigName"], self.region)
         self._variant, self._capture = config.variant, config.record.get("DataCaptureConfig", {})
         self._model = self.account.find(Model, self._variant["ModelName"], self.region)
-        self._program: Serving | None = None
+        self._turns: Iterator[Serving] | None = None  # one program an instance
         variant = {"VariantName": self._variant["VariantName"], "CurrentWeight": 1.0, "DesiredWeight": 1.0}
         if "ServerlessConfig" in self._variant:
             variant["CurrentServerlessConfig"] = self._variant["ServerlessConfig"]
@@ -101,15 +107,18 @@ class Endpoint(Running):
             }
 
     def run(self, folder: Path) -> None:
-        group, stream = f"/aws/sagemaker/Endpoints/{self.name}", f"AllTraffic/i-{uuid.uuid4().hex[:17]}"
-        log = self.account.writer.stream(group, stream, self.region)
-        with self._model.serving(folder, {}, log) as program:
-            if not program.wait_until_ready(self.account.ping_seconds, self.stop_asked):
+        group, variant = f"/aws/sagemaker/Endpoints/{self.name}", self._variant["VariantName"]
+        with contextlib.ExitStack() as stack:
+            programs = []
+            for i in range(self._variant.get("InitialInstanceCount", 1)):
+                log = self.account.writer.stream(group, f"{variant}/i-{uuid.uuid4().hex[:17]}", self.region)
+                programs.append(stack.enter_context(self._model.serving(folder / str(i), {}, log)))
+            if not all(each.wait_until_ready(self.account.ping_seconds, self.stop_asked) for each in programs):
                 raise storage.JobError(
-                    f"The primary container for production variant {self._variant['VariantName']} did not pass the "
+                    f"The primary container for production variant {variant} did not pass the "
                     "ping health check. Please check CloudWatch logs for this endpoint."
                 )
-            self._program = program
+            self._turns = itertools.cycle(programs)
             self.set_status("InService")
             self.stop_asked.wait()
         super().delete()
@@ -125,13 +134,12 @@ class Endpoint(Running):
 
     def invoke(self, body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
         """Send a request, with header names in small letters; returns the answer's headers and body."""
-        program = self._program
-        if program is None or self.status != "InService":
+        if self._turns is None or self.status != "InService":
             raise ApiError(f"Endpoint {self.name} of account {ACCOUNT} is in {self.status}.", RUNTIME)
         self._check(body, headers)
         passed = {name: headers[name] for name in (CONTENT_TYPE, ACCEPT, ATTRIBUTES) if headers.get(name)}
         try:
-            answer = program.ask("POST", "/invocations", body, passed)
+            answer = next(self._turns).ask("POST", "/invocations", body, passed)
         except urllib3.exceptions.HTTPError as error:
             message = f"the container did not answer: {error!r}"
             raise ApiError(message, "ModelError", 424, OriginalStatusCode=0) from None

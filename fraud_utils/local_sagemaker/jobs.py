@@ -70,7 +70,7 @@ class TrainingJob(Job):
         url = f"{self.record['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output/model.tar.gz"
         if any((folder / "model").iterdir()):
             self._step("Uploading", "Uploading generated training model")
-            storage.upload_archive(s3, folder / "model", url)
+            storage.upload_archive(s3, folder / "model", url, self.record["OutputDataConfig"].get("KmsKeyId", ""))
         self.account.writer.flush()
         with self.account.lock:
             status = "Stopped" if self.stop_asked.is_set() or late else "Completed"
@@ -178,6 +178,8 @@ class TransformJob(Job):
             raise JobError("ClientError: no objects found under the input's S3 URL")
 
         def send(payload: bytes) -> bytes:
+            if self.stop_asked.is_set():
+                return b""
             answer = program.ask("POST", "/invocations", payload, headers, ANSWER_SECONDS)
             if answer.status != 200:
                 log(f"{bucket}/{key}: Bad HTTP status received from algorithm: {answer.status}")
@@ -187,14 +189,15 @@ class TransformJob(Job):
 
         with ThreadPoolExecutor(settings[CONCURRENT]) as pool:
             for key in keys:
-                if self.stop_asked.is_set():
-                    return
                 content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
                 answers = list(pool.map(send, self._payloads(content, settings[PAYLOAD] << 20)))
+                if self.stop_asked.is_set():
+                    return
                 if output.get("AssembleWith") == "Line":
                     answers = [answer.removesuffix(b"\n") + b"\n" for answer in answers]
                 name = f"{prefix.rstrip('/')}/{Path(key).name}.out"
-                s3.put_object(Bucket=target, Key=name, Body=b"".join(answers))
+                key_of_theirs = storage.encryption(output.get("KmsKeyId", ""))
+                s3.put_object(Bucket=target, Key=name, Body=b"".join(answers), **key_of_theirs)
 
     def _payloads(self, content: bytes, limit: int) -> Iterator[bytes]:
         """The whole object, or lines: one, or as many as fit into a payload of `limit` bytes."""

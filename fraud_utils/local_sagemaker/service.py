@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fraud_utils.local_sagemaker.account import Account, Job, Resource
-from fraud_utils.local_sagemaker.checks import MODEL, ApiError, check
+from fraud_utils.local_sagemaker.checks import MODEL, ApiError, check, recorded
 from fraud_utils.local_sagemaker.endpoints import Endpoint, EndpointConfig, Model
 from fraud_utils.local_sagemaker.jobs import TrainingJob, TransformJob
 
@@ -18,6 +18,8 @@ def create(account: Account, kind: type[Resource], request: Request, region: str
     resource = kind(account, request, region)
     account.of(kind, region)[resource.name] = resource
     account.tags[resource.arn] = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
+    if names := ", ".join(recorded(request)):
+        print(f"{resource.arn}: recorded, not acted on: {names}", flush=True)
     resource.start()
     return {f"{kind.kind}Arn": resource.arn}
 

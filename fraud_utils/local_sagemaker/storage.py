@@ -58,14 +58,19 @@ def upload(s3: Any, folder: Path, url: str) -> None:
             s3.upload_file(str(path), bucket, f"{prefix.rstrip('/')}/{path.relative_to(folder).as_posix()}")
 
 
-def upload_archive(s3: Any, folder: Path, url: str) -> None:
-    """Put a folder's content into one .tar.gz."""
+def encryption(key: str) -> dict[str, str]:
+    """What S3 is asked for with a KMS key, or without one."""
+    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+
+
+def upload_archive(s3: Any, folder: Path, url: str, key: str = "") -> None:
+    """Put a folder's content into one .tar.gz, encrypted where there is a KMS key."""
     archive = folder.with_suffix(".tar.gz")
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         for path in sorted(folder.iterdir()):
             tar.add(path, path.name)
     try:
-        s3.upload_file(str(archive), *split(url))
+        s3.upload_file(str(archive), *split(url), ExtraArgs=encryption(key))
     except Exception as error:
         raise JobError(f"ClientError: Artifact upload failed: {error}") from None
 

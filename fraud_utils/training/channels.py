@@ -17,6 +17,7 @@ from fraud_utils.data import FORMATS, Schema, TableFile, read_transactions, spli
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
 
 TAIL_SHARE = 0.2  # of the training rows, the last by time: what early stopping watches without a validation channel
+SCHEMA_SOURCE = "the job's schema (the channel 'schema', or the hyperparameter)"
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def read_channel(folder: Path, schema: Schema) -> tuple[pd.DataFrame, str]:
     frames, digests = [], []
     for path in paths:
         source = path.relative_to(folder.parent).as_posix()
-        frame, digest = read_transactions(TableFile(path, schema, source, "the hyperparameter 'schema'", label_first))
+        frame, digest = read_transactions(TableFile(path, schema, source, SCHEMA_SOURCE, label_first))
         frames.append(frame)
         digests.append(digest)
     if len(frames) == 1:  # in order of time already

@@ -1,4 +1,4 @@
-"""hyperparameters.json: what XGBoost gets, and what the job acts on."""
+"""hyperparameters.json and the schema beside it: what XGBoost gets, and what the job acts on."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 
 from fraud_utils import models
 from fraud_utils.data import ULB, DataError, Schema
+
+SCHEMA_FILE = "schema.json"  # in the channel `schema`: what `Schema.to_dict` gives
 
 
 class SetupError(ValueError):
@@ -29,6 +31,8 @@ class Hyperparameters:
         Probabilities by name, for the model's manifest.
     decides : str
         The threshold that decides.
+    unnamed_rows : str
+        As in `artifact.Contents`.
     """
 
     booster: dict[str, Any]
@@ -39,6 +43,7 @@ class Hyperparameters:
     seed: int = 7
     nthread: int = 1
     schema: Schema = ULB
+    unnamed_rows: str = "schema"
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -63,10 +68,15 @@ def _number(kind: type, low: float, high: float = float("inf"), above: bool = Fa
     return parse
 
 
-def _device(text: str) -> str:
-    if text not in ("cpu", "cuda"):
-        raise SetupError("must be cpu or cuda")
-    return text
+def _one_of(*words: str) -> Callable[[str], str]:
+    """A parser of one of these words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise SetupError(f"must be {' or '.join(words)}")
+        return text
+
+    return parse
 
 
 def _imbalance(text: str) -> str:
@@ -77,7 +87,7 @@ def _imbalance(text: str) -> str:
     return text
 
 
-def _object(text: str) -> dict[str, Any]:
+def _object(text: str | bytes) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -87,7 +97,7 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _schema(text: str) -> Schema:
+def _schema(text: str | bytes) -> Schema:
     try:
         return Schema.from_dict(_object(text))
     except DataError as error:
@@ -122,7 +132,7 @@ _BOOSTER: dict[str, Callable[[str], Any]] = {
     "colsample_bytree": _number(float, 0, 1, above=True),
     "colsample_bylevel": _number(float, 0, 1, above=True),
     "colsample_bynode": _number(float, 0, 1, above=True),
-    "device": _device,
+    "device": _one_of("cpu", "cuda"),
 }
 _OURS: dict[str, Callable[[str], Any]] = {
     "imbalance": _imbalance,
@@ -132,11 +142,18 @@ _OURS: dict[str, Callable[[str], Any]] = {
     "schema": _schema,
     "thresholds": _thresholds,
     "decides": str,
+    "unnamed_rows": _one_of("schema", "features"),
 }
 
 
-def read_hyperparameters(file: Path) -> Hyperparameters:
+def read_hyperparameters(file: Path, channel: Path | None = None) -> Hyperparameters:
     """Parse hyperparameters.json; without the file, everything has its default.
+
+    Parameters
+    ----------
+    channel : Path, optional
+        The folder of the channel `schema`, where the job may have one: a hyperparameter holds at most 2,500
+        characters, which a schema of many columns does not fit into.
 
     Raises
     ------
@@ -169,7 +186,27 @@ def read_hyperparameters(file: Path) -> Hyperparameters:
     decides = parsed["decides"] = parsed.get("decides") or (thresholds[0] if len(thresholds) == 1 else "")
     if decides not in thresholds:
         faults.append(f"hyperparameter 'decides' is {decides!r}; it must be one of {', '.join(thresholds)}")
+    if channel is not None and channel.is_dir():
+        try:
+            parsed["schema"] = _schema_of(channel, parsed.get("schema"))
+        except SetupError as error:
+            faults.append(str(error))
     if faults:
         raise SetupError("; ".join(faults))
     booster = models.XGBOOST | {name: parsed.pop(name) for name in _BOOSTER if name in parsed}
     return Hyperparameters(booster=booster, **parsed)
+
+
+def _schema_of(channel: Path, given: Schema | None) -> Schema:
+    """The schema in a channel, which a hyperparameter may only repeat."""
+    name = f"{channel.name}/{SCHEMA_FILE}"
+    try:
+        schema = _schema((channel / SCHEMA_FILE).read_bytes())
+    except FileNotFoundError:
+        found = ", ".join(sorted(path.name for path in channel.iterdir())) or "no file"
+        raise SetupError(f"channel {channel.name!r} must hold {SCHEMA_FILE}; it holds {found[:200]}") from None
+    except SetupError as error:
+        raise SetupError(f"{name} {error}") from None
+    if given is not None and given != schema:
+        raise SetupError(f"the hyperparameter 'schema' and {name} differ; give the job one of them")
+    return schema

@@ -76,8 +76,9 @@ def train(base: Path, stop: Callable[[], bool]) -> None:
     """
     config = base / "input" / "config"
     _check_hosts(config / "resourceconfig.json")
-    hyperparameters = read_hyperparameters(config / "hyperparameters.json")
-    material = read_material(base / "input" / "data", hyperparameters)
+    channels = base / "input" / "data"
+    hyperparameters = read_hyperparameters(config / "hyperparameters.json", channels / "schema")
+    material = read_material(channels, hyperparameters)
     checkpoint = Checkpoint(base / "checkpoints" / CHECKPOINT, _fingerprint(material, hyperparameters))
     booster = fit(material, hyperparameters, checkpoint, stop)
     rounds = booster.num_boosted_rounds()
@@ -120,6 +121,7 @@ def _save(folder: Path, booster: xgboost.Booster, material: Material, hyperparam
         features=material.features,
         may_be_missing=material.may_be_missing,
         kept_share=share,
+        unnamed_rows=hyperparameters.unnamed_rows,
         thresholds=hyperparameters.thresholds,
         decides=hyperparameters.decides,
         hyperparameters=hyperparameters.recipe,

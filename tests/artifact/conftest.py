@@ -21,7 +21,7 @@ SHOP = Schema(
 IMBALANCE = "undersample 1:10"
 
 
-def save(folder, schema, frame, imbalance="none", may_be_missing=(), rounds=40):
+def save(folder, schema, frame, imbalance="none", rounds=40, **settings_of_the_model):
     """Fit and save as the training job does; gives the pipeline that notebook 02 would use."""
     features = FeatureMap.fit(schema, dict(frame.items()))
     X, y = features.matrix(dict(frame.items())), frame[schema.label].to_numpy()
@@ -33,12 +33,12 @@ def save(folder, schema, frame, imbalance="none", may_be_missing=(), rounds=40):
             schema=schema.to_dict(),
             columns=[column for column in schema.columns if column != schema.label],
             features=features,
-            may_be_missing=may_be_missing,
             kept_share=models.kept_share(imbalance, y),
             thresholds={"usual": 0.5},
             decides="usual",
             hyperparameters=settings,
             training={"name": schema.name, "sha256": "0" * 64, "rows": len(y), "frauds": int(y.sum())},
+            **settings_of_the_model,
         ),
     )
     return models.build(models.Candidate("xgboost", imbalance, settings)).fit(X, y), X, y

@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fraud_utils import artifact
 from fraud_utils.artifact import RowError
-from fraud_utils.data import ULB
+from fraud_utils.data import ULB, Schema
+
+ROW = [0.0] * 30
+NAMED = dict(zip([name for name in ULB.columns if name != "Class"], ROW, strict=True))
 
 
 @given(st.data())
@@ -23,13 +27,36 @@ def test_any_way_of_giving_rows_gives_the_same_scores(frame, model, data):
         {name: rows[name].to_list() for name in order},
         rows[order].to_dict("records"),
         plain,
-        plain[:, 1:],
         plain.tolist(),
-        plain[:, 1:].tolist(),
     ):
         np.testing.assert_array_equal(model.score(given_rows), expected)
     one_by_one = np.concatenate([model.score([row]) for row in plain.tolist()])
     np.testing.assert_allclose(one_by_one, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("forgotten", NAMED)
+def test_a_row_without_names_that_forgets_a_column_is_never_scored(model, forgotten):
+    row = [value for name, value in NAMED.items() if name != forgotten]
+    for rows in ([row], np.array([row]), [list(NAMED.values()), row]):
+        with pytest.raises(RowError, match=r"has 29 values; expected 30 .* without the label, or name the columns"):
+            model.score(rows)
+
+
+def test_a_model_may_be_set_to_take_only_what_it_uses(shop, fitted, tmp_path):
+    model, frame = shop
+    fitted(
+        tmp_path,
+        Schema.from_dict(model.manifest["schema"]),
+        frame,
+        may_be_missing=["b", "channel"],
+        unnamed_rows="features",
+    )
+    narrow, rows = artifact.load(tmp_path), frame.astype(object).where(frame.notna(), None).head(9)
+    used = rows[["a", "b", "total", "channel"]].to_numpy().tolist()
+    np.testing.assert_array_equal(narrow.score(used), model.score(rows))
+    with pytest.raises(RowError, match=r"row 1 has 6 values; expected 4 \(a, b, total, channel\)"):
+        narrow.score(rows.drop(columns="fraud").to_numpy().tolist())
+    np.testing.assert_array_equal(narrow.score(rows), model.score(rows))  # names say what is meant, as ever
 
 
 def test_missing_values_where_training_had_some(shop):
@@ -49,14 +76,10 @@ def test_missing_values_where_training_had_some(shop):
     assert unseen == model.score([{name: v for name, v in records[0].items() if name != "channel"}])
 
 
-ROW = [0.0] * 30
-NAMED = dict(zip([name for name in ULB.columns if name != "Class"], ROW, strict=True))
-
-
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([ROW, ROW[:7]], "row 2 has 7 values; expected 30 .* or 29"),
+        ([ROW, ROW[:7]], r"row 2 has 7 values; expected 30 \(Time, V1, V2, ... Amount\) in a row without names"),
         (np.zeros((3, 5)), "row 1 has 5 values"),
         (np.zeros(30), "1 dimensions"),
         ([NAMED, NAMED | {"v14": 1}], "row 2, column 'v14' is unknown"),

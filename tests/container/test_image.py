@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -186,6 +187,37 @@ def test_process_one_takes_sigterm_and_leaves_a_model(tree, tmp_path):
     assert artifact.load(tmp_path / "model").booster.num_boosted_rounds() < 4_000
 
 
+@pytest.mark.real_data
+@pytest.mark.skipif(Path(ENGINE).name != "docker", reason="the README's lines are docker's")
+def test_the_readmes_docker_lines_work_as_they_are_typed(tree, tmp_path):
+    """In test_dir. An engine without a bridge, as CI has it, builds on this machine's network and is asked inside."""
+    (tmp_path / "docker").symlink_to(shutil.which(ENGINE))
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    build, train, serving = re.findall("^docker .*$", (ROOT / "README.md").read_text(), re.M)
+    if subprocess.run([ENGINE, "network", "inspect", "bridge"], capture_output=True).returncode:
+        build = build.replace("build", "build --network host")
+    (tree / "model/model.ubj").unlink()
+    for line in (build, train):
+        done = subprocess.run(line, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True)  # noqa: S602
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert artifact.load(tree / "model").booster.num_boosted_rounds() == 100
+
+    def listed():
+        ids = subprocess.run([ENGINE, "ps", "-q", "--filter", "ancestor=fraud-detect"], capture_output=True, text=True)
+        return ids.stdout.split()
+
+    def answers():
+        assert process.poll() is None
+        ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8080/ping').status)"
+        command = [ENGINE, "exec", *listed()[:1], "python", "-c", ask]
+        return subprocess.run(command, capture_output=True, text=True).stdout == "200\n"
+
+    process = subprocess.Popen(serving, shell=True, cwd=ROOT, env=environment)  # noqa: S602
+    until(answers, "the first /ping")
+    subprocess.run([ENGINE, "stop", *listed()], check=True, capture_output=True)
+    assert process.wait(HANGS) == 0
+
+
 def test_nothing_that_only_building_needs_is_left():
     found = run(
         "--entrypoint", "/bin/sh", IMAGE, "-c", "command -v gcc cc; ls /root/.cache /src 2>/dev/null; ls -A /opt"
@@ -221,7 +253,7 @@ def test_sagemaker_on_this_machine_runs_the_image_and_leaves_no_container(tmp_pa
     deployment = deploy.connect("local", tmp_path / "run", place=deploy.Place(image=IMAGE))
     hyperparameters = {"num_round": 20, "imbalance": "undersample 1:50"}
     choice = record.Choice("xgboost", "", hyperparameters, (record.Threshold("f1", 0.4),))
-    deployment.train(choice, ULB, deployment.upload(small, ULB))
+    deployment.train(choice, deployment.upload(small, ULB))
     deployment.serve()
     assert len(containers()) == 1
     expected = artifact.load(tmp_path / "run/model").score(small.test)

@@ -30,7 +30,7 @@ def tree(tmp_path, monkeypatch):
     engine.write_text(ENGINE)
     engine.chmod(0o755)
     tree = tmp_path / "tree"
-    for name in ("Makefile", "container/push.sh"):
+    for name in ("Makefile", "container/push.sh", "container/build.sh"):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tree / name)
     settings = {

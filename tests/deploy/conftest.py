@@ -43,7 +43,7 @@ def split(transactions):
 def trained(server, split, tmp_path_factory):
     """A deployment whose model others may serve."""
     deployment = deploy.connect("local", tmp_path_factory.mktemp("folder") / "trained")
-    deployment.train(deployments.choice(), ULB, deployment.upload(split, ULB))
+    deployment.train(deployments.choice(), deployment.upload(split, ULB))
     yield deployment
     deployment.delete()
 

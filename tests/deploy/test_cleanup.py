@@ -5,14 +5,18 @@ import http.client
 import http.server
 import json
 import os
+import re
 import shlex
+import socket
 import subprocess
 import sys
 import threading
 from urllib.parse import urlsplit
 
 import boto3
+import deployments
 import pytest
+import states
 from deployments import left
 
 from fraud_utils import deploy
@@ -61,7 +65,7 @@ def test_cleanup_takes_a_runs_things_and_leaves_others_and_younger_ones(bucket, 
     for kind in ("Endpoint", "EndpointConfig", "Model"):
         assert f"deleting {kind} {mine.name}\n" in done.stdout
     assert left("mine") == []
-    assert len(left("other")) == 3
+    assert len(left("other")) == 4
     assert cleanup("--run", "mine") == 0
     assert capsys.readouterr().out == "nothing was left\n"
     assert cleanup("--older-than", "0m") == 0
@@ -105,15 +109,16 @@ def test_a_server_that_ended_with_its_notebook_has_left_nothing(monkeypatch, cap
 
 @contextlib.contextmanager
 def denying(action):
-    """The address of a server that passes everything on to the one in the environment, but refuses one action."""
-    service, _, operation = action.partition(":")
-    upstream = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+    """In the environment, a server that passes everything on but one action; yields the actions it was asked for."""
+    upstream, asked = urlsplit(os.environ["AWS_ENDPOINT_URL"]), set()
 
     class Proxy(http.server.BaseHTTPRequestHandler):
         def handle_request(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            in_s3 = "ListBucket" if "list-type=2" in self.path else "DeleteObject" if "?delete" in self.path else ""
-            if (self.headers.get("X-Amz-Target", "").rpartition(".")[2] or in_s3) == operation:
+            service = re.search(r"Credential=\S*/([^/]+)/aws4_request", self.headers["Authorization"])[1]
+            operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2] or f"{self.command} {self.path}"
+            asked.add(wanted := deployments.action(service, operation))
+            if wanted == action:
                 message = f"User: arn:aws:iam::1:user/x is not authorized to perform: {action} on resource: *"
                 refusal = {"__type": "AccessDeniedException", "message": message}
                 xml = f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>"
@@ -141,53 +146,128 @@ def denying(action):
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{proxy.server_port}"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
+            yield asked
         proxy.shutdown()
 
 
-def clean_denied(action, run, monkeypatch):
-    """Clean a run up where one action is denied, and say what is left."""
-    with denying(action) as address, monkeypatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", address)
+def train_without_end(run, name, bucket, rows):
+    """A run's training job, at work until it is stopped."""
+    sagemaker, url = boto3.client("sagemaker"), f"s3://{bucket}/fraud-detection/{name}"
+    boto3.client("s3").put_object(Bucket=bucket, Key=f"fraud-detection/{name}/train/rows.csv", Body=rows)
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{url}/train/"}}
+    sagemaker.create_training_job(
+        TrainingJobName=name,
+        RoleArn="arn:aws:iam::123456789012:role/local",
+        AlgorithmSpecification={"TrainingImage": "fraud-detect", "TrainingInputMode": "File"},
+        HyperParameters={"num_round": "100000"},
+        InputDataConfig=[{"ChannelName": "train", "DataSource": source}],
+        OutputDataConfig={"S3OutputPath": f"{url}/jobs"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        StoppingCondition={"MaxRuntimeInSeconds": 3600},
+        Tags=[{"Key": "fraud-detection:run", "Value": run}, {"Key": "fraud-detection:data", "Value": url}],
+    )
+
+
+def transform_for_minutes(run, name, bucket, trained):
+    """A run's batch transform of very many rows, each a request."""
+    sagemaker, url = boto3.client("sagemaker"), f"s3://{bucket}/fraud-detection/{name}"
+    rows = (",".join(["0.5"] * 30) + "\n").encode() * 50_000
+    boto3.client("s3").put_object(Bucket=bucket, Key=f"fraud-detection/{name}/test/rows.csv", Body=rows)
+    sagemaker.create_model(
+        ModelName=f"{name}-whole",
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/local",
+        PrimaryContainer={"Image": "fraud-detect", "ModelDataUrl": trained.model_url},
+        Tags=[{"Key": "fraud-detection:run", "Value": run}],
+    )
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{url}/test/"}}
+    sagemaker.create_transform_job(
+        TransformJobName=name,
+        ModelName=f"{name}-whole",
+        BatchStrategy="SingleRecord",
+        TransformInput={"DataSource": source, "ContentType": "text/csv", "SplitType": "Line"},
+        TransformOutput={"S3OutputPath": f"{url}/scored", "Accept": "text/csv"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        Tags=[{"Key": "fraud-detection:run", "Value": run}],
+    )
+
+
+# Every action that cleaning up asks for, and the kinds of things that stay where it is denied.
+STAYS = {
+    **{f"sagemaker:List{what}": set() for what in ("Models", "EndpointConfigs", "Endpoints", "Tags")},
+    **{f"sagemaker:{verb}TrainingJob{s}": set() for verb, s in (("List", "s"), ("Describe", ""))},
+    **{f"sagemaker:{verb}TransformJob{s}": set() for verb, s in (("List", "s"), ("Describe", ""))},
+    "application-autoscaling:DeregisterScalableTarget": set(),
+    "sagemaker:DeleteModel": {"Model"},
+    "sagemaker:DeleteEndpointConfig": {"EndpointConfig"},
+    "sagemaker:DeleteEndpoint": {"Endpoint", "EndpointConfig", "Model"},
+    "sagemaker:StopTrainingJob": {"TrainingJob"},
+    "sagemaker:StopTransformJob": {"TransformJob"},
+    "s3:ListBucket": set(),
+    "s3:DeleteObject": set(),
+}
+
+
+def made(run, bucket, action, trained, rows):
+    """A deployment as it is in the middle of things: an endpoint, and the job that the action concerns."""
+    name = f"{stem(run)}-1124094810-d330"
+    create(run, name, bucket)
+    if "TrainingJob" in action:
+        train_without_end(run, name, bucket, rows)
+    if "TransformJob" in action:
+        transform_for_minutes(run, name, bucket, trained)
+
+
+@pytest.fixture(scope="module")
+def rows(split):
+    return split.train.to_csv(index=False).encode()
+
+
+@pytest.mark.parametrize("action", STAYS)
+def test_a_denied_action_keeps_no_other_step_from_being_taken(bucket, trained, rows, capsys, action):
+    run = f"denied-{re.sub('[^A-Z]', '', action).lower()}-{len(action)}"
+    made(run, bucket, action, trained, rows)
+    with denying(action):
         assert cleanup("--run", run) == 1
-    return {thing.partition(" ")[0] for thing in left(run)}
+    assert f"let the role do {action}" in (said := capsys.readouterr().err)
+    assert ("BILLS" in said) == (action == "sagemaker:DeleteEndpoint")
 
+    def things():
+        return {thing.partition(" ")[0] for thing in left(run) if " " in thing}
 
-@pytest.mark.parametrize(
-    ("action", "stays"),
-    [
-        *((f"sagemaker:List{what}", set()) for what in ("TrainingJobs", "TransformJobs", "Models", "EndpointConfigs")),
-        *(("sagemaker:ListEndpoints", set()), ("sagemaker:ListTags", set())),
-        ("application-autoscaling:DeregisterScalableTarget", set()),
-        ("sagemaker:DeleteModel", {"Model"}),
-        ("sagemaker:DeleteEndpointConfig", {"EndpointConfig"}),
-        ("sagemaker:DeleteEndpoint", {"Endpoint", "EndpointConfig", "Model"}),
-    ],
-)
-def test_a_denied_action_keeps_no_other_step_from_being_taken(bucket, capsys, monkeypatch, action, stays):
-    run = f"denied-{action.partition(':')[2][:12].lower()}"
-    create(run, f"{stem(run)}-1124094810-d330", bucket)
-    assert clean_denied(action, run, monkeypatch) == stays
-    assert f"let the role do {action}" in capsys.readouterr().err
+    states.until(lambda: things() == STAYS[action], "the end of all that could be ended")  # a job stops in the end
     assert cleanup("--run", run) == 0
     assert left(run) == []
 
 
-@pytest.mark.parametrize("action", ["s3:ListBucket", "s3:DeleteObject"])
-def test_data_that_must_not_be_deleted_keeps_no_endpoint(bucket, capsys, monkeypatch, action):
-    run = f"denied-{action.partition(':')[2].lower()}"
-    name = f"{stem(run)}-1124094810-d330"
-    create(run, name, bucket)
-    assert clean_denied(action, run, monkeypatch) == {f"fraud-detection/{name}/model.tar.gz"}
-    assert f"let the role do {action}" in capsys.readouterr().err
-    assert cleanup("--run", run) == 0
+def test_cleaning_up_asks_for_no_action_that_is_not_denied_in_turn_above(bucket, trained, rows):
+    made("everything", bucket, "TrainingJob TransformJob", trained, rows)
+    with denying("nothing") as asked:
+        assert cleanup("--run", "everything") == 0
+    assert asked - {"sts:POST /"} == STAYS.keys()  # who one is may always be asked
+    policy = json.loads((deployments.ROOT / "container/policy.json").read_text())
+    assert STAYS.keys() <= {action for statement in policy["Statement"] for action in statement["Action"]}
 
 
-def test_things_of_all_runs_are_not_deleted_by_their_names_alone(bucket, capsys, monkeypatch):
+def test_a_service_that_cannot_be_reached_keeps_no_endpoint(bucket, capsys, monkeypatch):
+    """A company's network without a VPC endpoint for it, say."""
+    create("walled-in", f"{stem('walled-in')}-1124094810-d330", bucket)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        closed = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    with monkeypatch.context() as patch:
+        for service in ("APPLICATION_AUTO_SCALING", "STS"):
+            patch.setenv(f"AWS_ENDPOINT_URL_{service}", closed)
+        assert cleanup("--run", "walled-in") == 1
+    assert "ending the scaling of" in capsys.readouterr().err
+    assert not [thing for thing in left("walled-in") if " " in thing]
+    assert cleanup("--run", "walled-in") == 0
+
+
+def test_things_of_all_runs_are_not_deleted_by_their_names_alone(bucket):
     name = f"{stem('unread')}-1124094810-d330"
     create("unread", name, bucket)
-    with denying("sagemaker:ListTags") as address, monkeypatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", address)
+    with denying("sagemaker:ListTags"):
         assert cleanup("--older-than", "0m") == 1
     assert f"Endpoint {name}" in left("unread")
     assert cleanup("--run", "unread") == 0

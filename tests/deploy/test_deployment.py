@@ -17,7 +17,7 @@ def test_a_choice_becomes_a_model_an_endpoint_a_batch_of_scores_and_then_nothing
     deployment = deploy.connect("local", tmp_path / "whole-way")
     assert "SageMaker on this machine, `train` and `serve` as processes" in deployment.describe()
     uploaded = deployment.upload(split, ULB)
-    metrics = deployment.train(deployments.choice(), ULB, uploaded)
+    metrics = deployment.train(deployments.choice(), uploaded)
     folder = tmp_path / "whole-way"
     model = artifact.load(folder / "model")
     assert model.manifest["thresholds"] == {"f1": 0.25}
@@ -49,7 +49,7 @@ def test_a_choice_becomes_a_model_an_endpoint_a_batch_of_scores_and_then_nothing
 def test_options_of_training_and_of_the_endpoint(server, split, tmp_path):
     deployment = deploy.connect("local", tmp_path / "options")
     uploaded = deployment.upload(split, ULB)
-    deployment.train(deployments.choice(num_round=2), ULB, uploaded, deploy.Training(spot=True))
+    deployment.train(deployments.choice(num_round=2), uploaded, deploy.Training(spot=True))
     sagemaker, scaling, s3 = (boto3.client(name) for name in ("sagemaker", "application-autoscaling", "s3"))
     job = sagemaker.describe_training_job(TrainingJobName=deployment.name)
     assert job["EnableManagedSpotTraining"]
@@ -70,7 +70,9 @@ def test_options_of_training_and_of_the_endpoint(server, split, tmp_path):
     assert s3.head_object(Bucket=bucket, Key=key)["ContentLength"] > 1000  # it outlives the deployment
     captured = s3.list_objects_v2(Bucket=bucket, Prefix=f"fraud-detection/captured/{deployment.name}")["Contents"]
     line = json.loads(s3.get_object(Bucket=bucket, Key=captured[0]["Key"])["Body"].readline())
-    assert line["captureData"]["endpointInput"]["observedContentType"] == "text/csv"
+    asked = line["captureData"]["endpointInput"]
+    assert (asked["observedContentType"], asked["encoding"]) == ("text/csv", "CSV")
+    assert asked["data"] == split.test.to_csv(index=False)  # readable as it is, not in base64
 
 
 def test_a_verb_called_too_early_says_which_one_comes_first(deployment, split):

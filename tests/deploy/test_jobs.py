@@ -1,19 +1,23 @@
 """Jobs that fail, that somebody stops, or that are refused."""
 
 import concurrent.futures
+import json
 
 import boto3
 import deployments
+import numpy as np
+import pandas as pd
 import pytest
 import states
 
-from fraud_utils.data import ULB, Schema
+from fraud_utils import artifact
+from fraud_utils.data import ULB, Schema, split_transactions
 from fraud_utils.deploy import DeployError
 
 
 def test_a_failing_training_says_what_the_program_left_in_its_failure_file(deployment, split):
     with pytest.raises(DeployError, match=r"training job failed: hyperparameter 'max_dept'.*did you mean 'max_depth'"):
-        deployment.train(deployments.choice(max_dept=5), ULB, deployment.upload(split, ULB))
+        deployment.train(deployments.choice(max_dept=5), deployment.upload(split, ULB))
     assert not (deployment.run_folder / "model").exists()
 
 
@@ -34,13 +38,38 @@ def test_a_job_that_somebody_stops_leaves_no_model_that_could_be_taken_for_the_w
     with concurrent.futures.ThreadPoolExecutor() as pool:
         stopped = pool.submit(stop)
         with pytest.raises(DeployError, match="stopped before its end"):
-            deployment.train(deployments.endless(), ULB, deployment.upload(split, ULB))
+            deployment.train(deployments.endless(), deployment.upload(split, ULB))
         stopped.result()
     assert not (deployment.run_folder / "model").exists()
     assert deployments.programs(server) == []
 
 
 def test_a_value_too_long_for_sagemaker_is_refused_with_its_name(deployment):
-    wide = Schema.from_dict(ULB.to_dict() | {"features": [f"a_long_name_{i}" for i in range(300)]})
-    with pytest.raises(DeployError, match=r"'schema' is .* characters long; SageMaker takes 2500"):
-        deployment.train(deployments.choice(), wide, {})
+    with pytest.raises(DeployError, match="'eval_metric' is 2600 characters long; SageMaker takes 2500"):
+        deployment.train(deployments.choice(eval_metric="x" * 2600), {})
+
+
+def test_a_schema_of_four_hundred_columns_reaches_the_job_and_the_model(deployment):
+    """As wide as IEEE-CIS's: the schema is longer than a hyperparameter may be."""
+    rng, rows = np.random.default_rng(1), 400
+    features = [f"V{i}" for i in range(1, 391)]
+    table = pd.DataFrame(rng.normal(size=(rows, len(features))), columns=features)
+    table["seconds"], table["fraud"] = np.arange(rows), np.arange(rows) % 8 == 0
+    table["card_type"] = rng.choice(["debit", "credit"], rows)
+    schema = Schema.from_dict(
+        {
+            "label": "fraud",
+            "time": "seconds",
+            "features": features,
+            "categorical": ["card_type"],
+            "name": "wide",
+            "amount": None,
+        }
+    )
+    table["fraud"] = table["fraud"].astype(int)
+    assert len(json.dumps(schema.to_dict())) > 2500
+    deployment.train(deployments.choice(num_round=2), deployment.upload(split_transactions(table, schema), schema))
+    model = artifact.load(deployment.run_folder / "model")
+    assert model.manifest["schema"] == schema.to_dict()
+    described = boto3.client("sagemaker").describe_training_job(TrainingJobName=deployment.name)
+    assert "schema" not in described["HyperParameters"]

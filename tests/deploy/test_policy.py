@@ -1,8 +1,7 @@
-"""What a user takes to AWS: the policy, the notebook instance's start script, the flags of the image's build."""
+"""What a user takes to AWS: the policy, and the notebook instance's start script."""
 
 import fnmatch
 import json
-import os
 import re
 import subprocess
 
@@ -42,33 +41,21 @@ UNSEEN = {
     "ecr:CompleteLayerUpload": "make push",
     "ecr:PutImage": "make push",
     "sagemaker:DescribeEndpointConfig": "Application Auto Scaling asks for it",
+    "ec2:CreateNetworkInterface": "what jobs and endpoints do in a company's subnets",
+    "ec2:CreateNetworkInterfacePermission": "what jobs and endpoints do in a company's subnets",
+    "ec2:DeleteNetworkInterface": "what jobs and endpoints do in a company's subnets",
+    "ec2:DeleteNetworkInterfacePermission": "what jobs and endpoints do in a company's subnets",
+    "ec2:DescribeDhcpOptions": "what jobs and endpoints do in a company's subnets",
+    "ec2:DescribeNetworkInterfaces": "what jobs and endpoints do in a company's subnets",
+    "ec2:DescribeSecurityGroups": "what jobs and endpoints do in a company's subnets",
+    "ec2:DescribeSubnets": "what jobs and endpoints do in a company's subnets",
+    "ec2:DescribeVpcs": "what jobs and endpoints do in a company's subnets",
+    "kms:Decrypt": "reading what a company's key encrypts",
+    "kms:DescribeKey": "using a company's key for volumes",
+    "kms:Encrypt": "writing with a company's key",
+    "kms:GenerateDataKey": "writing with a company's key",
+    "kms:CreateGrant": "using a company's key for volumes",
 }
-S3 = [  # method, path, part of the query, action
-    ("PUT", r"/[^/]+", "", "s3:CreateBucket"),
-    ("HEAD", r"/[^/]+", "", "s3:ListBucket"),
-    ("GET", r"/[^/]+", "list-type=2", "s3:ListBucket"),
-    ("POST", r"/[^/]+", "delete", "s3:DeleteObject"),
-    ("PUT", r"/[^/]+/.+", "", "s3:PutObject"),
-    ("POST", r"/[^/]+/.+", "upload", "s3:PutObject"),
-    ("GET", r"/[^/]+/.+", "", "s3:GetObject"),
-    ("HEAD", r"/[^/]+/.+", "", "s3:GetObject"),
-]
-
-
-def actions(log):
-    """The IAM actions of the calls in a server's log."""
-    found = set()
-    for line in log.read_text().splitlines():
-        if not (call := re.fullmatch(r"\d\d:\d\d:\d\d (\S+) (\S.*) \d\d\d", line)):
-            continue
-        service, operation = call.groups()
-        if service != "s3":
-            found.add(f"{service}:{operation}")
-            continue
-        method, _, target = operation.partition(" ")
-        path, _, query = target.partition("?")
-        found.add(next(a for m, p, part, a in S3 if m == method and re.fullmatch(p, path) and part in query))
-    return found - {"sts:GetCallerIdentity"}  # which needs no permission
 
 
 def statements(action):
@@ -95,7 +82,7 @@ def recorded(server, log, table, tmp_path_factory):
     values |= {"role": "arn:aws:iam::123456789012:role/x", "spot": True, "capture": True, "autoscale_to": 3}
     notebook = str(ROOT / "notebooks/03_deploy.ipynb")
     papermill.execute_notebook(notebook, None, values, kernel_name="python3", progress_bar=False)
-    return actions(log), log.read_text(), record.read(run).endpoint
+    return deployments.actions(log), log.read_text(), record.read(run).endpoint
 
 
 def test_the_policy_allows_what_the_notebook_does_and_nothing_that_nobody_needs(recorded):
@@ -123,7 +110,11 @@ def test_the_policys_resources_hold_what_the_notebook_touches(recorded):
 
 def test_everything_is_allowed_on_named_resources_where_aws_has_names():
     anywhere = {a for a in ALLOWED if any(s["Resource"] == "*" and "Condition" not in s for s in statements(a))}
-    rest = {a for a in anywhere if not re.match(r"sagemaker:List|application-autoscaling:|cloudwatch:.*Alarms?$", a)}
+    rest = {
+        a
+        for a in anywhere
+        if not re.match(r"sagemaker:List|application-autoscaling:|cloudwatch:.*Alarms?$|ec2:Describe", a)
+    }
     assert rest == {"ecr:GetAuthorizationToken"}
     assert len(re.sub(r"\s", "", json.dumps(POLICY))) <= 6144  # what IAM takes
 
@@ -202,14 +193,3 @@ def test_a_start_without_the_project_says_where_to_put_it(instance):
 
 def test_the_start_script_is_within_sagemakers_limit():
     assert len((ROOT / "container/on-start.sh").read_text()) <= 16_384
-
-
-# -------------------------------------------------------------------------------------------------- the image
-
-
-def test_docker_is_asked_for_an_image_that_sagemaker_takes():
-    """Of SageMaker's platform, with docker's own manifest: CreateModel refuses those of OCI."""
-    bare = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k != "BASE_IMAGE"}
-    command = ["make", "--dry-run", "image", "ENGINE=docker"]
-    asked = subprocess.run(command, cwd=ROOT, env=bare, capture_output=True, text=True, check=True).stdout
-    assert "docker build --platform linux/amd64 --provenance=false --output type=docker " in asked

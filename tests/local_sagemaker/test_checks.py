@@ -7,6 +7,7 @@ FILE = {"TrainingImage": "fraud-detect", "TrainingInputMode": "File"}
 INSTANCE = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
 KEY = "arn:aws:kms:us-east-1:123456789012:key/x"
 VPC = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}
+OUTPUT = {"S3OutputPath": "s3://mine/jobs"}
 VARIANT = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
 MODES = [{"CaptureMode": "Input"}]
 CAPTURE = {"InitialSamplingPercentage": 100, "DestinationS3Uri": "s3://mine/captured", "CaptureOptions": MODES}
@@ -34,9 +35,10 @@ def refusal(call, **request):
         ({"AlgorithmSpecification": FILE | {"TrainingImage": "nothing:here"}}, "not found"),
         ({"AlgorithmSpecification": FILE | {"TrainingInputMode": "Pipe"}}, "does not support Pipe at 'AlgorithmSpec"),
         ({"ResourceConfig": INSTANCE | {"InstanceCount": 2}}, "does not support 2 at 'ResourceConfig.InstanceCount'"),
-        ({"ResourceConfig": INSTANCE | {"VolumeKmsKeyId": KEY}}, f"{NOT_SUPPORTED} 'ResourceConfig.VolumeKmsKeyId'"),
-        ({"VpcConfig": VPC}, f"{NOT_SUPPORTED} 'VpcConfig'"),
-        ({"EnableNetworkIsolation": True}, f"{NOT_SUPPORTED} 'EnableNetworkIsolation'"),
+        ({"ResourceConfig": INSTANCE | {"VolumeKmsKeyId": "not a key"}}, "regular expression pattern"),
+        ({"VpcConfig": VPC | {"Subnets": ["under_score"]}}, "regular expression pattern"),
+        ({"ResourceConfig": INSTANCE | {"KeepAlivePeriodInSeconds": 60}}, "'ResourceConfig.KeepAlivePeriodInSeconds'"),
+        ({"OutputDataConfig": OUTPUT | {"CompressionType": "NONE"}}, "does not support NONE at 'OutputDataConfig.Comp"),
         ({"RetryStrategy": {"MaximumRetryAttempts": 2}}, f"{NOT_SUPPORTED} 'RetryStrategy'"),
     ],
 )
@@ -45,10 +47,36 @@ def test_a_training_job_is_refused_for_what_the_service_or_this_machine_does_not
     assert not local.sagemaker.list_training_jobs(NameContains="wrong")["TrainingJobSummaries"]
 
 
-def test_what_is_switched_off_is_no_reason_to_refuse_a_job(local):
-    local.train("off", EnableNetworkIsolation=False, EnableInterContainerTrafficEncryption=False)
+def not_acted_on(local, word):
+    """What the log says of a resource."""
+    (line,) = (each for each in local.log.read_text().splitlines() if f"{word}: recorded, not acted on: " in each)
+    return line.rpartition(": ")[2]
+
+
+def test_a_companys_network_and_volume_keys_are_recorded_and_said_not_to_be_acted_on(local, model):
+    switched = {"EnableNetworkIsolation": True, "EnableInterContainerTrafficEncryption": False}
+    local.train("company", VpcConfig=VPC, ResourceConfig=INSTANCE | {"VolumeKmsKeyId": KEY}, **switched)
+    described = local.finished("company")
+    assert described["VpcConfig"] == VPC
+    assert described["ResourceConfig"]["VolumeKmsKeyId"] == KEY
+    said = not_acted_on(local, "training-job/company")
+    assert set(said.split(", ")) == {"VpcConfig", "ResourceConfig.VolumeKmsKeyId", "EnableNetworkIsolation"}
+    local.create_config("company", model, KmsKeyId=KEY, DataCaptureConfig=CAPTURE | {"KmsKeyId": KEY})
+    assert not_acted_on(local, "endpoint-config/company") == "KmsKeyId, DataCaptureConfig.KmsKeyId"
+    assert local.sagemaker.describe_endpoint_config(EndpointConfigName="company")["KmsKeyId"] == KEY
+
+
+def test_a_key_of_the_output_encrypts_the_model(local):
+    local.train("encrypted", rounds=1, OutputDataConfig=OUTPUT | {"KmsKeyId": KEY})
+    _, _, key = local.finished("encrypted")["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://").partition("/")
+    assert local.s3.head_object(Bucket=local.bucket, Key=key)["SSEKMSKeyId"] == KEY
+
+
+def test_what_is_switched_off_is_no_reason_to_say_anything_of_a_job(local):
+    local.train("off", Environment={}, EnableNetworkIsolation=False, EnableInterContainerTrafficEncryption=False)
     local.sagemaker.stop_training_job(TrainingJobName="off")
     local.finished("off")
+    assert "training-job/off: recorded" not in local.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -56,9 +84,6 @@ def test_what_is_switched_off_is_no_reason_to_refuse_a_job(local):
     [
         ({"ShadowProductionVariants": [VARIANT]}, "ShadowProductionVariants"),
         ({"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://mine/async"}}}, "AsyncInferenceConfig"),
-        ({"KmsKeyId": KEY}, "KmsKeyId"),
-        ({"VpcConfig": VPC}, "VpcConfig"),
-        ({"DataCaptureConfig": CAPTURE | {"KmsKeyId": KEY}}, "DataCaptureConfig.KmsKeyId"),
         ({"DataCaptureConfig": CAPTURE | {"InitialSamplingPercentage": 50}}, "InitialSamplingPercentage"),
         ({"ProductionVariants": [VARIANT | {"EnableSSMAccess": True}]}, "ProductionVariants.1.member.EnableSSMAccess"),
     ],
@@ -67,6 +92,23 @@ def test_an_endpoint_configuration_is_refused_for_what_nothing_here_does(local, 
     message = refusal(local.create_config, name="wrong", model="m", **change)
     assert NOT_SUPPORTED in message
     assert f"{member}'" in message
+
+
+SERVERLESS = {"VariantName": "v", "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 1}}
+
+
+def test_a_serverless_variant_is_refused_what_only_instances_have(local, trained, model):
+    url = trained["ModelArtifacts"]["S3ModelArtifacts"]
+    local.create_model("walled", url, VpcConfig=VPC)
+    local.create_model("isolated", url, EnableNetworkIsolation=True)
+    for name, more, member in (
+        (model, {"DataCaptureConfig": CAPTURE}, "DataCaptureConfig"),
+        ("walled", {}, "VpcConfig"),
+        ("isolated", {}, "EnableNetworkIsolation"),
+    ):
+        variants = [SERVERLESS | {"ModelName": name}]
+        message = refusal(local.create_config, name="less", model=name, ProductionVariants=variants, **more)
+        assert message == f"A serverless variant does not support {member}."
 
 
 CANARY = {"Type": "CANARY", "WaitIntervalInSeconds": 60, "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10}}

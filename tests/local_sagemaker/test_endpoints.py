@@ -111,6 +111,26 @@ def test_the_only_variant_can_be_named(endpoint, runtime, split):
     assert runtime.invoke_endpoint(**asked)["InvokedProductionVariant"] == "v"
 
 
+def test_an_endpoint_of_two_instances_runs_two_programs_that_take_turns(local, model, runtime, split):
+    variant = {"VariantName": "v", "ModelName": model, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}
+    before = len(local.running("serve"))
+    local.create_config("two", "", ProductionVariants=[variant])
+    local.create_endpoint("two", "two")
+    row = split.test.head(1).to_csv(index=False)
+    for _ in range(2):
+        runtime.invoke_endpoint(EndpointName="two", Body=row, ContentType="text/csv")
+
+    def asked():
+        """Those of the instances' logs that have a request."""
+        pages = local.client("logs").filter_log_events(logGroupName="/aws/sagemaker/Endpoints/two")["events"]
+        return {each["logStreamName"] for each in pages if "/invocations" in each["message"]}
+
+    until(lambda: len(asked()) == 2, "a request in both logs")
+    assert len(local.running("serve")) - before >= 2
+    local.sagemaker.delete_endpoint(EndpointName="two")
+    until(lambda: len(local.running("serve")) == before, "the end of both")
+
+
 def test_an_asynchronous_request_is_refused(endpoint, runtime):
     with pytest.raises(ClientError, match="does not support async-invocations"):
         runtime.invoke_endpoint_async(EndpointName=endpoint, InputLocation="s3://mine/test/rows.csv")

@@ -1,9 +1,16 @@
 """The server's process: where it listens, and how it ends with its owner."""
 
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
+
+from fraud_utils.data.simulate import simulate_transactions
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_it_listens_on_this_machine_only(local):
@@ -22,3 +29,23 @@ def test_it_ends_with_its_owner():
     assert process.stdout.readline().startswith("http://127.0.0.1:")
     process.stdin.close()
     assert process.wait(300) == 0
+
+
+def test_the_readmes_example_works_as_it_is_typed(start_local, tmp_path):
+    """With the environment that the server prints, on simulated rows."""
+    server = start_local()
+    settings = re.search(r"export (.*)", server.log.read_text())[1].split()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    simulate_transactions(5_000, fraud_rate=0.02, seed=1).to_parquet(tmp_path / "rows.parquet")
+    (example,) = (
+        code
+        for code in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+        if "create_endpoint" in code
+    )
+    command = [sys.executable, "-c", example]
+    environment = clean | dict(setting.split("=", 1) for setting in settings)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 0 <= float(done.stdout) <= 1
+    server.process.terminate()
+    assert server.process.wait(300) == 0

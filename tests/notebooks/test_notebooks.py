@@ -38,7 +38,7 @@ PARAMETERS = {
     },
     "03_deploy": {
         *("data", "schema", "seed", "run_folder", "test_share"),
-        *("target", "region", "role", "bucket", "prefix", "image"),
+        *("target", "region", "role", "bucket", "prefix", "image", "security"),
         *("train_instance", "serve_instance", "serve_count", "serverless", "spot", "capture", "register_in"),
         *("autoscale_to", "keep_endpoint"),
     },

@@ -27,10 +27,7 @@ FORMS = {  # how rows may be written; the columns of a frame come in any order
         lambda frame: ("\ufeff" + frame.to_csv(index=False, lineterminator="\r\n", quoting=1)).encode(),
     ),
     "csv without header": (CSV, lambda frame: frame[COLUMNS].to_csv(index=False, header=False)),
-    "csv of what the model uses": (
-        CSV,
-        lambda frame: frame[COLUMNS[1:]].to_csv(index=False, header=False).rstrip("\n"),
-    ),
+    "csv without a last line's end": (CSV, lambda frame: frame[COLUMNS].to_csv(index=False, header=False).rstrip("\n")),
     "json objects": (JSON, lambda frame: json.dumps({"instances": frame.to_dict("records")})),
     "json lists": (JSON, lambda frame: json.dumps({"instances": frame[COLUMNS].to_numpy().tolist()})),
     "lines of objects": (LINES, lambda frame: "".join(json.dumps(row) + "\n" for row in frame.to_dict("records"))),
@@ -51,6 +48,21 @@ def test_any_way_of_sending_rows_gives_the_scores_of_the_model(asked, frame, mod
     content, write = FORMS[form]
     scores = asked.score(write(rows[order]), content, accept)
     np.testing.assert_allclose(scores, model.score(rows), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("forgotten", COLUMNS)
+def test_rows_without_names_that_forget_a_column_are_never_scored(asked, frame, forgotten):
+    rows = frame[[name for name in COLUMNS if name != forgotten]].head(400)
+    lists = rows.to_numpy().tolist()
+    bodies = {
+        rows.head(1).to_csv(index=False, header=False): CSV,  # a line a request, as batch transform may send them
+        rows.to_csv(index=False, header=False): CSV,  # many lines, read by Arrow
+        json.dumps({"instances": lists[:2]}): JSON,
+        "\n".join(map(json.dumps, lists[:2])): LINES,
+    }
+    for body, content in bodies.items():
+        status, error = asked.error(body, content)
+        assert (status, "row 1 has 29 values; expected 30 (Time, V1, V2, ... Amount)" in error) == (400, True), error
 
 
 @pytest.mark.parametrize("accept", [CSV, JSON, LINES])

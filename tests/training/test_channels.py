@@ -52,7 +52,7 @@ def test_rows_of_several_files_come_in_order_of_time(frame, job, tmp_path):
     [
         ({"rows.xlsx": b"x"}, "train/rows.xlsx: unknown format; expected one of .csv"),
         ({"rows.csv": b"1,2,3\n"}, "train/rows.csv: no header and 3 columns, but schema 'ULB creditcard.csv' has 31"),
-        ({"rows.csv": b"Time,V1,Klass\n0,1,0\n"}, "'V2' is missing .* describe the columns in the hyperparameter"),
+        ({"rows.csv": b"Time,V1,Klass\n0,1,0\n"}, "'V2' is missing .* describe the columns in the job's schema"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_named_as_the_user_knows_it(job, tmp_path, files, message):

@@ -5,15 +5,20 @@ import json
 import pytest
 
 from fraud_utils import models
+from fraud_utils.data import ULB, Schema
 from fraud_utils.training.hyperparameters import SetupError, read_hyperparameters
 
 
 @pytest.fixture
 def given(tmp_path):
-    def read(hyperparameters):
-        file = tmp_path / "hyperparameters.json"
+    def read(hyperparameters, **channel):
+        """Read hyperparameters, and a channel `schema` with these files where there are any."""
+        file, folder = tmp_path / "hyperparameters.json", tmp_path / "schema"
         file.write_text(json.dumps(hyperparameters))
-        return read_hyperparameters(file)
+        for name, content in channel.items():
+            folder.mkdir(exist_ok=True)
+            (folder / f"{name}.json").write_text(content)
+        return read_hyperparameters(file, folder)
 
     return read
 
@@ -31,6 +36,7 @@ def given(tmp_path):
         ({"subsample": "1.5"}, "'subsample' is '1.5'; it must be above 0 and at most 1"),
         ({"num_round": "0"}, "'num_round' is '0'; it must be at least 1"),
         ({"device": "gpu"}, "'device' is 'gpu'; it must be cpu or cuda"),
+        ({"unnamed_rows": "some"}, "'unnamed_rows' is 'some'; it must be schema or features"),
         ({"imbalance": "SMOKE"}, "'imbalance' is 'SMOKE'; it must be one of none, class weight"),
         ({"thresholds": "0.5"}, "'thresholds' is '0.5'; it must be a JSON object"),
         ({"thresholds": '{"f1": 2}'}, "between 0 and 1; 'f1' is 2"),
@@ -54,3 +60,30 @@ def test_what_is_not_given_is_what_notebook_02_fits(given, tmp_path):
     assert given({"eta": "0.2"}).booster == models.XGBOOST | {"eta": 0.2}
     nothing = read_hyperparameters(tmp_path / "missing.json")
     assert (nothing.booster, nothing.imbalance, nothing.decides) == (models.XGBOOST, "none", "default")
+
+
+WIDE = Schema(name="wide", label="y", time="t", amount=None, features=tuple(f"a long name {i}" for i in range(500)))
+
+
+def test_a_schema_of_any_length_comes_in_a_channel_of_its_own(given):
+    text = json.dumps(WIDE.to_dict())
+    assert len(text) > 2_500  # more than a hyperparameter may hold
+    assert given({}).schema == ULB
+    assert given({}, schema=text).schema == WIDE
+    assert given({"schema": text}).schema == WIDE
+    assert given({"schema": text}, schema=json.dumps(WIDE.to_dict(), indent=2)).schema == WIDE  # twice the same
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "channel", "message"),
+    [
+        ({"schema": ULB.to_dict()}, {"schema": json.dumps(WIDE.to_dict())}, "'schema' and schema/schema.json differ"),
+        ({}, {"columns": "{}"}, "channel 'schema' must hold schema.json; it holds columns.json"),
+        ({}, {"schema": "{"}, r"schema/schema.json must be a JSON object \("),
+        ({}, {"schema": '{"nam": 1}'}, "schema/schema.json is not a schema: unknown key 'nam'; did you mean 'name'"),
+        ({"max_dept": 1}, {"schema": "[]"}, "'max_dept' is unknown.*; schema/schema.json must be a JSON object"),
+    ],
+)
+def test_a_schema_channel_that_cannot_be_used_is_refused(given, hyperparameters, channel, message):
+    with pytest.raises(SetupError, match=message):
+        given(hyperparameters, **channel)

@@ -14,7 +14,7 @@ import pytest
 
 from fraud_utils import artifact, models
 from fraud_utils.artifact import FeatureMap
-from fraud_utils.data import ULB
+from fraud_utils.data import ULB, Schema
 from fraud_utils.data.simulate import simulate_transactions
 from fraud_utils.training import main
 
@@ -56,6 +56,19 @@ def test_the_job_leaves_a_model_and_nothing_else(frame, trained):
     assert manifest["hyperparameters"]["imbalance"] == "undersample 1:10"
     assert "train_average_precision:" in out
     assert "round:30;" in out
+
+
+def test_a_schema_in_a_channel_is_the_models(job, frame, tmp_path):
+    shop = Schema(name="shop", label="Class", time="Time", amount=None, features=("V1", "V4"))
+    text = json.dumps(shop.to_dict()).encode()
+    rows = frame[["Time", "V1", "V4", "Class"]]
+    asked = QUICK | {"unnamed_rows": "features"}
+    finished = job(tmp_path, asked, train={"rows.csv": rows}, schema={"schema.json": text})
+    finished.run()
+    manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
+    assert Schema.from_dict(manifest["schema"]) == shop
+    assert manifest["columns"] == ["Time", "V1", "V4"]
+    assert artifact.load(tmp_path / "model").score([[0.5, 0.5]]).shape == (1,)
 
 
 @pytest.mark.parametrize(
