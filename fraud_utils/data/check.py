@@ -10,13 +10,15 @@ import pandas as pd
 from fraud_utils.data.schema import DataError, Schema
 
 
-def checked(frame: pd.DataFrame, schema: Schema, source: str) -> pd.DataFrame:
+def checked(frame: pd.DataFrame, schema: Schema, source: str, part: bool = False) -> pd.DataFrame:
     """Check the values that `read` returns.
 
     Parameters
     ----------
     source : str
         What messages call the table.
+    part : bool
+        Whether these are some of a table's rows, which may lack a class; or none.
 
     Returns
     -------
@@ -29,6 +31,8 @@ def checked(frame: pd.DataFrame, schema: Schema, source: str) -> pd.DataFrame:
     DataError
         There are no rows, or a value is missing, infinite, or out of its range.
     """
+    if frame.empty and part:
+        return frame
     if frame.empty:
         raise DataError(f"{source}: has a header and no rows; export it again")
     values = _Values(frame, source)
@@ -41,7 +45,7 @@ def checked(frame: pd.DataFrame, schema: Schema, source: str) -> pd.DataFrame:
     for column in (schema.time, *schema.numeric):
         fault = "the value is infinite; replace it with a number or leave it empty"
         values.refuse(np.isinf(frame[column].to_numpy()), column, fault)
-    frame[schema.label] = _labels(values, schema.label)
+    frame[schema.label] = _labels(values, schema.label, part)
     if schema.amount and not schema.negative_amounts:
         fault = "the amount is negative; correct it, or allow refunds with 'negative_amounts: true' in the schema"
         values.refuse(frame[schema.amount] < 0, schema.amount, fault)
@@ -66,12 +70,12 @@ class _Values:
             raise DataError(f"{self.source}: row {row}, column {column!r}{more}: {fault}")
 
 
-def _labels(values: _Values, column: str) -> np.ndarray:
-    """The label as int8, both classes present."""
+def _labels(values: _Values, column: str, part: bool) -> np.ndarray:
+    """The label as int8, both classes present unless these are a part of all rows."""
     label = values.frame[column].to_numpy()
     fault = "the label is neither 0 nor 1; code fraud as 1, legitimate as 0"
     values.refuse((label != 0) & (label != 1), column, fault)
-    if label.min() == label.max():
+    if not part and label.min() == label.max():
         kind = "fraud" if label[0] else "legitimate"
         raise DataError(
             f"{values.source}: column {column!r}: all {len(label):,} rows are {kind}; learning needs both classes"

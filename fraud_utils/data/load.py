@@ -79,7 +79,7 @@ def read_transactions(table: TableFile) -> tuple[pd.DataFrame, str]:
         As there; nothing is known of which file this should be, so any checksum will do.
     """
     frame, sha256 = read(table)
-    return checked(frame, table.schema, table.source), sha256
+    return checked(frame, table.schema, table.source, table.part), sha256
 
 
 def _simulated(seed: int) -> pd.DataFrame:

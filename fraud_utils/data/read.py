@@ -39,6 +39,10 @@ class TableFile:
         Where whoever gave the file says what its columns mean.
     without_header : tuple of str
         The columns, in order, of a CSV whose first line holds values already. Empty: a CSV has a header.
+    format : str
+        One of `FORMATS`, for a name that does not end in one.
+    part : bool
+        Whether it is one of several files of a table, which may lack a class, or all rows.
     """
 
     path: Path
@@ -46,6 +50,13 @@ class TableFile:
     source: str
     schema_source: str = "a schema file given with SCHEMA=path (README: 'Bring another table')"
     without_header: tuple[str, ...] = ()
+    format: str = ""
+    part: bool = False
+
+    @property
+    def name(self) -> str:
+        """The file's name, with the ending that says what it holds."""
+        return f"{self.path.name}{self.format}".lower()
 
 
 def read(table: TableFile) -> tuple[pd.DataFrame, str]:
@@ -63,7 +74,7 @@ def read(table: TableFile) -> tuple[pd.DataFrame, str]:
     DataError
         The format is unknown, the file damaged, a column missing or unknown, or a value of another type.
     """
-    name = table.path.name.lower()
+    name = table.name
     if not name.endswith(FORMATS):
         raise DataError(f"{table.source}: unknown format; expected one of {', '.join(FORMATS)}")
     if table.path.stat().st_size == 0:
@@ -90,7 +101,7 @@ class _Hashed(io.RawIOBase):
 @contextmanager
 def _uncompressed(table: TableFile) -> Iterator[IO[bytes]]:
     """Open the CSV inside a plain, gzip or zip file, and turn damage met while reading into a DataError."""
-    name = table.path.name.lower()
+    name = table.name
     try:
         if name.endswith(".zip"):
             with zipfile.ZipFile(table.path) as archive:
@@ -125,8 +136,10 @@ def _read_csv(table: TableFile) -> tuple[pd.DataFrame, str]:
             bare = bool(table.without_header and header) and _is_number(header[0])
             if bare:
                 _check_width(len(header), table)
-            else:
+            elif header or not table.part:
                 _check_header(header, table)
+            if table.part and not bare and not buffered.peek().partition(b"\n")[2].strip():
+                return pd.DataFrame(columns=list(columns), dtype=float), hashed.digest.hexdigest()
             # With one processor, threads only queue blocks: up to 30 MB more, and no two runs alike.
             options = arrow_csv.ReadOptions(
                 block_size=1 << 22, use_threads=pa.cpu_count() > 1, column_names=table.without_header if bare else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,14 @@ import pyarrow
 
 from fraud_utils import models
 from fraud_utils.artifact import FeatureMap
-from fraud_utils.data import FORMATS, Schema, TableFile, read_transactions, split_transactions
+from fraud_utils.data import FORMATS, DataError, Schema, TableFile, read_transactions, split_transactions
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
 
 TAIL_SHARE = 0.2  # of the training rows, the last by time: what early stopping watches without a validation channel
+CONTENT_TYPES = {
+    **dict.fromkeys(("text/csv", "csv"), ".csv"),
+    **dict.fromkeys(("application/x-parquet", "application/parquet", "parquet"), ".parquet"),
+}
 SCHEMA_SOURCE = "the job's schema (the channel 'schema', or the hyperparameter)"
 
 
@@ -52,8 +58,13 @@ class Material:
     origin: dict[str, Any]
 
 
-def read_material(data: Path, hyperparameters: Hyperparameters) -> Material:
-    """Read the channels `train` and, where there is one, `validation` of a job's input/data.
+def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
+    """Read the channels `train` and, where there is one, `validation` of a job.
+
+    Parameters
+    ----------
+    folder : Path
+        The job's input: data/<channel>/, and config/inputdataconfig.json, which is about the channels.
 
     Raises
     ------
@@ -62,11 +73,12 @@ def read_material(data: Path, hyperparameters: Hyperparameters) -> Material:
     DataError
         A table or a value in it cannot be used.
     """
-    schema = hyperparameters.schema
-    frame, digest = read_channel(data / "train", schema)
+    schema, data, config = hyperparameters.schema, folder / "data", folder / "config" / "inputdataconfig.json"
+    channels = json.loads(config.read_bytes()) if config.exists() else {}
+    frame, digest = read_channel(data / "train", schema, channels.get("train"))
     held_out, validation = None, "none"
     if (data / "validation").is_dir():
-        held_out, validation = read_channel(data / "validation", schema)
+        held_out, validation = read_channel(data / "validation", schema, channels.get("validation"))
     elif hyperparameters.early_stopping_rounds:
         split = split_transactions(frame, schema, TAIL_SHARE)
         frame, held_out, validation = split.train, split.test, f"last {TAIL_SHARE:.0%} by time"
@@ -95,14 +107,16 @@ def _rows(part: str, frame: pd.DataFrame, features: FeatureMap, schema: Schema) 
     return Rows(features.matrix(dict(frame.items())), y)
 
 
-def read_channel(folder: Path, schema: Schema) -> tuple[pd.DataFrame, str]:
+def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | None = None) -> tuple[pd.DataFrame, str]:
     """Load every table of a channel.
 
     Parameters
     ----------
     folder : Path
         Holds `.csv`, `.csv.gz`, `.csv.zip` or `.parquet` files; a CSV without a header has the label first and then
-        the schema's other columns, as SageMaker's own XGBoost expects.
+        the schema's other columns, as SageMaker's own XGBoost expects. Parts without a row are passed over.
+    settings : mapping, optional
+        The channel's in inputdataconfig.json: a name without an extension is read as its ContentType says.
 
     Returns
     -------
@@ -113,17 +127,65 @@ def read_channel(folder: Path, schema: Schema) -> tuple[pd.DataFrame, str]:
     if not folder.is_dir():
         others = sorted(path.name for path in folder.parent.glob("*") if path.is_dir())
         raise SetupError(f"{name} is missing" + (f"; found {', '.join(map(repr, others))}" if others else ""))
+    declared = _declared(name, settings or {})
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] not in "._")
     if not paths:
         raise SetupError(f"{name} is empty; give it files ending in {', '.join(FORMATS)}")
     label_first = (schema.label, *(column for column in schema.columns if column != schema.label))
-    frames, digests = [], []
+    frames, digests, without_rows = [], [], []
     for path in paths:
         source = path.relative_to(folder.parent).as_posix()
-        frame, digest = read_transactions(TableFile(path, schema, source, SCHEMA_SOURCE, label_first))
-        frames.append(frame)
+        rows = None
+        if path.stat().st_size:  # what stands for a folder is a file of zero bytes
+            form = _format(path.name, source, declared)
+            rows, digest = read_transactions(TableFile(path, schema, source, SCHEMA_SOURCE, label_first, form, True))
+        if rows is None or rows.empty:
+            without_rows.append(source)
+            continue
+        frames.append(rows)
         digests.append(digest)
+    if without_rows:
+        count = f"{len(without_rows)} of {len(paths)} files"
+        print(f"{name}: passed over {count}, without a row: {', '.join(without_rows)[:500]}", flush=True)
+    if not frames:
+        raise SetupError(f"{name}: its files hold no rows; export them again")
+    whole = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    labels = whole[schema.label]
+    if labels.min() == labels.max():
+        kind = "fraud" if labels[0] else "legitimate"
+        raise DataError(
+            f"{name}: column {schema.label!r}: all {len(whole):,} rows are {kind}; learning needs both classes"
+        )
     if len(frames) == 1:  # in order of time already
-        return frames[0], digests[0]
-    whole = pd.concat(frames, ignore_index=True).sort_values(schema.time, kind="stable", ignore_index=True)
+        return whole, digests[0]
+    if schema.time:
+        whole = whole.sort_values(schema.time, kind="stable", ignore_index=True)
     return whole, hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _declared(name: str, settings: Mapping[str, Any]) -> str:
+    """The format that a channel's ContentType means; empty where it has none."""
+    if settings.get("TrainingInputMode") == "Pipe":
+        raise SetupError(f"{name} comes through a pipe; set its input mode to File or FastFile")
+    media, *parameters = (part.strip() for part in settings.get("ContentType", "").lower().split(";"))
+    if not media:
+        return ""
+    if media not in CONTENT_TYPES:
+        raise SetupError(f"{name} has the ContentType {media!r}; set text/csv or application/x-parquet")
+    for parameter in parameters:
+        key, _, value = (word.strip() for word in parameter.partition("="))
+        if key == "label_size" and value != "1":
+            raise SetupError(f"{name} has label_size={value} in its ContentType; rows have one label")
+    return CONTENT_TYPES[media]
+
+
+def _format(name: str, source: str, declared: str) -> str:
+    """What to add to a file's name for it to say its format; empty where it does."""
+    if "." in name:
+        return ""
+    if not declared:
+        raise DataError(
+            f"{source}: has no extension; name it {' or '.join(FORMATS)}, or set the channel's ContentType to "
+            "text/csv or application/x-parquet"
+        )
+    return declared

@@ -76,9 +76,8 @@ def train(base: Path, stop: Callable[[], bool]) -> None:
     """
     config = base / "input" / "config"
     _check_hosts(config / "resourceconfig.json")
-    channels = base / "input" / "data"
-    hyperparameters = read_hyperparameters(config / "hyperparameters.json", channels / "schema")
-    material = read_material(channels, hyperparameters)
+    hyperparameters = read_hyperparameters(config / "hyperparameters.json", base / "input" / "data" / "schema")
+    material = read_material(base / "input", hyperparameters)
     checkpoint = Checkpoint(base / "checkpoints" / CHECKPOINT, _fingerprint(material, hyperparameters))
     booster = fit(material, hyperparameters, checkpoint, stop)
     rounds = booster.num_boosted_rounds()
