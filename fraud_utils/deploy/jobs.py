@@ -19,6 +19,7 @@ from fraud_utils.record import Choice
 LONGEST_HYPERPARAMETER = 2_500  # characters that SageMaker takes
 TRAIN_HOURS, SPOT_HOURS = 4, 8  # after which a job is stopped; how long a spot job may also wait for its instance
 METRICS = ("round", "train_average_precision", "validation_average_precision", "train_log_loss", "validation_log_loss")
+METRICS += ("validation_logloss", "validation_aucpr")  # after every twentieth of the rounds
 
 
 @dataclass(frozen=True)

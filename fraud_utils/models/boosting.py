@@ -58,7 +58,8 @@ def fit_xgboost(
     hyperparameters : mapping, optional
         XGBoost's native names and `num_round`; what is not given is `XGBOOST`'s.
     **training
-        Passed to `xgboost.train`: `evals`, `callbacks`, `early_stopping_rounds`, `xgb_model`.
+        Passed to `xgboost.train`: `evals`, `callbacks`, `early_stopping_rounds`, `xgb_model`. And `weight`, of shape
+        (rows,), for a treatment that leaves the rows as they are.
 
     Returns
     -------
@@ -76,5 +77,11 @@ def fit_xgboost(
     settings["seed_per_iteration"] = True  # a job that resumes from a checkpoint then draws what it would have drawn
     if weight != 1:
         settings["scale_pos_weight"] = weight
-    rows = xgboost.QuantileDMatrix(X, y, nthread=nthread, max_bin=settings.get("max_bin"))  # must be the booster's
+    rows = xgboost.QuantileDMatrix(
+        X,
+        y,
+        weight=training.pop("weight", None),
+        nthread=nthread,
+        max_bin=settings.get("max_bin"),  # must be the booster's
+    )
     return xgboost.train(settings, rows, num_boost_round=rounds, **training)

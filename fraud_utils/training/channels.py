@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,17 @@ CONTENT_TYPES = {
     **dict.fromkeys(("text/csv", "csv"), ".csv"),
     **dict.fromkeys(("application/x-parquet", "application/parquet", "parquet"), ".parquet"),
 }
+WEIGHT = "csv_weights"  # the column that the hyperparameter of this name asks for
 SCHEMA_SOURCE = "the job's schema (the channel 'schema', or the hyperparameter)"
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A matrix of the model's inputs, float32 of shape (rows, columns), and its labels."""
+    """A matrix of the model's inputs, float32 of shape (rows, columns), its labels, and weights where rows have any."""
 
     X: np.ndarray
     y: np.ndarray
+    weight: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
     DataError
         A table or a value in it cannot be used.
     """
-    schema, data, config = hyperparameters.schema, folder / "data", folder / "config" / "inputdataconfig.json"
+    schema, data, config = _read_as(hyperparameters), folder / "data", folder / "config" / "inputdataconfig.json"
     channels = json.loads(config.read_bytes()) if config.exists() else {}
     frame, digest = read_channel(data / "train", schema, channels.get("train"))
     held_out, validation = None, "none"
@@ -83,6 +85,7 @@ def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
         split = split_transactions(frame, schema, TAIL_SHARE)
         frame, held_out, validation = split.train, split.test, f"last {TAIL_SHARE:.0%} by time"
     pyarrow.default_memory_pool().release_unused()  # what reading left with the allocator: 70 MB
+    schema = hyperparameters.schema
     features = FeatureMap.fit(schema, dict(frame.items()))
     missing = [column for column in features.raw if frame[column].isna().any()]
     if missing and models.Treatment.parse(hyperparameters.imbalance).needs_complete_rows:
@@ -104,7 +107,26 @@ def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
 def _rows(part: str, frame: pd.DataFrame, features: FeatureMap, schema: Schema) -> Rows:
     y = frame[schema.label].to_numpy()
     print(f"{part}_rows:{len(y)}; {part}_frauds:{int(y.sum())};", flush=True)
-    return Rows(features.matrix(dict(frame.items())), y)
+    weight = frame[WEIGHT].to_numpy() if WEIGHT in frame else None
+    if weight is not None and not (weight >= 0).all():
+        row = int(np.argmin(weight >= 0))
+        raise SetupError(
+            f"channel {part!r}: row {row + 1} by time: its weight is {weight[row]:g}; it must be at least 0"
+        )
+    return Rows(features.matrix(dict(frame.items())), y, weight)
+
+
+def _read_as(hyperparameters: Hyperparameters) -> Schema:
+    """The schema of the tables: with a column of weights where there is one."""
+    schema = hyperparameters.schema
+    if not hyperparameters.csv_weights:
+        return schema
+    if models.Treatment.parse(hyperparameters.imbalance).method not in ("none", "class weight"):
+        raise SetupError(
+            f"hyperparameter 'csv_weights' is 1, but 'imbalance' is {hyperparameters.imbalance!r}, which draws or "
+            "makes rows that have no weight; choose none or class weight"
+        )
+    return replace(schema, features=(WEIGHT, *schema.features))
 
 
 def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | None = None) -> tuple[pd.DataFrame, str]:
@@ -113,8 +135,9 @@ def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | Non
     Parameters
     ----------
     folder : Path
-        Holds `.csv`, `.csv.gz`, `.csv.zip` or `.parquet` files; a CSV without a header has the label first and then
-        the schema's other columns, as SageMaker's own XGBoost expects. Parts without a row are passed over.
+        Holds `.csv`, `.csv.gz`, `.csv.zip` or `.parquet` files; a CSV without a header has the label first, then the
+        weight where there are weights, then the schema's other columns, as SageMaker's own XGBoost expects. Parts
+        without a row are passed over.
     settings : mapping, optional
         The channel's in inputdataconfig.json: a name without an extension is read as its ContentType says.
 
@@ -131,7 +154,8 @@ def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | Non
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] not in "._")
     if not paths:
         raise SetupError(f"{name} is empty; give it files ending in {', '.join(FORMATS)}")
-    label_first = (schema.label, *(column for column in schema.columns if column != schema.label))
+    first = [schema.label, *(name for name in (WEIGHT,) if name in schema.columns)]
+    label_first = (*first, *(column for column in schema.columns if column not in first))
     frames, digests, without_rows = [], [], []
     for path in paths:
         source = path.relative_to(folder.parent).as_posix()

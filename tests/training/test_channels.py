@@ -180,6 +180,31 @@ def test_another_schema_brings_categories_and_missing_values(job, tmp_path):
     assert material.may_be_missing == ["a"]
 
 
+def test_rows_may_have_weights_after_the_label_or_by_name(frame, job, tmp_path):
+    weight = np.arange(len(frame)) % 3.0
+    columns = ["Class", "csv_weights", *(name for name in ULB.columns if name != "Class")]
+    rows = frame.assign(csv_weights=weight)
+    bare = rows[columns].to_csv(index=False, header=False).encode()
+    job(tmp_path, {}, train={"a.csv": bare}, validation={"b.parquet": rows})
+    material = read_material(tmp_path / "input", asked(csv_weights=True))
+    for part in (material.train, material.validation):
+        np.testing.assert_array_equal(part.weight, weight)
+        assert part.X.shape[1] == 29
+    with pytest.raises(SetupError, match="'imbalance' is 'undersample 1:10', which draws or makes rows that have no w"):
+        read_material(tmp_path / "input", asked(csv_weights=True, imbalance="undersample 1:10"))
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [(None, "column 'csv_weights' is missing"), (-2.0, "channel 'train': row 1 by time: its weight is -2; it must be")],
+)
+def test_weights_that_are_missing_or_negative_are_refused(frame, job, tmp_path, weight, message):
+    rows = frame if weight is None else frame.assign(csv_weights=weight)
+    job(tmp_path, {}, train={"a.csv": rows})
+    with pytest.raises((SetupError, DataError), match=message):
+        read_material(tmp_path / "input", asked(csv_weights=True))
+
+
 @pytest.mark.parametrize("imbalance", ["SMOTE", "SMOTE 1:10", "Borderline-SMOTE 1:10"])
 def test_every_smote_is_refused_where_values_are_missing(tmp_path, frame, job, imbalance):
     holes = frame.copy()
