@@ -55,7 +55,8 @@ class Contents:
     kept_share : float
         For `prior_correction`.
     unnamed_rows : str
-        What a row without names holds, in this order: "schema", all of `columns`; or "features", what the model uses.
+        What a row without names holds, in this order: "schema", all of `columns`; or "features", the id
+        where the schema has one, and what the model uses.
     """
 
     schema: Mapping[str, Any]
@@ -130,12 +131,18 @@ def load(folder: str | Path) -> Model:
         booster = xgboost.Booster()
         booster.load_model(bytearray(raw))
         schema, features = manifest["schema"], FeatureMap.from_dict(manifest["features"])
-        all_columns = manifest.get("unnamed_rows", "schema") == "schema"  # earlier models have no such key
+        # Models of earlier versions have neither an id nor `unnamed_rows`.
+        identity = schema.get("id")
+        columns = tuple(manifest["columns"])
+        if manifest.get("unnamed_rows", "schema") == "features":
+            columns = (*((identity,) if identity else ()), *features.raw)
         layout = Layout(
             features=features,
-            columns=tuple(manifest["columns"]) if all_columns else features.raw,
+            columns=columns,
             accepted=frozenset([*manifest["columns"], schema["label"], *schema["ignored"]]),
             may_be_missing=frozenset(manifest["may_be_missing"]),
+            id=identity,
+            negative_amounts=schema["negative_amounts"],
         )
         model = Model(
             booster=booster,

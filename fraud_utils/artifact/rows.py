@@ -35,12 +35,18 @@ class Layout:
         Column names that rows may have; the label, the time and the like are passed over.
     may_be_missing : frozenset of str
         Columns whose values may be missing.
+    id : str or None
+        The column that comes back with the scores.
+    negative_amounts : bool
+        Whether an amount below zero is one.
     """
 
     features: FeatureMap
     columns: tuple[str, ...]
     accepted: frozenset[str]
     may_be_missing: frozenset[str]
+    id: str | None = None
+    negative_amounts: bool = True
 
     @cached_property
     def numeric(self) -> tuple[str, ...]:
@@ -88,6 +94,29 @@ class Layout:
             return {name: rows[:, names.index(name)] for name in self.features.raw}
         return self._from_rows(rows)
 
+    def ids_of(self, rows: Any) -> list[Any] | None:
+        """The id of each row as it was given, None for a row without; None where no row has one.
+
+        Raises
+        ------
+        RowError
+            An id is neither text nor a number.
+        """
+        if self.id is None:
+            return None
+        if isinstance(rows, Mapping) or hasattr(rows, "columns"):
+            given = rows.columns if hasattr(rows, "columns") else rows
+            return list(rows[self.id]) if self.id in given else None
+        if self.id in self.columns:
+            place = self.columns.index(self.id)
+            ids = [row.get(self.id) if isinstance(row, Mapping) else row[place] for row in rows]
+        else:
+            ids = [row.get(self.id) if isinstance(row, Mapping) else None for row in rows]
+        for number, value in enumerate(ids, 1):
+            if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+                raise RowError(f"row {number}, column {self.id!r}: {_kind(value)} where text or a number is needed")
+        return None if all(value is None for value in ids) else ids
+
     def matrix(self, columns: Mapping[str, Any], first: int = 0) -> np.ndarray:
         """Check raw columns and derive the matrix; `first` is how many rows came before these."""
         numbers: Any = [columns[column] for column in self.numeric]
@@ -110,6 +139,12 @@ class Layout:
                     row = int(np.argmax(bad.any(axis=1)))
                     column = self.numeric[int(np.argmax(bad[row]))]
                     raise RowError(f"row {first + row + 1}, column {column!r}: {fault}")
+        amount = self.features.amount
+        if amount and not self.negative_amounts and (negative := np.asarray(checked[amount]) < 0).any():
+            row = first + int(np.argmax(negative)) + 1
+            raise RowError(
+                f"row {row}, column {amount!r}: the amount is negative, which the model's schema does not allow"
+            )
         return matrix
 
     def _from_columns(self, table: Any) -> dict[str, Any]:

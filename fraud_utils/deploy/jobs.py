@@ -129,7 +129,12 @@ def transform(site: Site, url: str, instance: str) -> np.ndarray:
     with explained("reading the batch transform's scores"):
         urls = storage.list_objects(site.connection, f"{site.url}/scored/")
         scores = b"".join(storage.read(site.connection, each) for each in urls)
-    return np.array(scores.split(), dtype=np.float64)
+    return scores_of(scores.decode())
+
+
+def scores_of(answer: str) -> np.ndarray:
+    """The scores in an answer in CSV, where an id stands before each if the schema has one."""
+    return np.array([line.rpartition(",")[2] for line in answer.split("\n") if line], dtype=np.float64)
 
 
 def _ended(status: str) -> bool:
