@@ -1,10 +1,14 @@
 """What a request may ask for through Accept and the custom attributes."""
 
 import csv
+import io
 import json
 
 import pytest
 
+from fraud_utils import artifact, models
+from fraud_utils.artifact import FeatureMap
+from fraud_utils.data import Schema
 from fraud_utils.serving import App, Settings
 
 CSV, JSON, LINES = "text/csv", "application/json", "application/jsonlines"
@@ -96,3 +100,89 @@ def test_answers_hold_what_the_inference_output_names(asked_of, model, frame):
 @pytest.mark.parametrize("wish", ["threshold=unknown", "reasons=many", "reasons=0"])
 def test_a_wish_that_cannot_be_met_is_refused(asked, wish):
     assert asked.error(ONE, accept=JSON, x_amzn_sagemaker_custom_attributes=wish)[0] == 400
+
+
+# An id goes through scoring ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def known(frame, tmp_path_factory, asked_of):
+    """An app whose schema has an id, and rows with ids that are easily lost: zeros, missing values' names, commas."""
+    schema = Schema("known", "Class", "Time", "Amount", ("V4", "V14"), id="transaction")
+    rows = frame[["Time", "V4", "V14", "Amount", "Class"]]
+    strange = ["007", "NA", "", "null", 'a,"b"', "1e3", "né", "x" * 300]
+    ids = [*strange, *(f"t-{i:06}" for i in range(len(rows) - len(strange)))]
+    rows = rows.assign(transaction=ids)[["Time", "transaction", "V4", "V14", "Amount", "Class"]]
+    features = FeatureMap.fit(schema, dict(rows.items()))
+    contents = artifact.Contents(
+        schema=schema.to_dict(),
+        columns=[name for name in schema.columns if name != "Class"],
+        features=features,
+        thresholds={"half": 0.5},
+        decides="half",
+        hyperparameters={},
+        training={},
+    )
+    folder, X = tmp_path_factory.mktemp("known"), features.matrix(dict(rows.items()))
+    artifact.save(folder, models.fit_xgboost(X, rows.Class.to_numpy(), "none", {"num_round": 5}), contents)
+    model = artifact.load(folder)
+    return asked_of(App(model, Settings())), rows, model.score(rows).tolist()
+
+
+def ways_to_send(rows):
+    columns = ["Time", "transaction", "V4", "V14", "Amount"]
+    yield CSV, rows.to_csv(index=False)
+    yield CSV, rows[columns].to_csv(index=False, header=False)
+    yield JSON, json.dumps({"instances": rows.to_dict("records")})
+    yield JSON, json.dumps({"instances": rows[columns].to_numpy().tolist()})
+    yield LINES, "\n".join(map(json.dumps, rows[columns].to_dict("records")))
+
+
+@pytest.mark.parametrize("count", [1, 8, 12_000])  # the last is read by Arrow, in pieces
+def test_an_id_comes_back_with_the_score_and_the_decision(known, count):
+    asked, rows, scores = known
+    rows = rows.head(count)
+    ids, expected = rows.transaction.to_list(), pytest.approx(scores[:count], abs=1e-6)
+    for content, body in ways_to_send(rows):
+        table = list(csv.reader(io.StringIO(asked.ask(body, content, accept=CSV)[2])))
+        assert [row[0] for row in table] == ids
+        assert [float(row[1]) for row in table] == expected
+        for accept in (JSON, LINES):
+            text = asked.ask(body, content, accept=accept)[2]
+            answers = json.loads(text)["predictions"] if accept == JSON else [*map(json.loads, text.splitlines())]
+            assert [*answers[0]] == ["id", "score", "fraud"]
+            assert [answer["id"] for answer in answers] == ids
+
+
+def test_an_id_comes_back_with_reasons_and_with_named_outputs(known, asked_of):
+    asked, rows, _ = known
+    body = rows.head(9).to_csv(index=False)
+    _, _, text = asked.ask(body, accept=JSON, x_amzn_sagemaker_custom_attributes="reasons=2")
+    answers = json.loads(text)["predictions"]
+    assert [(answer["id"], len(answer["reasons"])) for answer in answers] == [(i, 2) for i in rows.transaction.head(9)]
+    labels = served_with(asked_of, asked.app.model, SAGEMAKER_INFERENCE_OUTPUT="predicted_label")
+    table = csv.reader(io.StringIO(labels.ask(body, accept=CSV)[2]))
+    assert [row[0] for row in table] == rows.transaction.head(9).to_list()
+    assert {*json.loads(labels.ask(body, accept=JSON)[2])["predictions"][0]} == {"id", "predicted_label"}
+
+
+def test_rows_may_go_without_an_id_where_columns_have_names(known):
+    asked, rows, scores = known
+    assert asked.score(rows.drop(columns="transaction").head(9).to_csv(index=False)) == pytest.approx(scores[:9])
+    records = rows.head(2).to_dict("records")
+    del records[1]["transaction"]
+    text = asked.ask(json.dumps({"instances": records}), JSON)[2]
+    assert [answer["id"] for answer in json.loads(text)["predictions"]] == ["007", None]
+    records[1]["transaction"] = 12
+    text = asked.ask(json.dumps({"instances": records}), JSON)[2]
+    assert [answer["id"] for answer in json.loads(text)["predictions"]] == ["007", 12]
+    records[1]["transaction"] = ["12"]
+    status, error = asked.error(json.dumps({"instances": records}), JSON)
+    assert (status, error) == (400, "row 2, column 'transaction': a list where text or a number is needed")
+
+
+def test_the_scores_do_not_depend_on_the_id(known):
+    asked, rows, scores = known
+    assert "transaction" not in asked.app.model.layout.features.raw
+    answer = asked.ask(rows.head(50).assign(transaction="same").to_csv(index=False), accept=JSON)[2]
+    assert [each["score"] for each in json.loads(answer)["predictions"]] == pytest.approx(scores[:50], abs=1e-6)

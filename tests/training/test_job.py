@@ -59,16 +59,19 @@ def test_the_job_leaves_a_model_and_nothing_else(frame, trained):
 
 
 def test_a_schema_in_a_channel_is_the_models(job, frame, tmp_path):
-    shop = Schema(name="shop", label="Class", time="Time", amount=None, features=("V1", "V4"))
+    shop = Schema(name="shop", label="Class", time="Time", amount=None, features=("V1", "V4"), id="row")
     text = json.dumps(shop.to_dict()).encode()
-    rows = frame[["Time", "V1", "V4", "Class"]]
+    rows = frame[["Time", "V1", "V4", "Class"]].assign(row=[f"{i:09}" for i in range(len(frame))])
     asked = QUICK | {"unnamed_rows": "features"}
     finished = job(tmp_path, asked, train={"rows.csv": rows}, schema={"schema.json": text})
     finished.run()
     manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
     assert Schema.from_dict(manifest["schema"]) == shop
-    assert manifest["columns"] == ["Time", "V1", "V4"]
-    assert artifact.load(tmp_path / "model").score([[0.5, 0.5]]).shape == (1,)
+    assert manifest["columns"] == ["Time", "row", "V1", "V4"]
+    model = artifact.load(tmp_path / "model")
+    assert model.layout.features.raw == ("V1", "V4")  # an id is no feature
+    assert model.score([["007", 0.5, 0.5]]).shape == (1,)
+    assert model.layout.ids_of([["007", 0.5, 0.5]]) == ["007"]
 
 
 @pytest.mark.parametrize(
