@@ -268,6 +268,8 @@ def _csv_columns(body: Body, layout: Layout) -> tuple[tuple[str, ...], int]:
     first = [name.strip() for name in first]
     if layout.accepted.isdisjoint(first) and any(_is_value(text) for text in first):
         return layout.names_of(len(first), 1), 0
+    if len(first) == 1 < len(layout.columns) and (other := re.search(r"[;\t|]", first[0])):
+        raise RequestError(400, f"values are separated by {other.group()!r}; separate them by commas")
     for name, count in Counter(first).most_common(1):
         if count > 1:
             raise RequestError(400, f"column {name[:60]!r} appears {count} times in the header")
