@@ -19,6 +19,7 @@ from fraud_utils.data import FORMATS, DataError, Schema, TableFile, read_transac
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
 
 TAIL_SHARE = 0.2  # of the training rows, the last by time: what early stopping watches without a validation channel
+CHANNELS = ("train", "validation", "schema")
 CONTENT_TYPES = {
     **dict.fromkeys(("text/csv", "csv"), ".csv"),
     **dict.fromkeys(("application/x-parquet", "application/parquet", "parquet"), ".parquet"),
@@ -84,6 +85,8 @@ def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
     elif hyperparameters.early_stopping_rounds:
         split = split_transactions(frame, schema, TAIL_SHARE)
         frame, held_out, validation = split.train, split.test, f"last {TAIL_SHARE:.0%} by time"
+    if others := sorted(channel.name for channel in data.glob("*/") if channel.name not in CHANNELS):
+        print(f"channels that are not read: {', '.join(others)} (known: {', '.join(CHANNELS)})", flush=True)
     pyarrow.default_memory_pool().release_unused()  # what reading left with the allocator: 70 MB
     schema = hyperparameters.schema
     features = FeatureMap.fit(schema, dict(frame.items()))

@@ -171,6 +171,12 @@ def test_a_validation_channel_is_watched_instead(frame, job, tmp_path):
     assert (len(material.train.y), len(material.validation.y)) == (9000, 3000)
 
 
+def test_a_channel_that_is_not_read_is_named(frame, job, tmp_path, capsys):
+    job(tmp_path, {}, train={"a.parquet": frame}, test={"b.parquet": frame}, code={"x": b"x"})
+    read_material(tmp_path / "input", asked())
+    assert "channels that are not read: code, test (known: train, validation, schema)" in capsys.readouterr().out
+
+
 def test_another_schema_brings_categories_and_missing_values(job, tmp_path):
     shop = Schema(name="shop", label="fraud", time="t", amount=None, features=("a",), categorical=("kind",))
     rows = pd.DataFrame({"t": range(40), "a": [np.nan, 1.0] * 20, "kind": ["x", "y"] * 20, "fraud": [0, 0, 0, 1] * 10})
