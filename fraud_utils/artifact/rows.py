@@ -13,6 +13,7 @@ import numpy as np
 from fraud_utils.artifact.features import FeatureMap
 
 _MISSING = "the value is missing, and training rows had none missing"
+_LISTED = 40  # names in a message
 _NUMBERS = frozenset({int, float, type(None)})
 
 
@@ -167,7 +168,7 @@ class Layout:
             if name not in self.accepted:
                 absent = {column.casefold(): column for column in self.columns if column not in given}
                 close = get_close_matches(str(name).casefold(), absent, 1)
-                remedy = f"did you mean {absent[close[0]]!r}?" if close else f"known: {', '.join(self.columns)}"
+                remedy = f"did you mean {absent[close[0]]!r}?" if close else f"known: {_listed(self.columns)}"
                 raise RowError(f"{row}column {str(name)[:60]!r} is unknown; {remedy}")
 
     def _from_rows(self, rows: Sequence[Any]) -> dict[str, Any]:
@@ -213,6 +214,11 @@ class Layout:
                 except (TypeError, ValueError, OverflowError):
                     return RowError(f"row {row}, column {column!r}: {_kind(value)} where a number is needed")
         return RowError("columns have different numbers of rows")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names, of many only the first."""
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
 def _kind(value: Any) -> str:

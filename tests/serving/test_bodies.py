@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import itertools
 import json
 import re
 
@@ -54,7 +55,8 @@ def test_any_way_of_sending_rows_gives_the_scores_of_the_model(asked, frame, mod
 
 
 @pytest.mark.parametrize("forgotten", COLUMNS)
-def test_rows_without_names_that_forget_a_column_are_never_scored(asked, frame, forgotten):
+def test_rows_without_names_that_forget_a_column_are_never_scored(asked, asked_of, model, frame, forgotten):
+    batch = asked_of(App(model, Settings(batch=True)))
     rows = frame[[name for name in COLUMNS if name != forgotten]].head(400)
     lists = rows.to_numpy().tolist()
     bodies = {
@@ -63,8 +65,8 @@ def test_rows_without_names_that_forget_a_column_are_never_scored(asked, frame, 
         json.dumps({"instances": lists[:2]}): JSON,
         "\n".join(map(json.dumps, lists[:2])): LINES,
     }
-    for body, content in bodies.items():
-        status, error = asked.error(body, content)
+    for (body, content), app in itertools.product(bodies.items(), (asked, batch)):
+        status, error = app.error(body, content)
         assert (status, "row 1 has 29 values; expected 30 (Time, V1, V2, ... Amount)" in error) == (400, True), error
 
 
