@@ -18,7 +18,17 @@ class _Checked:
 
 @dataclass(frozen=True)
 class Data(_Checked):
-    """The table of a run: its name, where it came from, its size and its checksum."""
+    """The table of a run: its name, where it came from, its size and its checksum.
+
+    Attributes
+    ----------
+    read_as : tuple of str
+        What was detected or decided when the file was read, a sentence each.
+    unlabelled : int
+        Rows that were left out because they have no label.
+    origin : str, optional
+        The instant of second 0, as ISO 8601; None where the table's times have no date.
+    """
 
     name: str
     simulated: bool = False
@@ -29,6 +39,9 @@ class Data(_Checked):
     columns: int | None = None
     currency: str | None = None
     noun: str = "transaction"
+    read_as: tuple[str, ...] = ()
+    unlabelled: int = 0
+    origin: str | None = None
 
 
 @dataclass(frozen=True)

@@ -158,24 +158,42 @@ def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | Non
     if not paths:
         raise SetupError(f"{name} is empty; give it files ending in {', '.join(FORMATS)}")
     first = [schema.label, *(name for name in (WEIGHT,) if name in schema.columns)]
-    label_first = (*first, *(column for column in schema.columns if column not in first))
-    frames, digests, without_rows = [], [], []
+    label_first = (*first, *(column for column in schema.file_columns if column not in first))
+    parts, without_rows = {}, []
     for path in paths:
         source = path.relative_to(folder.parent).as_posix()
-        rows = None
         if path.stat().st_size:  # what stands for a folder is a file of zero bytes
             form = _format(path.name, source, declared)
-            rows, digest = read_transactions(TableFile(path, schema, source, SCHEMA_SOURCE, label_first, form, True))
-        if rows is None or rows.empty:
-            without_rows.append(source)
-            continue
-        frames.append(rows)
-        digests.append(digest)
+            part = read_transactions(TableFile(path, schema, source, SCHEMA_SOURCE, label_first, form, True))
+            if len(part.frame):
+                parts[source] = part
+                continue
+        without_rows.append(source)
     if without_rows:
         count = f"{len(without_rows)} of {len(paths)} files"
         print(f"{name}: passed over {count}, without a row: {', '.join(without_rows)[:500]}", flush=True)
-    if not frames:
+    for said in dict.fromkeys(sentence for part in parts.values() for sentence in part.read_as):
+        print(f"{name}: {said}", flush=True)
+    if not parts:
         raise SetupError(f"{name}: its files hold no rows; export them again")
+    digests = [part.sha256 for part in parts.values()]
+    whole = hashlib.sha256("".join(digests).encode()).hexdigest() if len(digests) > 1 else digests[0]
+    return _joined(name, parts, schema), whole
+
+
+def _joined(name: str, parts: Mapping[str, Any], schema: Schema) -> pd.DataFrame:
+    """The rows of all parts in order of time, counted from one moment; both classes among them."""
+    origins = {part.origin for part in parts.values()}
+    if len(origins) > 1:
+        if None in origins:
+            odd = next(source for source, part in parts.items() if part.origin is None)
+            raise DataError(
+                f"{odd}: its times have no dates, and those of other files of the channel have; write them alike"
+            )
+        start = min(map(pd.Timestamp, origins))
+        for part in parts.values():
+            part.frame[schema.time] += (pd.Timestamp(part.origin) - start).total_seconds()
+    frames = [part.frame for part in parts.values()]
     whole = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
     labels = whole[schema.label]
     if labels.min() == labels.max():
@@ -183,11 +201,9 @@ def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | Non
         raise DataError(
             f"{name}: column {schema.label!r}: all {len(whole):,} rows are {kind}; learning needs both classes"
         )
-    if len(frames) == 1:  # in order of time already
-        return whole, digests[0]
-    if schema.time:
+    if schema.time and len(frames) > 1:  # one is in order already
         whole = whole.sort_values(schema.time, kind="stable", ignore_index=True)
-    return whole, hashlib.sha256("".join(digests).encode()).hexdigest()
+    return whole
 
 
 def _declared(name: str, settings: Mapping[str, Any]) -> str:
