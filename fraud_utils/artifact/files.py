@@ -21,6 +21,7 @@ import numpy as np
 from fraud_utils import __version__, project
 from fraud_utils.artifact.features import FeatureMap
 from fraud_utils.artifact.model import Model
+from fraud_utils.artifact.reference import Reference
 from fraud_utils.artifact.rows import Layout
 
 FORMAT = 2
@@ -54,6 +55,8 @@ class Contents:
         never learned what it means.
     kept_share : float
         For `prior_correction`.
+    reference : Reference or None
+        What monitoring compares with; models of earlier versions have none.
     """
 
     schema: Mapping[str, Any]
@@ -66,6 +69,7 @@ class Contents:
     may_be_missing: Sequence[str] = ()
     kept_share: float = 1.0
     metrics: Mapping[str, float] = field(default_factory=dict)
+    reference: Reference | None = None
 
 
 def save(folder: str | Path, booster: Any, contents: Contents) -> None:
@@ -93,6 +97,7 @@ def save(folder: str | Path, booster: Any, contents: Contents) -> None:
         "hyperparameters": dict(contents.hyperparameters),
         "training": dict(contents.training),
         "metrics": dict(contents.metrics),
+        "reference": contents.reference.to_dict() if contents.reference else None,
         "versions": {
             "python": platform.python_version(),
             "fraud_utils": __version__,

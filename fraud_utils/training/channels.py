@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow
 
 from fraud_utils import models
-from fraud_utils.artifact import FeatureMap
+from fraud_utils.artifact import Distribution, FeatureMap
 from fraud_utils.data import FORMATS, Schema, TableFile, read_transactions, split_by_time
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
 
@@ -21,10 +21,11 @@ TAIL_SHARE = 0.2  # of the training rows, the last by time: what early stopping 
 
 @dataclass(frozen=True)
 class Rows:
-    """A matrix of the model's inputs, float32 of shape (rows, columns), and its labels."""
+    """A matrix of the model's inputs, float32 of shape (rows, columns), its labels, and amounts where there are any."""
 
     X: np.ndarray
     y: np.ndarray
+    amount: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Material:
         How columns became the matrix.
     may_be_missing : list of str
         Raw columns in which training rows have missing values.
+    columns : dict of str to Distribution
+        Of each raw column, over the training rows.
     origin : dict
         For the manifest: the table's name, its SHA-256, its rows and frauds, and where the validation rows came from.
     """
@@ -48,6 +51,7 @@ class Material:
     validation: Rows | None
     features: FeatureMap
     may_be_missing: list[str]
+    columns: dict[str, Distribution]
     origin: dict[str, Any]
 
 
@@ -84,6 +88,7 @@ def read_material(data: Path, hyperparameters: Hyperparameters) -> Material:
         validation=None if held_out is None else _rows("validation", held_out, features, schema),
         features=features,
         may_be_missing=missing,
+        columns={column: Distribution.of(frame[column].to_numpy()) for column in features.raw},
         origin=origin | {"validation": validation},
     )
 
@@ -91,7 +96,8 @@ def read_material(data: Path, hyperparameters: Hyperparameters) -> Material:
 def _rows(part: str, frame: pd.DataFrame, features: FeatureMap, schema: Schema) -> Rows:
     y = frame[schema.label].to_numpy()
     print(f"{part}_rows:{len(y)}; {part}_frauds:{int(y.sum())};", flush=True)
-    return Rows(features.matrix(dict(frame.items())), y)
+    amount = frame[schema.amount].to_numpy() if schema.amount else None
+    return Rows(features.matrix(dict(frame.items())), y, amount)
 
 
 def read_channel(folder: Path, schema: Schema) -> tuple[pd.DataFrame, str]:
