@@ -21,6 +21,7 @@ import numpy as np
 from fraud_utils import __version__, project
 from fraud_utils.artifact.features import FeatureMap
 from fraud_utils.artifact.model import Model
+from fraud_utils.artifact.reference import Reference
 from fraud_utils.artifact.rows import Layout
 
 FORMAT = 2
@@ -57,6 +58,8 @@ class Contents:
     unnamed_rows : str
         What a row without names holds, in this order: "schema", all of `columns`; or "features", the id
         where the schema has one, and what the model uses.
+    reference : Reference or None
+        What monitoring compares with; models of earlier versions have none.
     """
 
     schema: Mapping[str, Any]
@@ -70,6 +73,7 @@ class Contents:
     kept_share: float = 1.0
     unnamed_rows: str = "schema"
     metrics: Mapping[str, float] = field(default_factory=dict)
+    reference: Reference | None = None
 
 
 def save(folder: str | Path, booster: Any, contents: Contents) -> None:
@@ -98,6 +102,7 @@ def save(folder: str | Path, booster: Any, contents: Contents) -> None:
         "hyperparameters": dict(contents.hyperparameters),
         "training": dict(contents.training),
         "metrics": dict(contents.metrics),
+        "reference": contents.reference.to_dict() if contents.reference else None,
         "versions": {
             "python": platform.python_version(),
             "fraud_utils": __version__,

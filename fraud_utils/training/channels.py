@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow
 
 from fraud_utils import models
-from fraud_utils.artifact import FeatureMap
+from fraud_utils.artifact import Distribution, FeatureMap
 from fraud_utils.data import FORMATS, DataError, Schema, TableFile, read_transactions, split_transactions
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
 
@@ -30,11 +30,12 @@ SCHEMA_SOURCE = "the job's schema (the channel 'schema', or the hyperparameter)"
 
 @dataclass(frozen=True)
 class Rows:
-    """A matrix of the model's inputs, float32 of shape (rows, columns), its labels, and weights where rows have any."""
+    """A matrix of the model's inputs, float32 of shape (rows, columns), its labels, weights and amounts."""
 
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray | None = None
+    amount: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Material:
         How columns became the matrix.
     may_be_missing : list of str
         Raw columns in which training rows have missing values.
+    columns : dict of str to Distribution
+        Of each raw column, over the training rows.
     origin : dict
         For the manifest: the table's name, its SHA-256, its rows and frauds, and where the validation rows came from.
     """
@@ -58,6 +61,7 @@ class Material:
     validation: Rows | None
     features: FeatureMap
     may_be_missing: list[str]
+    columns: dict[str, Distribution]
     origin: dict[str, Any]
 
 
@@ -103,6 +107,7 @@ def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
         validation=None if held_out is None else _rows("validation", held_out, features, schema),
         features=features,
         may_be_missing=missing,
+        columns={column: Distribution.of(frame[column].to_numpy()) for column in features.raw},
         origin=origin | {"validation": validation},
     )
 
@@ -116,7 +121,8 @@ def _rows(part: str, frame: pd.DataFrame, features: FeatureMap, schema: Schema) 
         raise SetupError(
             f"channel {part!r}: row {row + 1} by time: its weight is {weight[row]:g}; it must be at least 0"
         )
-    return Rows(features.matrix(dict(frame.items())), y, weight)
+    amount = frame[schema.amount].to_numpy() if schema.amount else None
+    return Rows(features.matrix(dict(frame.items())), y, weight, amount)
 
 
 def _read_as(hyperparameters: Hyperparameters) -> Schema:
