@@ -115,13 +115,13 @@ def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
 def _rows(part: str, frame: pd.DataFrame, features: FeatureMap, schema: Schema) -> Rows:
     y = frame[schema.label].to_numpy()
     print(f"{part}_rows:{len(y)}; {part}_frauds:{int(y.sum())};", flush=True)
-    weight = frame[WEIGHT].to_numpy() if WEIGHT in frame else None
+    weight = frame[WEIGHT].to_numpy(copy=True) if WEIGHT in frame else None
     if weight is not None and not (weight >= 0).all():
         row = int(np.argmin(weight >= 0))
         raise SetupError(
             f"channel {part!r}: row {row + 1} by time: its weight is {weight[row]:g}; it must be at least 0"
         )
-    amount = frame[schema.amount].to_numpy() if schema.amount else None
+    amount = frame[schema.amount].to_numpy(copy=True) if schema.amount else None  # a view keeps the frame
     return Rows(features.matrix(dict(frame.items())), y, weight, amount)
 
 
