@@ -114,8 +114,13 @@ class Layout:
         else:
             ids = [row.get(self.id) if isinstance(row, Mapping) else None for row in rows]
         for number, value in enumerate(ids, 1):
+            where = f"row {number}, column {self.id!r}"
             if isinstance(value, bool) or not isinstance(value, str | int | float | None):
-                raise RowError(f"row {number}, column {self.id!r}: {_kind(value)} where text or a number is needed")
+                raise RowError(f"{where}: {_kind(value)} where text or a number is needed")
+            if isinstance(value, float) and not np.isfinite(value):
+                raise RowError(f"{where}: the value is no finite number")
+            if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise RowError(f"{where}: half of a surrogate pair, which UTF-8 cannot write")
         return None if all(value is None for value in ids) else ids
 
     def matrix(self, columns: Mapping[str, Any], first: int = 0) -> np.ndarray:

@@ -88,7 +88,8 @@ def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
         held_out, validation = read_channel(data / "validation", schema, channels.get("validation"))
     elif hyperparameters.early_stopping_rounds:
         split = split_transactions(frame, schema, TAIL_SHARE)
-        frame, held_out, validation = split.train, split.test, f"last {TAIL_SHARE:.0%} by time"
+        frame, held_out = split.train, split.test
+        validation = f"last {TAIL_SHARE:.0%} by time" if schema.time else f"{TAIL_SHARE:.0%} at random"
     if others := sorted(channel.name for channel in data.glob("*/") if channel.name not in CHANNELS):
         print(f"channels that are not read: {', '.join(others)} (known: {', '.join(CHANNELS)})", flush=True)
     pyarrow.default_memory_pool().release_unused()  # what reading left with the allocator: 70 MB

@@ -176,9 +176,24 @@ def test_rows_may_go_without_an_id_where_columns_have_names(known):
     records[1]["transaction"] = 12
     text = asked.ask(json.dumps({"instances": records}), JSON)[2]
     assert [answer["id"] for answer in json.loads(text)["predictions"]] == ["007", 12]
-    records[1]["transaction"] = ["12"]
-    status, error = asked.error(json.dumps({"instances": records}), JSON)
-    assert (status, error) == (400, "row 2, column 'transaction': a list where text or a number is needed")
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        (["12"], "a list where text or a number is needed"),
+        (True, "true or false where text or a number is needed"),
+        (float("nan"), "the value is no finite number"),
+        ("\ud800", "half of a surrogate pair, which UTF-8 cannot write"),
+    ],
+)
+@pytest.mark.parametrize("accept", [CSV, JSON])
+def test_an_id_that_could_not_come_back_is_refused(known, given, fault, accept):
+    asked, rows, _ = known
+    records = rows.head(2).to_dict("records")
+    records[1]["transaction"] = given
+    answer = asked.error(json.dumps({"instances": records}), JSON, accept=accept)
+    assert answer == (400, f"row 2, column 'transaction': {fault}")
 
 
 def test_the_scores_do_not_depend_on_the_id(known):
