@@ -8,6 +8,11 @@ SAGEMAKER_BASE_DIR, SAGEMAKER_BIND_TO_PORT    the tree (/opt/ml) and the port (8
 SERVE_HOST                                    the address to bind (0.0.0.0)
 SAGEMAKER_MODEL_SERVER_WORKERS                worker processes (one a core)
 SAGEMAKER_MAX_PAYLOAD_IN_MB                   the largest body (100, as much as batch transform ever sends)
+MAX_CONTENT_LENGTH                            the same in bytes; the smaller of the two counts
+SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT          what a request takes that does not say (the media type that it sends)
+SAGEMAKER_INFERENCE_OUTPUT                    what an answer holds (the score; in JSON also the decision), of
+                                              predicted_label, labels, probability, probabilities, raw_score, raw_scores
+SAGEMAKER_BATCH                               true where a batch transform asks: headers have to fit split files
 SAGEMAKER_MAX_CONCURRENT_TRANSFORMS, SAGEMAKER_BATCH_STRATEGY    suggested to batch transform
 """
 

@@ -3,6 +3,7 @@
 from fraud_utils.artifact.features import MAX_CATEGORIES, MISSING, FeatureMap
 from fraud_utils.artifact.files import ArtifactError, Contents, load, pack, save, unpack
 from fraud_utils.artifact.model import Model, prior_correction
+from fraud_utils.artifact.reference import Distribution, Promise, Reference
 from fraud_utils.artifact.rows import Layout, RowError
 
 __all__ = [
@@ -10,9 +11,12 @@ __all__ = [
     "MISSING",
     "ArtifactError",
     "Contents",
+    "Distribution",
     "FeatureMap",
     "Layout",
     "Model",
+    "Promise",
+    "Reference",
     "RowError",
     "load",
     "pack",

@@ -21,6 +21,7 @@ import numpy as np
 from fraud_utils import __version__, project
 from fraud_utils.artifact.features import FeatureMap
 from fraud_utils.artifact.model import Model
+from fraud_utils.artifact.reference import Reference
 from fraud_utils.artifact.rows import Layout
 
 FORMAT = 2
@@ -55,7 +56,10 @@ class Contents:
     kept_share : float
         For `prior_correction`.
     unnamed_rows : str
-        What a row without names holds, in this order: "schema", all of `columns`; or "features", what the model uses.
+        What a row without names holds, in this order: "schema", all of `columns`; or "features", the id
+        where the schema has one, and what the model uses.
+    reference : Reference or None
+        What monitoring compares with; models of earlier versions have none.
     """
 
     schema: Mapping[str, Any]
@@ -69,6 +73,7 @@ class Contents:
     kept_share: float = 1.0
     unnamed_rows: str = "schema"
     metrics: Mapping[str, float] = field(default_factory=dict)
+    reference: Reference | None = None
 
 
 def save(folder: str | Path, booster: Any, contents: Contents) -> None:
@@ -97,6 +102,7 @@ def save(folder: str | Path, booster: Any, contents: Contents) -> None:
         "hyperparameters": dict(contents.hyperparameters),
         "training": dict(contents.training),
         "metrics": dict(contents.metrics),
+        "reference": contents.reference.to_dict() if contents.reference else None,
         "versions": {
             "python": platform.python_version(),
             "fraud_utils": __version__,
@@ -130,12 +136,18 @@ def load(folder: str | Path) -> Model:
         booster = xgboost.Booster()
         booster.load_model(bytearray(raw))
         schema, features = manifest["schema"], FeatureMap.from_dict(manifest["features"])
-        all_columns = manifest.get("unnamed_rows", "schema") == "schema"  # earlier models have no such key
+        # Models of earlier versions have neither an id nor `unnamed_rows`.
+        identity = schema.get("id")
+        columns = tuple(manifest["columns"])
+        if manifest.get("unnamed_rows", "schema") == "features":
+            columns = (*((identity,) if identity else ()), *features.raw)
         layout = Layout(
             features=features,
-            columns=tuple(manifest["columns"]) if all_columns else features.raw,
+            columns=columns,
             accepted=frozenset([*manifest["columns"], schema["label"], *schema["ignored"]]),
             may_be_missing=frozenset(manifest["may_be_missing"]),
+            id=identity,
+            negative_amounts=schema["negative_amounts"],
         )
         model = Model(
             booster=booster,

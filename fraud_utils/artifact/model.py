@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fraud_utils.artifact.forest import Forest
+from fraud_utils.artifact.reference import Reference
 from fraud_utils.artifact.rows import Layout
 
 WALKED_ROWS = 6  # up to so many, walking the trees in NumPy is faster than one call of XGBoost
@@ -107,6 +108,12 @@ class Model:
     def matrix(self, rows: Any) -> np.ndarray:
         """The booster's inputs for rows as `score` takes them, float32 of shape (rows, features)."""
         return self.layout.matrix(self.layout.columns_of(rows))
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """What monitoring compares with; None where an earlier version of this project trained the model."""
+        kept = self.manifest.get("reference")
+        return Reference.from_dict(kept) if kept else None
 
     @cached_property
     def forest(self) -> Forest:

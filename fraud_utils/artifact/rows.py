@@ -13,6 +13,7 @@ import numpy as np
 from fraud_utils.artifact.features import FeatureMap
 
 _MISSING = "the value is missing, and training rows had none missing"
+_LISTED = 40  # names in a message
 _NUMBERS = frozenset({int, float, type(None)})
 
 
@@ -35,12 +36,18 @@ class Layout:
         Column names that rows may have; the label, the time and the like are passed over.
     may_be_missing : frozenset of str
         Columns whose values may be missing.
+    id : str or None
+        The column that comes back with the scores.
+    negative_amounts : bool
+        Whether an amount below zero is one.
     """
 
     features: FeatureMap
     columns: tuple[str, ...]
     accepted: frozenset[str]
     may_be_missing: frozenset[str]
+    id: str | None = None
+    negative_amounts: bool = True
 
     @cached_property
     def numeric(self) -> tuple[str, ...]:
@@ -88,6 +95,34 @@ class Layout:
             return {name: rows[:, names.index(name)] for name in self.features.raw}
         return self._from_rows(rows)
 
+    def ids_of(self, rows: Any) -> list[Any] | None:
+        """The id of each row as it was given, None for a row without; None where no row has one.
+
+        Raises
+        ------
+        RowError
+            An id is neither text nor a number.
+        """
+        if self.id is None:
+            return None
+        if isinstance(rows, Mapping) or hasattr(rows, "columns"):
+            given = rows.columns if hasattr(rows, "columns") else rows
+            return list(rows[self.id]) if self.id in given else None
+        if self.id in self.columns:
+            place = self.columns.index(self.id)
+            ids = [row.get(self.id) if isinstance(row, Mapping) else row[place] for row in rows]
+        else:
+            ids = [row.get(self.id) if isinstance(row, Mapping) else None for row in rows]
+        for number, value in enumerate(ids, 1):
+            where = f"row {number}, column {self.id!r}"
+            if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+                raise RowError(f"{where}: {_kind(value)} where text or a number is needed")
+            if isinstance(value, float) and not np.isfinite(value):
+                raise RowError(f"{where}: the value is no finite number")
+            if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise RowError(f"{where}: half of a surrogate pair, which UTF-8 cannot write")
+        return None if all(value is None for value in ids) else ids
+
     def matrix(self, columns: Mapping[str, Any], first: int = 0) -> np.ndarray:
         """Check raw columns and derive the matrix; `first` is how many rows came before these."""
         numbers: Any = [columns[column] for column in self.numeric]
@@ -110,6 +145,12 @@ class Layout:
                     row = int(np.argmax(bad.any(axis=1)))
                     column = self.numeric[int(np.argmax(bad[row]))]
                     raise RowError(f"row {first + row + 1}, column {column!r}: {fault}")
+        amount = self.features.amount
+        if amount and not self.negative_amounts and (negative := np.asarray(checked[amount]) < 0).any():
+            row = first + int(np.argmax(negative)) + 1
+            raise RowError(
+                f"row {row}, column {amount!r}: the amount is negative, which the model's schema does not allow"
+            )
         return matrix
 
     def _from_columns(self, table: Any) -> dict[str, Any]:
@@ -132,7 +173,7 @@ class Layout:
             if name not in self.accepted:
                 absent = {column.casefold(): column for column in self.columns if column not in given}
                 close = get_close_matches(str(name).casefold(), absent, 1)
-                remedy = f"did you mean {absent[close[0]]!r}?" if close else f"known: {', '.join(self.columns)}"
+                remedy = f"did you mean {absent[close[0]]!r}?" if close else f"known: {_listed(self.columns)}"
                 raise RowError(f"{row}column {str(name)[:60]!r} is unknown; {remedy}")
 
     def _from_rows(self, rows: Sequence[Any]) -> dict[str, Any]:
@@ -178,6 +219,11 @@ class Layout:
                 except (TypeError, ValueError, OverflowError):
                     return RowError(f"row {row}, column {column!r}: {_kind(value)} where a number is needed")
         return RowError("columns have different numbers of rows")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names, of many only the first."""
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
 def _kind(value: Any) -> str:

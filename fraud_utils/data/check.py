@@ -51,12 +51,14 @@ def checked(raw: Raw, table: TableFile) -> Loaded:
         All that is wrong: a value is missing, of another kind, infinite, or out of its range.
     """
     frame, faults, schema = raw.frame, raw.faults, table.schema
+    if frame.empty and table.part:
+        return Loaded(frame, raw.sha256)
     if frame.empty:
         faults.add("has a header and no rows; export it again")
         faults.refuse()
     labelled = np.ones(len(frame), dtype=bool)
     if schema.label in frame:
-        fraud, labelled = labels.decide(raw, schema)
+        fraud, labelled = labels.decide(raw, schema, table.part)
         frame[schema.label] = fraud
     texts = {*schema.file_text, *((schema.time,) if _are_timestamps(raw, schema) else ())}
     wordy = [name for name in frame if name not in texts and frame[name].dtype.kind not in "fib"]

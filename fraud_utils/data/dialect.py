@@ -86,7 +86,7 @@ def detect(table: TableFile, encoding: str = "") -> Dialect:
     first, *rows = [*_rows(text, separator)] or [[]]
     if table.without_header and first and numbers.is_number(first[0]):
         return Dialect(encoding, separator, ".", (), (first, *rows), frozenset(), tuple(said))
-    if not any(name.strip() for name in first):
+    if not any(name.strip() for name in first) and (text.strip() or not table.part):
         raise DataError(f"{table.source}: the first line names no columns; a header line is needed")
     numeric = {*table.schema.file_columns} - {*table.schema.file_text}
     which = [index for index, name in enumerate(first) if name.strip() in numeric]

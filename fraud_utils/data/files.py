@@ -43,6 +43,10 @@ class TableFile:
         Where whoever gave the file says what its columns mean. Empty: the schema's file, where it has one.
     without_header : tuple of str
         The columns, in order, of a CSV whose first line holds values already. Empty: a CSV has a header.
+    format : str
+        One of `FORMATS`, for a name that does not end in one.
+    part : bool
+        Whether it is one of several files of a table, which may lack a class, or all rows.
     """
 
     path: Path
@@ -50,6 +54,13 @@ class TableFile:
     source: str
     schema_source: str = ""
     without_header: tuple[str, ...] = ()
+    format: str = ""
+    part: bool = False
+
+    @property
+    def name(self) -> str:
+        """The file's name, with the ending that says what it holds."""
+        return f"{self.path.name}{self.format}".lower()
 
     @property
     def described_in(self) -> str:
@@ -59,7 +70,7 @@ class TableFile:
 
     @property
     def is_parquet(self) -> bool:
-        return self.path.name.lower().endswith(".parquet")
+        return self.name.endswith(".parquet")
 
 
 class Hashed(io.RawIOBase):
@@ -81,7 +92,7 @@ class Hashed(io.RawIOBase):
 @contextmanager
 def uncompressed(table: TableFile) -> Iterator[IO[bytes]]:
     """Open the CSV inside a plain, gzip or zip file, and turn damage met while reading into a DataError."""
-    name = table.path.name.lower()
+    name = table.name
     try:
         if name.endswith(".zip"):
             with zipfile.ZipFile(table.path) as archive:
@@ -109,7 +120,7 @@ def check_format(table: TableFile) -> None:
     ------
     DataError
     """
-    if not table.path.name.lower().endswith(FORMATS):
+    if not table.name.endswith(FORMATS):
         raise DataError(f"{table.source}: unknown format; expected one of {', '.join(FORMATS)}")
     if table.path.stat().st_size == 0:
         raise DataError(f"{table.source}: the file is empty; fetch or export it again")

@@ -13,11 +13,16 @@ _TRUTH = {"true": "1", "yes": "1", "t": "1", "y": "1", "false": "0", "no": "0", 
 _SEEN = 5  # values that a message lists
 
 
-def decide(raw: Raw, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
+def decide(raw: Raw, schema: Schema, part: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Which rows are fraud, and which have a label.
 
     Values of two kinds are expected: 0 and 1, false and true, no and yes, or the one that the schema calls fraud and
     another one. Case and surrounding spaces do not matter.
+
+    Parameters
+    ----------
+    part : bool
+        Whether these are some of a table's rows, which may lack a class.
 
     Returns
     -------
@@ -34,21 +39,21 @@ def decide(raw: Raw, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
         text = "the value is missing; fill it in, drop the row, or write 'unlabelled: leave_out' in the schema"
         raw.faults.values(column, missing, text)
     plain = cells.dtype.kind == "f" and not written.fraud
-    fraud = cells.to_numpy() == 1 if plain else _among_words(raw, schema, cells)
+    fraud = cells.to_numpy() == 1 if plain else _among_words(raw, schema, cells, part)
     if plain:
         raw.faults.values(column, ~missing & ~cells.isin([0, 1]).to_numpy(), lambda cell: _neither(cell, cells), cells)
-    if (~missing).any() and column not in raw.faults.columns:
+    if not part and (~missing).any() and column not in raw.faults.columns:
         kinds = {*fraud[~missing].tolist()}
         if len(kinds) == 1:
             kind = "fraud" if kinds.pop() else "legitimate"
             every = f"all {words.count(int((~missing).sum()), 'row')} are {kind}"
             raw.faults.column(column, f"{every}; learning needs both classes")
-    elif missing.all():
+    elif not part and missing.all():
         raw.faults.column(column, "no row has a label; learning needs both classes")
     return fraud.astype(np.int8), ~missing if written.unlabelled else np.ones(len(cells), dtype=bool)
 
 
-def _among_words(raw: Raw, schema: Schema, cells: pd.Series) -> np.ndarray:
+def _among_words(raw: Raw, schema: Schema, cells: pd.Series, part: bool) -> np.ndarray:
     """Which texts mean fraud."""
     column, wanted = schema.label, schema.written.fraud
     kinds = {value: _kind(value) for value in cells.dropna().unique()}
@@ -59,7 +64,7 @@ def _among_words(raw: Raw, schema: Schema, cells: pd.Series) -> np.ndarray:
         raw.faults.values(column, strange == True, lambda cell: _neither(cell, cells), cells)  # noqa: E712 - may be NaN
         if said := [value for value, kind in kinds.items() if kind == "1" and _kind(value) != value]:
             raw.said.append(f"Column {column!r}: {shown(said[0])} is read as fraud.")
-    elif meant not in kinds.values():
+    elif meant not in kinds.values() and not part:
         raw.faults.column(column, f"no row has the value {shown(wanted)} that 'fraud' names; it has {_counts(cells)}")
     elif len(others) > 1:
         third = cells.map({value: kind == others[-1] for value, kind in kinds.items()}, na_action="ignore")

@@ -56,7 +56,7 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
     file = resolve(path)
     if not file.is_file():
         raise DataError(f"{path}: no such file; check the path, or fetch the reference data with 'make data'")
-    loaded = _load(TableFile(file, schema, source=str(path)))
+    loaded = read_transactions(TableFile(file, schema, source=str(path)))
     frame, sha256 = loaded.frame, loaded.sha256
     name = schema.name
     if schema == ULB and sha256 != ULB_SHA256:
@@ -79,19 +79,14 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
     return frame
 
 
-def read_transactions(table: TableFile) -> tuple[pd.DataFrame, str]:
-    """Read one file and check every value: a frame as `load_transactions` returns it, and the file's SHA-256.
+def read_transactions(table: TableFile) -> Loaded:
+    """Read one file and check every value.
 
     Raises
     ------
     DataError
-        As there; nothing is known of which file this should be, so any checksum will do.
+        As `load_transactions` does; nothing is known of which file this should be, so any checksum will do.
     """
-    loaded = _load(table)
-    return loaded.frame, loaded.sha256
-
-
-def _load(table: TableFile) -> Loaded:
     return checked(read(table), table)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import pandas as pd
+
 from fraud_utils.artifact import MISSING
 from fraud_utils.data import dialect, numbers
 from fraud_utils.data.faults import Faults, Raw
@@ -143,6 +145,8 @@ def _read_csv(table: TableFile, encoding: str = "") -> Raw:
     detected = dialect.detect(table, encoding)
     source = _Csv(table, detected)
     faults, said = Faults(table.source, source.locate), [*detected.said]
+    if table.part and not detected.sample:
+        return Raw(pd.DataFrame(columns=[*table.schema.file_columns]), "", faults, said)
     source.names = _names(detected, table, faults, said)
     source.texts = _texts(source)
     try:

@@ -103,6 +103,8 @@ class Schema:
         Numeric columns that models use besides the amount.
     categorical : tuple of str
         Text columns that models use.
+    id : str or None
+        What a row is known by, as text; it comes back with the row's score, and nothing else is done with it.
     entity : str or None
         Card or account; folds keep an entity together.
     entities : tuple of str
@@ -128,6 +130,7 @@ class Schema:
     amount: str | None
     features: tuple[str, ...]
     categorical: tuple[str, ...] = ()
+    id: str | None = None
     entity: str | None = None
     entities: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -193,8 +196,8 @@ class Schema:
 
     @property
     def _known_by(self) -> tuple[str, ...]:
-        """Entities, and groups that models do not learn from."""
-        names = (*((self.entity,) if self.entity else ()), *self.entities)
+        """The id, entities, and groups that models do not learn from."""
+        names = (*((self.id,) if self.id else ()), *((self.entity,) if self.entity else ()), *self.entities)
         learnt = {*self.features, *self.categorical, self.amount}
         return names + tuple(name for name in self.groups if name not in learnt and name not in names)
 

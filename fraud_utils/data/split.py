@@ -19,7 +19,7 @@ WITHOUT_TIME = (
 
 
 def duplicate_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
-    """Number the groups of rows that are equal in every column but the label.
+    """Number the groups of rows that are equal in every column but the label and the id.
 
     Copies of one row must stay on one side of every split, whatever their label: a model that has seen one knows
     the others.
@@ -29,7 +29,7 @@ def duplicate_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
     numpy.ndarray of int64, shape (rows,)
         Equal numbers for copies; a number of its own for every other row.
     """
-    inputs = frame[[column for column in schema.columns if column != schema.label]]
+    inputs = frame[[column for column in schema.columns if column not in (schema.label, schema.id)]]
     return pd.factorize(pd.util.hash_pandas_object(inputs, index=False).to_numpy())[0]
 
 

@@ -92,7 +92,7 @@ class Endpoint:
         self._runtime = site.connection.client("sagemaker-runtime", read_timeout=70, retries={"max_attempts": 1})
 
     def invoke(self, body: str) -> str:
-        """Send rows as CSV, get a probability a line.
+        """Send rows as CSV, get a probability a line, after the id where the schema has one.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Endpoint:
         step = max(1, min(MOST_ROWS, int(MOST_BYTES / width)))
         parts = (rows.iloc[start : start + step] for start in range(0, len(rows), step))
         answers = [self.invoke(part.to_csv(index=False)) for part in parts]
-        return np.array("".join(answers).split(), dtype=np.float64)
+        return jobs.scores_of("".join(answers))
 
     def latency_ms(self, rows: pd.DataFrame, count: int = 200) -> dict[str, float]:
         """Median and 99th percentile of the milliseconds from request to answer, for single rows one by one."""

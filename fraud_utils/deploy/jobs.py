@@ -18,6 +18,7 @@ from fraud_utils.record import Choice
 LONGEST_HYPERPARAMETER = 2_500  # characters that SageMaker takes
 TRAIN_HOURS, SPOT_HOURS = 4, 8  # after which a job is stopped; how long a spot job may also wait for its instance
 METRICS = ("round", "train_average_precision", "validation_average_precision", "train_log_loss", "validation_log_loss")
+PER_ROUND = ("validation_logloss", "validation_aucpr")  # after every twentieth of the rounds, for a tuning job
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def train(site: Site, values: Mapping[str, str], uploaded: Mapping[str, str], op
         limits["max_wait_time_in_seconds"] = SPOT_HOURS * 3600
         spot["enable_managed_spot_training"] = True
         spot["checkpoint_config"] = shapes.CheckpointConfig(s3_uri=f"{site.url}/checkpoints")
-    metrics = [shapes.MetricDefinition(name=name, regex=rf"\b{name}:([-+.\deE]+);") for name in METRICS]
+    metrics = [shapes.MetricDefinition(name=name, regex=rf"\b{name}:([-+.\deE]+);") for name in METRICS + PER_ROUND]
     with explained("starting the training job"):
         job: Any = TrainingJob.create(
             training_job_name=site.name,
@@ -143,7 +144,12 @@ def transform(site: Site, url: str, instance: str) -> np.ndarray:
     with explained("reading the batch transform's scores"):
         urls = storage.list_objects(site.connection, f"{site.url}/scored/")
         scores = b"".join(storage.read(site.connection, each) for each in urls)
-    return np.array(scores.split(), dtype=np.float64)
+    return scores_of(scores.decode())
+
+
+def scores_of(answer: str) -> np.ndarray:
+    """The scores in an answer in CSV, where an id stands before each if the schema has one."""
+    return np.array([line.rpartition(",")[2] for line in answer.split("\n") if line], dtype=np.float64)
 
 
 def _ended(status: str) -> bool:

@@ -65,7 +65,8 @@ def fit_xgboost(
         columns that are codes of categories (`FeatureMap.coded`), for XGBoost to part by sets of them; SMOTE makes
         rows between codes, so after it they are numbers like others.
     **training
-        Passed to `xgboost.train`: `evals`, `callbacks`, `early_stopping_rounds`, `xgb_model`.
+        Passed to `xgboost.train`: `evals`, `callbacks`, `early_stopping_rounds`, `xgb_model`. And `weight`, of shape
+        (rows,), for a treatment that leaves the rows as they are.
 
     Returns
     -------
@@ -87,8 +88,13 @@ def fit_xgboost(
     settings["seed_per_iteration"] = True  # a job that resumes from a checkpoint then draws what it would have drawn
     if weight != 1:
         settings["scale_pos_weight"] = weight
-    bins = settings["max_bin"]  # must be the booster's
     rows = xgboost.QuantileDMatrix(
-        X, y, nthread=nthread, max_bin=bins, feature_types=kinds, enable_categorical=kinds is not None
+        X,
+        y,
+        weight=training.pop("weight", None),
+        nthread=nthread,
+        max_bin=settings["max_bin"],  # must be the booster's
+        feature_types=kinds,
+        enable_categorical=kinds is not None,
     )
     return xgboost.train(settings, rows, num_boost_round=rounds, **training)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,9 +17,20 @@ from fraud_utils.artifact import Model
 
 CSV, JSON, JSON_LINES = "text/csv", "application/json", "application/jsonlines"
 MEDIA = {CSV: CSV, JSON: JSON, JSON_LINES: JSON_LINES, "application/x-jsonlines": JSON_LINES, "text/json": JSON}
+MEDIA["csv"] = CSV  # as AWS's container takes it
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 ARROW_SCORES = 500  # more scores are worth Arrow's writer
 REASONS = 3
+# What SAGEMAKER_INFERENCE_OUTPUT may name, from a row's score and whether it counts as fraud. The names are those of
+# AWS's XGBoost container, for which a raw score of binary:logistic is the probability as well.
+OUTPUTS: dict[str, Callable[[float, bool], Any]] = {
+    "predicted_label": lambda score, fraud: int(fraud),
+    "labels": lambda score, fraud: [0, 1],
+    "probability": lambda score, fraud: score,
+    "probabilities": lambda score, fraud: [1 - score, score],
+    "raw_score": lambda score, fraud: score,
+    "raw_scores": lambda score, fraud: [1 - score, score],
+}
 
 
 class RequestError(Exception):
@@ -26,6 +39,22 @@ class RequestError(Exception):
     def __init__(self, status: int, message: str, **headers: str) -> None:
         super().__init__(message)
         self.status, self.headers = status, headers
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What answers are like unless a request asks for something else.
+
+    Attributes
+    ----------
+    accept : str
+        What a request takes that does not say; empty is the media type that it sends.
+    outputs : tuple of str
+        Names in `OUTPUTS`; empty is the score, in JSON with the decision.
+    """
+
+    accept: str = ""
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,14 +69,17 @@ class Wanted:
         The probability from which a row counts as fraud.
     reasons : int
         How many for each row; 0 is none.
+    outputs : tuple of str
+        As in `Usual`.
     """
 
     media: str
     threshold: float
     reasons: int
+    outputs: tuple[str, ...]
 
     @classmethod
-    def read(cls, headers: Mapping[str, str], sent: str, model: Model) -> Wanted:
+    def read(cls, headers: Mapping[str, str], sent: str, model: Model, usual: Usual) -> Wanted:
         """Read `Accept` and the custom attributes of a request whose body is of the media type `sent`.
 
         Raises
@@ -55,7 +87,9 @@ class Wanted:
         RequestError
             They ask for what there is not.
         """
-        media, wishes = _accepted(headers.get("accept") or "*/*", sent), _wishes(headers.get(ATTRIBUTES) or "")
+        accept = headers.get("accept") or "*/*"
+        media = _accepted(usual.accept if usual.accept and accept.strip() == "*/*" else accept, sent)
+        wishes = _wishes(headers.get(ATTRIBUTES) or "")
         name = wishes.get("threshold", model.decides)
         if name not in model.thresholds:
             known = ", ".join(model.thresholds)
@@ -63,23 +97,36 @@ class Wanted:
         reasons = wishes.get("reasons", "0") or str(REASONS)
         if "reasons" in wishes and not re.fullmatch("[1-9][0-9]?|100", reasons):
             raise RequestError(400, f"reasons={reasons[:20]}: ask for a number of reasons from 1 to 100")
-        return cls(media, model.thresholds[name], int(reasons))
+        unmet = "threshold" if "predicted_label" not in usual.outputs else ""
+        if media == CSV and (wish := next((wish for wish in ("reasons", unmet) if wish in wishes), "")):
+            raise RequestError(400, f"{wish} would be lost in {CSV}; ask for {JSON} or {JSON_LINES} by Accept")
+        return cls(media, model.thresholds[name], int(reasons), usual.outputs)
 
     def write(self, model: Model, rows: Any, first: int = 0) -> tuple[int, bytes]:
         """Score rows, before which `first` came; returns their number and the text of their answers.
 
         In JSON the text is what stands between the brackets of the list of predictions; see `join`.
         """
-        scores = model.score(rows, first)
-        if self.media == CSV:
+        scores, ids = model.score(rows, first), model.layout.ids_of(rows)
+        if self.media == CSV and ids is None and not self.outputs:
             return len(scores), _lines(scores)
-        predictions = [{"score": score, "fraud": score >= self.threshold} for score in scores.tolist()]
+        predictions = [self._prediction(score) for score in scores.tolist()]
+        if ids is not None:
+            predictions = [{"id": each, **prediction} for each, prediction in zip(ids, predictions, strict=True)]
         if self.reasons:
             for prediction, reasons in zip(predictions, model.reasons(rows, self.reasons), strict=True):
                 prediction["reasons"] = reasons
+        if self.media == CSV:
+            return len(scores), _table(predictions)
         if self.media == JSON:
             return len(scores), json.dumps(predictions)[1:-1].encode()
         return len(scores), "".join(json.dumps(prediction) + "\n" for prediction in predictions).encode()
+
+    def _prediction(self, score: float) -> dict[str, Any]:
+        fraud = score >= self.threshold
+        if self.outputs:
+            return {name: OUTPUTS[name](score, fraud) for name in self.outputs}
+        return {"score": score} if self.media == CSV else {"score": score, "fraud": fraud}
 
     def join(self, texts: list[bytes]) -> bytes:
         """The whole answer, from the texts of successive rows."""
@@ -117,6 +164,16 @@ def _wishes(attributes: str) -> dict[str, str]:
     """`reasons=3, threshold=name` in the custom attributes; whatever else callers put there is theirs."""
     pairs = (part.partition("=") for part in re.split("[,;]", attributes))
     return {name.strip().lower(): value.strip() for name, _, value in pairs if name.strip()}
+
+
+def _table(predictions: list[dict[str, Any]]) -> bytes:
+    """One prediction a line; a list is one value, in JSON."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(
+        [json.dumps(value) if isinstance(value, list) else value for value in prediction.values()]
+        for prediction in predictions
+    )
+    return text.getvalue().encode()
 
 
 def _lines(scores: np.ndarray) -> bytes:

@@ -9,21 +9,24 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fraud_utils import artifact
 from fraud_utils.artifact import Model, RowError
 from fraud_utils.serving import answers, bodies
-from fraud_utils.serving.answers import ATTRIBUTES, CSV, JSON, RequestError, Wanted
+from fraud_utils.serving.answers import ATTRIBUTES, CSV, JSON, RequestError, Usual, Wanted
 
 NUMBERS = {  # settings and their environment variables
     "workers": "SAGEMAKER_MODEL_SERVER_WORKERS",
     "limit_mb": "SAGEMAKER_MAX_PAYLOAD_IN_MB",
     "port": "SAGEMAKER_BIND_TO_PORT",
     "concurrent": "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
+    "limit_bytes": "MAX_CONTENT_LENGTH",
 }
 TEXTS = {"strategy": "SAGEMAKER_BATCH_STRATEGY", "host": "SERVE_HOST"}
+ACCEPT, OUTPUT = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "SAGEMAKER_INFERENCE_OUTPUT"
 METHODS = {"/ping": ("GET", "HEAD"), "/invocations": ("POST",), "/execution-parameters": ("GET", "HEAD")}
 
 type Answer = tuple[int, list[tuple[str, str]], bytes]
@@ -43,21 +46,39 @@ class Settings:
     concurrent: int = 0  # 0 leaves it to us
     strategy: str = "MULTI_RECORD"
     host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside
+    limit_bytes: int = 0  # 0 leaves it to limit_mb
+    batch: bool = False  # a batch transform asks
+    usual: Usual = field(default_factory=Usual)
+
+    @property
+    def limit(self) -> int:
+        """The largest body, in bytes: what is set in MB, or in bytes where that is less."""
+        return min(self.limit_mb << 20, self.limit_bytes or self.limit_mb << 20)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
         """Read the environment; what is unset, empty or 0 (SageMaker's "no limit") keeps its default."""
-        given: dict[str, int | str] = {name: environment[key] for name, key in TEXTS.items() if environment.get(key)}
+        given: dict[str, Any] = {name: environment[key] for name, key in TEXTS.items() if environment.get(key)}
         for name, key in NUMBERS.items():
             text = environment.get(key, "").strip() or "0"
             if not text.isdecimal():
                 raise SettingError(f"{key} is {text!r}; it must be a whole number")
             if int(text):
                 given[name] = int(text)
-        settings = cls(**given)  # type: ignore[arg-type]
+        usual = Usual(environment.get(ACCEPT, "").strip().lower(), _names(environment.get(OUTPUT, "")))
+        if usual.accept and usual.accept not in answers.MEDIA:
+            raise SettingError(f"{ACCEPT} is {usual.accept!r}; it must be one of {', '.join(answers.MEDIA)}")
+        if unknown := [name for name in usual.outputs if name not in answers.OUTPUTS]:
+            raise SettingError(f"{OUTPUT} has {unknown[0]!r}; it takes {', '.join(answers.OUTPUTS)}")
+        settings = cls(**given, usual=usual, batch=environment.get("SAGEMAKER_BATCH", "").lower() == "true")
         if settings.port >= 1 << 16:
             raise SettingError(f"{NUMBERS['port']} is {settings.port}; ports end at 65535")
         return settings
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 @dataclass
@@ -131,20 +152,27 @@ class App:
 
     def _score(self, request: Request) -> tuple[str, bytes]:
         media = bodies.media_of(request.headers)
-        wanted, texts = Wanted.read(request.headers, media, self.model), []
+        wanted = Wanted.read(request.headers, media, self.model, self.settings.usual)
+        layout, texts = self.model.layout, []
         try:
+            if self.settings.batch and media == CSV:
+                bodies.check_header(request.body, layout)
             if media == CSV and len(request.body) > bodies.ARROW_BYTES:
                 done = bodies.each_piece(
-                    request.body, self.model.layout, lambda rows, first: wanted.write(self.model, rows, first)
+                    request.body, layout, lambda rows, first: wanted.write(self.model, rows, first)
                 )
             else:
-                done = iter([wanted.write(self.model, bodies.parse(request.body, media, self.model.layout))])
+                done = iter([wanted.write(self.model, bodies.parse(request.body, media, layout))])
             for rows, text in done:
                 request.rows += rows
                 texts.append(text)
-        except RowError as error:
+        except (RowError, RequestError) as error:
+            if bodies.is_base64(request.body):
+                raise RequestError(400, bodies.BASE64) from None
             raise RequestError(400, str(error)) from None
-        if not request.rows:
+        if not request.rows and not (
+            self.settings.batch and media == CSV
+        ):  # a header alone, the first of a file's lines
             raise RequestError(400, "the body has no rows")
         return wanted.media, wanted.join(texts)
 
@@ -154,7 +182,7 @@ class App:
         suggested = {
             "MaxConcurrentTransforms": concurrent,
             "BatchStrategy": self.settings.strategy,
-            "MaxPayloadInMB": max(1, min(self.settings.limit_mb, 100 // concurrent)),
+            "MaxPayloadInMB": max(1, min(self.settings.limit >> 20, 100 // concurrent)),
         }
         return json.dumps(suggested).encode()
 

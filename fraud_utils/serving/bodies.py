@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import io
@@ -24,6 +25,11 @@ LINE_END, QUOTE = re.compile(b"\n"), re.compile(b'"')
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+BASE64 = (
+    "the body is base64; send the text that it stands for, as it is (the AWS command line does with a file: "
+    "--body fileb://rows.csv)"
+)
+
 type Body = bytes | memoryview
 
 
@@ -35,12 +41,51 @@ def media_of(headers: Mapping[str, str]) -> str:
     RequestError
         It is not one that is served.
     """
-    if coding := headers.get("content-encoding"):
+    coding = headers.get("content-encoding") or "identity"
+    if coding.strip().lower() != "identity":
         raise RequestError(415, f"Content-Encoding {coding[:60]!r} is not served; send the body as it is")
-    media = (headers.get("content-type") or "").partition(";")[0].strip().lower()
+    given = headers.get("content-type") or ""
+    media, *parameters = (part.strip() for part in given.lower().split(";"))
     if media not in MEDIA:
         raise RequestError(415, f"Content-Type {media[:60]!r} is not served; send {CSV}, {JSON} or {JSON_LINES}")
+    for parameter in parameters:
+        name, _, value = (word.strip().strip('"') for word in parameter.partition("="))
+        if name == "charset" and value not in ("utf-8", "utf8", "us-ascii", "ascii"):
+            raise RequestError(415, f"charset {value[:60]!r} is not served; send UTF-8")
+        if name == "label_size" and value not in ("0", "1"):  # AWS's container takes 1, and rows without labels
+            raise RequestError(415, f"label_size={value[:60]} is not served; send rows without a label")
     return MEDIA[media]
+
+
+def check_header(body: Body, layout: Layout) -> None:
+    """Refuse the header of a batch transform's CSV that is not that of rows without names.
+
+    A file that is split is sent in several requests, and only the first of them has its header.
+
+    Raises
+    ------
+    RequestError
+        It has other columns, or another order.
+    """
+    names, start = _csv_columns(body, layout)
+    if start and names != layout.columns:
+        raise RequestError(
+            400,
+            "the header's columns are not in the order in which rows are read once the file has been split: "
+            f"{', '.join(layout.columns)}; write the file in this order, without the label",
+        )
+
+
+def is_base64(body: Body) -> bool:
+    """Whether a body is the base64 of CSV or JSON."""
+    begin = bytes(body[:400]).strip().partition(b"\n")[0].strip(b'"\r')
+    if not re.fullmatch(rb"[A-Za-z0-9+/]{12,}={0,2}", begin):
+        return False
+    try:
+        text = base64.b64decode(begin[: len(begin) // 4 * 4]).decode()
+    except ValueError:
+        return False
+    return ("," in text or "{" in text) and text.replace("\n", "").replace("\r", "").isprintable()
 
 
 def parse(body: Body, media: str, layout: Layout) -> Any:
@@ -124,8 +169,8 @@ def _arrow_rows(piece: Body, names: Sequence[str], layout: Layout, quoted: bool)
     from pyarrow import csv as arrow_csv
 
     texts = layout.features.categories
-    wanted = [name for name in names if name in layout.features.raw]
-    types = {name: pyarrow.string() if name in texts else pyarrow.float64() for name in wanted}
+    wanted = [name for name in names if name in layout.features.raw or name == layout.id]
+    types = {name: pyarrow.string() if name in texts or name == layout.id else pyarrow.float64() for name in wanted}
     # Looking for every spelling of a missing number costs a tenth more time: so only once there must be another.
     for missing in ([*MISSING],) if texts else ([""], [*MISSING]):
         with contextlib.suppress(pyarrow.ArrowInvalid):
@@ -139,6 +184,8 @@ def _arrow_rows(piece: Body, names: Sequence[str], layout: Layout, quoted: bool)
                     column_types=types, include_columns=wanted, null_values=missing, strings_can_be_null=True
                 ),
             )
+            if layout.id in types and table[layout.id].null_count:
+                return None  # what looks like a missing value is an id like any other
             # Columns that the model does not use need no values, but their names are checked.
             unused = {name: np.empty(0) for name in names if name not in types}
             return {name: table[name].to_numpy() for name in wanted} | unused
@@ -221,6 +268,8 @@ def _csv_columns(body: Body, layout: Layout) -> tuple[tuple[str, ...], int]:
     first = [name.strip() for name in first]
     if layout.accepted.isdisjoint(first) and any(_is_value(text) for text in first):
         return layout.names_of(len(first), 1), 0
+    if len(first) == 1 < len(layout.columns) and (other := re.search(r"[;\t|]", first[0])):
+        raise RequestError(400, f"values are separated by {other.group()!r}; separate them by commas")
     for name, count in Counter(first).most_common(1):
         if count > 1:
             raise RequestError(400, f"column {name[:60]!r} appears {count} times in the header")

@@ -89,22 +89,23 @@ class Worker:
 
         Returned and not raised: a traceback would keep the protocol alive, and with it the connection.
         """
-        limit_mb, declared = self.app.settings.limit_mb, headers.get("content-length")
+        limit, declared = self.app.settings.limit, headers.get("content-length")
         if not declared and "transfer-encoding" not in headers:
             return b""
         body: Body | None = None
         try:
             async with asyncio.timeout(ARRIVAL_SECONDS):
                 if not declared:
-                    body = await _chunks(protocol, limit_mb << 20)
-                elif (size := int(declared)) <= limit_mb << 20:
+                    body = await _chunks(protocol, limit)
+                elif (size := int(declared)) <= limit:
                     body = await (protocol() if size <= LONG_BYTES else _pieces(protocol, size))
         except TimeoutError:
             return RequestError(408, f"the body did not arrive within {ARRIVAL_SECONDS} seconds; send it again")
         except (ProtocolClosed, EOFError):
             return RequestError(400, "the body broke off, or its chunks end with trailers; send it again, whole")
         if body is None:
-            return RequestError(413, f"the body is over the limit of {limit_mb} MB; send fewer rows at a time")
+            size_of = f"{limit:,} bytes" if limit % (1 << 20) else f"{limit >> 20} MB"
+            return RequestError(413, f"the body is over the limit of {size_of}; send fewer rows at a time")
         return body
 
     async def _end_with_parent(self) -> None:

@@ -123,8 +123,9 @@ def fit(
     if early:
         callbacks.append(early)
     evals = []
+    nthread = hyperparameters.nthread
     if validation := material.validation:
-        evals = [(xgboost.DMatrix(validation.X, validation.y, nthread=hyperparameters.nthread), "validation")]
+        evals = [(xgboost.DMatrix(validation.X, validation.y, weight=validation.weight, nthread=nthread), "validation")]
         booster_settings["eval_metric"] = ["logloss", "aucpr"]
     booster_settings |= {"num_round": total - done, "categorical": material.features.coded}
     booster = models.fit_xgboost(
@@ -133,7 +134,8 @@ def fit(
         hyperparameters.imbalance,
         booster_settings,
         hyperparameters.seed,
-        hyperparameters.nthread,
+        nthread,
+        weight=material.train.weight,
         evals=evals,
         callbacks=callbacks,
         xgb_model=started,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import xgboost
 
 from fraud_utils import models
 from fraud_utils.data import ULB, DataError, Schema
@@ -33,6 +36,8 @@ class Hyperparameters:
         The threshold that decides.
     unnamed_rows : str
         As in `artifact.Contents`.
+    csv_weights : bool
+        Whether tables have a weight for each row; in files without a header it is the second column.
     """
 
     booster: dict[str, Any]
@@ -44,6 +49,7 @@ class Hyperparameters:
     nthread: int = 1
     schema: Schema = ULB
     unnamed_rows: str = "schema"
+    csv_weights: bool = False
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -114,6 +120,41 @@ def _thresholds(text: str) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
+def _device(text: str) -> str:
+    _one_of("cpu", "cuda")(text)
+    if text == "cuda" and not _has_gpu():
+        raise SetupError(
+            "needs a GPU and XGBoost built for one (the image has xgboost-cpu); without them XGBoost would train on "
+            "the CPU all the same. Choose cpu"
+        )
+    return text
+
+
+def _has_gpu() -> bool:
+    """Whether XGBoost trains on a GPU when it is told to: asked of a tree of two rows, since it falls back silently."""
+    rows = xgboost.DMatrix(np.zeros((2, 1), dtype=np.float32), [0, 1])
+    with xgboost.config_context(verbosity=0):
+        booster = xgboost.train({"device": "cuda"}, rows, 1)
+    return json.loads(booster.save_config())["learner"]["generic_param"]["device"].startswith("cuda")
+
+
+def _metrics(text: str) -> str:
+    if not set(text.strip("[]").replace('"', "").replace(" ", "").split(",")) <= {"logloss", "aucpr"}:
+        raise SetupError("can only be logloss, aucpr or both, which are in the log after every round")
+    return text
+
+
+def _only(value: str, reason: str) -> Callable[[str], str]:
+    """A parser of what cannot be set to anything else."""
+
+    def parse(text: str) -> str:
+        if text != value:
+            raise SetupError(f"can only be {value}: {reason}")
+        return text
+
+    return parse
+
+
 # A parser raises SetupError, "must be ...". XGBoost's native names, since its documentation explains them; `imbalance`
 # decides the weight of a fraud.
 _BOOSTER: dict[str, Callable[[str], Any]] = {
@@ -132,7 +173,9 @@ _BOOSTER: dict[str, Callable[[str], Any]] = {
     "colsample_bytree": _number(float, 0, 1, above=True),
     "colsample_bylevel": _number(float, 0, 1, above=True),
     "colsample_bynode": _number(float, 0, 1, above=True),
-    "device": _one_of("cpu", "cuda"),
+    "grow_policy": _one_of("depthwise", "lossguide"),
+    "verbosity": _number(int, 0, 3),
+    "device": _device,
 }
 _OURS: dict[str, Callable[[str], Any]] = {
     "imbalance": _imbalance,
@@ -143,7 +186,21 @@ _OURS: dict[str, Callable[[str], Any]] = {
     "thresholds": _thresholds,
     "decides": str,
     "unnamed_rows": _one_of("schema", "features"),
+    "csv_weights": lambda text: _one_of("0", "1")(text) == "1",
 }
+# XGBoost's other names for some of them, which its scikit-learn interface and AWS's container take as well.
+_ALIASES = {"learning_rate": "eta", "min_split_loss": "gamma", "reg_lambda": "lambda", "reg_alpha": "alpha"}
+# What jobs for AWS's container say and what is fixed here: taken where it says the same, and not kept.
+_FIXED: dict[str, Callable[[str], Any]] = {
+    "objective": _only("binary:logistic", "scores are probabilities of fraud"),
+    "booster": _only("gbtree", "reasons and monitoring are made for trees"),
+    "tree_method": _only("hist", "it is what notebook 02 compares"),
+    "eval_metric": _metrics,
+    "scale_pos_weight": _only("1", "the weight of a fraud is set by 'imbalance', which corrects the scores for it"),
+    "monotone_constraints": _only("()", "they go by position, and the model's columns have an order of their own"),
+    "save_model_on_termination": _only("true", "a job that is stopped leaves the trees grown so far"),
+}
+_TUNING = "_tuning_objective_metric"  # what a tuning job adds; its value is for SageMaker, which reads the log
 
 
 def read_hyperparameters(file: Path, channel: Path | None = None) -> Hyperparameters:
@@ -166,22 +223,7 @@ def read_hyperparameters(file: Path, channel: Path | None = None) -> Hyperparame
         raise SetupError(f"{file.name}: not JSON ({error})") from None
     if not isinstance(given, dict):
         raise SetupError(f"{file.name}: must hold a JSON object of names and values")
-    parsers = _BOOSTER | _OURS
-    parsed: dict[str, Any] = {}
-    faults = []
-    for name, value in given.items():
-        if name.startswith("_"):  # a tuning job adds names of its own, such as _tuning_objective_metric
-            continue
-        if name not in parsers:
-            close = get_close_matches(name, parsers, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(parsers)}"
-            faults.append(f"hyperparameter {name!r} is unknown; {hint}")
-            continue
-        text = value if isinstance(value, str) else json.dumps(value)
-        try:
-            parsed[name] = parsers[name](text.strip())
-        except SetupError as error:
-            faults.append(f"hyperparameter {name!r} is {text[:60]!r}; it {error}")
+    parsed, faults = _parsed(given)
     thresholds = list(parsed.setdefault("thresholds", {"default": 0.5}))
     decides = parsed["decides"] = parsed.get("decides") or (thresholds[0] if len(thresholds) == 1 else "")
     if decides not in thresholds:
@@ -195,6 +237,34 @@ def read_hyperparameters(file: Path, channel: Path | None = None) -> Hyperparame
         raise SetupError("; ".join(faults))
     booster = models.XGBOOST | {name: parsed.pop(name) for name in _BOOSTER if name in parsed}
     return Hyperparameters(booster=booster, **parsed)
+
+
+def _parsed(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Values by their own names, and what is wrong with the others."""
+    parsers = _BOOSTER | _OURS | _FIXED
+    parsed: dict[str, Any] = {}
+    faults = []
+    for name, value in given.items():
+        own = _ALIASES.get(name, name)
+        text = value if isinstance(value, str) else json.dumps(value)
+        if name == _TUNING:
+            continue
+        if own.startswith("_"):
+            faults.append(f"hyperparameter {name!r} would not be acted on (of names with _ only {_TUNING} is known)")
+        elif own not in parsers:
+            close = get_close_matches(name, [*parsers, *_ALIASES], 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join([*_BOOSTER, *_OURS])}"
+            faults.append(f"hyperparameter {name!r} is unknown; {hint}")
+        elif name != own and own in given:
+            faults.append(f"hyperparameters {own!r} and {name!r} are one and the same; give one of them")
+        else:
+            try:
+                parsed[own] = parsers[own](text.strip())
+            except SetupError as error:
+                faults.append(f"hyperparameter {name!r} is {text[:60]!r}; it {error}")
+    for name in _FIXED:
+        parsed.pop(name, None)
+    return parsed, faults
 
 
 def _schema_of(channel: Path, given: Schema | None) -> Schema:

@@ -18,7 +18,7 @@ from sklearn.metrics import average_precision_score, log_loss
 from fraud_utils import artifact, models
 from fraud_utils.data import DataError
 from fraud_utils.training.boosting import Checkpoint, fit
-from fraud_utils.training.channels import Material, read_material
+from fraud_utils.training.channels import Material, Rows, read_material
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError, read_hyperparameters
 
 CHECKPOINT = "checkpoint.ubj"
@@ -76,9 +76,8 @@ def train(base: Path, stop: Callable[[], bool]) -> None:
     """
     config = base / "input" / "config"
     _check_hosts(config / "resourceconfig.json")
-    channels = base / "input" / "data"
-    hyperparameters = read_hyperparameters(config / "hyperparameters.json", channels / "schema")
-    material = read_material(channels, hyperparameters)
+    hyperparameters = read_hyperparameters(config / "hyperparameters.json", base / "input" / "data" / "schema")
+    material = read_material(base / "input", hyperparameters)
     checkpoint = Checkpoint(base / "checkpoints" / CHECKPOINT, _fingerprint(material, hyperparameters))
     booster = fit(material, hyperparameters, checkpoint, stop)
     rounds = booster.num_boosted_rounds()
@@ -127,6 +126,7 @@ def _save(folder: Path, booster: xgboost.Booster, material: Material, hyperparam
         hyperparameters=hyperparameters.recipe,
         training=material.origin,
         metrics=metrics,
+        reference=_reference(booster, material, share, hyperparameters),
     )
     artifact.save(folder, booster, contents)
 
@@ -137,9 +137,26 @@ def _metrics(booster: xgboost.Booster, material: Material, share: float) -> dict
     for part, rows in (("train", material.train), ("validation", material.validation)):
         if rows is None:
             continue
-        margin = booster.inplace_predict(rows.X, predict_type="margin").astype(np.float64)
-        scores = artifact.prior_correction(1 / (1 + np.exp(-margin)), share)
+        scores = _scores(booster, rows, share)
         if 0 < rows.y.sum() < len(rows.y):
             metrics[f"{part}_average_precision"] = float(average_precision_score(rows.y, scores))
         metrics[f"{part}_log_loss"] = float(log_loss(rows.y, scores, labels=[0, 1]))
     return metrics
+
+
+def _scores(booster: xgboost.Booster, rows: Rows, share: float) -> np.ndarray:
+    """Probabilities of fraud, as the endpoint will give them."""
+    margin = booster.inplace_predict(rows.X, predict_type="margin").astype(np.float64)
+    return artifact.prior_correction(1 / (1 + np.exp(-margin)), share)
+
+
+def _reference(
+    booster: xgboost.Booster, material: Material, share: float, hyperparameters: Hyperparameters
+) -> artifact.Reference:
+    """What monitoring will compare with; scores are those of the validation rows where there are any."""
+    rows_of = "train" if material.validation is None else "validation"
+    rows = material.validation or material.train
+    scores = _scores(booster, rows, share)
+    threshold = hyperparameters.thresholds[hyperparameters.decides]
+    promise = artifact.Promise.of(rows_of, rows.y, scores, threshold, rows.amount)
+    return artifact.Reference(material.columns, artifact.Distribution.of(scores), promise)

@@ -91,6 +91,10 @@ def test_missing_values_where_training_had_some(shop):
         ([NAMED | {"V2": [1]}], "row 1, column 'V2': a list where a number"),
         ([NAMED, NAMED | {"Amount": None}], "row 2, column 'Amount': the value is missing"),
         ([NAMED, NAMED | {"Amount": float("inf")}], "row 2, column 'Amount': the value is infinite"),
+        (
+            [NAMED, NAMED | {"Amount": -0.01}],
+            "row 2, column 'Amount': the amount is negative, which the model's schema",
+        ),
         ([NAMED | {"V28": -1e39}], "row 1, column 'V28': the value is infinite or beyond"),
         ([NAMED | {"V28": 10**400}], "row 1, column 'V28': a number out of range"),
         (["text"], "row 1 is text"),
@@ -101,6 +105,12 @@ def test_missing_values_where_training_had_some(shop):
 def test_rows_that_cannot_be_scored_are_named(model, rows, message):
     with pytest.raises(RowError, match=message):
         model.score(rows)
+
+
+def test_negative_amounts_are_scored_where_the_schema_allows_them(frame, fitted, tmp_path):
+    refunds = Schema.from_dict(ULB.to_dict() | {"negative_amounts": True})
+    fitted(tmp_path, refunds, frame.assign(Amount=frame.Amount - 20))
+    assert artifact.load(tmp_path).score([NAMED | {"Amount": -5.0}]).shape == (1,)
 
 
 def test_categorical_values_must_be_text(shop):

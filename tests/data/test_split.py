@@ -27,6 +27,15 @@ def test_ties_and_copies_never_straddle_the_cut(rows, share):
     assert min(split.train_frauds, split.test_frauds) > 0
 
 
+def test_rows_that_differ_in_their_id_alone_are_copies():
+    known = Schema.from_dict(SMALL.to_dict() | {"id": "row"})
+    frame = pd.concat([small(), small()], ignore_index=True)
+    frame = frame.assign(row=frame.index.astype(str))[list(known.columns)]
+    groups = duplicate_groups(frame, known)
+    np.testing.assert_array_equal(groups[:40], groups[40:])
+    np.testing.assert_array_equal(groups, duplicate_groups(frame.drop(columns="row"), SMALL))
+
+
 def test_the_cut_leaves_the_share_asked_for_when_times_differ():
     split = split_transactions(small(), SMALL, 0.2)
     assert split.sizes() == {

@@ -27,6 +27,7 @@ ONE = ",".join(["0"] * 30)
         ("POST", "/invocations", {"content": "text/csv; charset=utf-8"}, 200),
         ("POST", "/invocations", {"content": "TEXT/CSV"}, 200),
         ("POST", "/invocations", {"content": CSV, "content_encoding": "gzip"}, 415),
+        ("POST", "/invocations", {"content": CSV, "content_encoding": "identity"}, 200),
     ],
 )
 def test_each_path_method_and_media_type_has_its_status(asked, method, path, headers, status):
@@ -53,9 +54,51 @@ def test_settings_come_from_the_environment_and_sagemakers_zero_is_none():
     settings = Settings.read(given)
     assert (settings.limit_mb, settings.port, settings.concurrent) == (6, 80, 0)
     assert (settings.workers, settings.strategy) == (len(os.sched_getaffinity(0)), "SINGLE_RECORD")
-    for port, fault in (("80a", "is '80a'; it must be a whole number"), ("80800", "is 80800; ports end at 65535")):
-        with pytest.raises(SettingError, match=f"SAGEMAKER_BIND_TO_PORT {fault}"):
-            Settings.read({"SAGEMAKER_BIND_TO_PORT": port})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("SAGEMAKER_BIND_TO_PORT", "80a", "is '80a'; it must be a whole number"),
+        ("SAGEMAKER_BIND_TO_PORT", "80800", "is 80800; ports end at 65535"),
+        ("MAX_CONTENT_LENGTH", "6MB", "is '6MB'; it must be a whole number"),
+        ("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "image/png", "is 'image/png'; it must be one of text/csv, "),
+        ("SAGEMAKER_INFERENCE_OUTPUT", "probability,logits", "has 'logits'; it takes predicted_label, labels, "),
+    ],
+)
+def test_a_setting_that_cannot_be_acted_on_is_refused(name, value, message):
+    with pytest.raises(SettingError, match=f"{name} {message}"):
+        Settings.read({name: value})
+
+
+def test_the_limit_is_the_smaller_of_two():
+    for given, limit in (
+        ({}, 100 << 20),
+        ({"MAX_CONTENT_LENGTH": "1500000"}, 1_500_000),
+        ({"MAX_CONTENT_LENGTH": "1500000", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "1"}, 1 << 20),
+    ):
+        assert Settings.read(given).limit == limit
+
+
+def test_batch_transform_may_send_a_header_by_itself(model, asked_of, asked):
+    """One record a request: the first line of a file, and then rows without names."""
+    batch = asked_of(App(model, Settings.read({"SAGEMAKER_BATCH": "true"})))
+    header = ",".join(model.layout.columns)
+    for accept, nothing in ((CSV, ""), (JSON, '{"predictions": []}')):
+        assert batch.ask(header, accept=accept)[::2] == (200, nothing)
+    assert batch.score(ONE) == batch.score(f"{header}\n{ONE}") == asked.score(ONE)
+    assert asked.error(header)[0] == 400  # nobody but batch transform means that
+
+
+@pytest.mark.parametrize("change", [lambda names: names[::-1], lambda names: [*names, "Class"]])
+def test_a_header_that_does_not_fit_the_rows_of_a_split_file_is_refused_in_batch(model, asked_of, asked, change):
+    batch = asked_of(App(model, Settings(batch=True)))
+    names = change([*model.layout.columns])
+    body = f"{','.join(names)}\n{','.join(['0'] * len(names))}"
+    assert asked.ask(body)[0] == 200
+    for sent in (body, body.partition("\n")[0]):
+        status, error = batch.error(sent)
+        assert (status, "order in which rows are read once the file has been split: Time, V1" in error) == (400, True)
 
 
 def test_one_json_log_line_a_request_without_its_data(asked, capsys):

@@ -1,6 +1,10 @@
 """Rows in any form that the contract allows are scored as in process; what cannot be scored is named."""
 
+import base64
+import gzip
+import itertools
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -51,7 +55,8 @@ def test_any_way_of_sending_rows_gives_the_scores_of_the_model(asked, frame, mod
 
 
 @pytest.mark.parametrize("forgotten", COLUMNS)
-def test_rows_without_names_that_forget_a_column_are_never_scored(asked, frame, forgotten):
+def test_rows_without_names_that_forget_a_column_are_never_scored(asked, asked_of, model, frame, forgotten):
+    batch = asked_of(App(model, Settings(batch=True)))
     rows = frame[[name for name in COLUMNS if name != forgotten]].head(400)
     lists = rows.to_numpy().tolist()
     bodies = {
@@ -60,8 +65,8 @@ def test_rows_without_names_that_forget_a_column_are_never_scored(asked, frame, 
         json.dumps({"instances": lists[:2]}): JSON,
         "\n".join(map(json.dumps, lists[:2])): LINES,
     }
-    for body, content in bodies.items():
-        status, error = asked.error(body, content)
+    for (body, content), app in itertools.product(bodies.items(), (asked, batch)):
+        status, error = app.error(body, content)
         assert (status, "row 1 has 29 values; expected 30 (Time, V1, V2, ... Amount)" in error) == (400, True), error
 
 
@@ -213,6 +218,80 @@ def test_rows_that_cannot_be_scored_are_refused_by_row_and_column(asked, content
     status, error = asked.error(body, content)
     assert status == 400
     assert message in error
+
+
+PARQUET, NPY = b"PAR1\x15\x04\x15\xf0PAR1", b"\x93NUMPY\x01\x00v\x00{'descr': '<f8'}"
+RECORDIO = b"\n#\xd7\xce\x04\x00\x00\x00\x0a\x02\x08\x01"  # a magic number, a length and a record of protobuf
+TYPE, SEND = "is not served; send text/csv", "without the label, or name the columns"
+# What the unit tests of AWS's XGBoost container send, and what its users do: content type, body, status, words.
+SHAPES = [
+    ("text/csv", ONE, 200, ""),
+    ("csv", ONE, 200, ""),
+    ("TEXT/CSV", ONE, 200, ""),
+    ("text/csv; charset=utf-8", ONE, 200, ""),
+    ("text/csv;charset=UTF-8", ONE.replace(",", ",  "), 200, ""),
+    ("text/csv; label_size=0", ONE, 200, ""),
+    ("text/csv;label_size = 1", ONE, 200, ""),
+    ("text/csv; label_size=1; charset=utf-8", ONE, 200, ""),
+    ("text/csv; header=present", f"{HEAD}\n{ONE}", 200, ""),
+    ("text/csv", ONE.replace("0", "0.0"), 200, ""),
+    ("text/csv", f"0,{ONE}", 400, f"row 1 has 31 values; expected 30 .* in a row without names; .*{SEND}"),
+    ("text/csv", "42\n6\n9\n", 400, "row 1 has 1 values; expected 30"),
+    ("text/csv", "1,2,3,2019-1-1 12:12:12", 400, "row 1 has 4 values; expected 30"),
+    ("text/csv", ONE.replace(",", ";"), 400, "values are separated by ';'; separate them by commas"),
+    ("text/csv", HEAD.replace(",", "\t"), 400, "values are separated by '\\t'; separate them by commas"),
+    ("text/csv", ONE.replace(",", " "), 400, "column '0 0"),
+    ("text/csv", "", 400, "the body is empty"),
+    ("text/csv", " \n", 400, "row 1 has 1 values"),
+    ("text/csv", ",".join(["0"] * 1_000_000), 400, "row 1 has 1000000 values; expected 30"),
+    ("text/csv", "0" * 1_000_000, 400, "not CSV: field larger than field limit"),
+    ("text/csv", "x" * 100_000, 400, f"column '{'x' * 60}' is unknown"),
+    ("text/csv", gzip.compress(ONE.encode()), 400, "the body is not UTF-8"),
+    ("text/csv", base64.b64encode(ONE.encode()), 400, "the body is base64; send the text that it stands for"),
+    ("text/csv", PARQUET, 400, "the body is not UTF-8"),
+    ("text/csv; charset=iso-8859-1", ONE, 415, "charset 'iso-8859-1' is not served; send UTF-8"),
+    ("text/csv; label_size=5", ONE, 415, "label_size=5 is not served; send rows without a label"),
+    ("text/csv; label_size=1=1", ONE, 415, "label_size=1=1 is not served"),
+    ("text/csv; label_size=1; label_size=2", ONE, 415, "label_size=2 is not served"),
+    ("label_size=1; text/csv", ONE, 415, f"'label_size=1' {TYPE}"),
+    ("incorrect_format", ONE, 415, f"'incorrect_format' {TYPE}"),
+    ("", ONE, 415, f"'' {TYPE}"),
+    ("text/plain", ONE, 415, f"'text/plain' {TYPE}"),
+    ("libsvm", "0:1 5:1", 415, f"'libsvm' {TYPE}"),
+    ("text/libsvm", "0:1 5:1", 415, f"'text/libsvm' {TYPE}"),
+    ("text/x-libsvm", "0 0:1 5:1", 415, f"'text/x-libsvm' {TYPE}"),
+    ("application/x-recordio-protobuf", RECORDIO, 415, f"'application/x-recordio-protobuf' {TYPE}"),
+    ("application/x-parquet", PARQUET, 415, f"'application/x-parquet' {TYPE}"),
+    ("application/x-npy", NPY, 415, f"'application/x-npy' {TYPE}"),
+    ("application/json", json.dumps({"instances": [[0] * 30]}), 200, ""),
+    ("application/json; charset=utf-8", json.dumps({"instances": [OBJECT]}), 200, ""),
+    (
+        "application/json",
+        json.dumps({"instances": [{"features": [0] * 30}]}),
+        400,
+        "row 1, column 'features' is unknown",
+    ),
+    ("application/json", json.dumps([[0] * 30]), 400, 'the body must be {"instances": [...]}'),
+    ("application/json", json.dumps({"inputs": [[0] * 30]}), 400, 'the body must be {"instances": [...]}'),
+    ("application/json", base64.b64encode(json.dumps(OBJECT).encode()), 400, "the body is base64; send the text"),
+    ("application/json", "", 400, "the body is not JSON"),
+    ("application/jsonlines", json.dumps([0] * 30), 200, ""),
+    ("application/x-jsonlines", json.dumps(OBJECT), 200, ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "body", "status", "words"), SHAPES, ids=[f"{i}-{shape[0]}" for i, shape in enumerate(SHAPES)]
+)
+def test_each_shape_of_payload_is_accepted_or_refused_in_these_words(asked, content, body, status, words):
+    got, _, text = asked.ask(body, content, accept=CSV)
+    assert got == status, text
+    if status == 200:
+        assert float(text) == asked.score(ONE)[0]
+    else:
+        error = json.loads(text)["error"]
+        assert re.search(words, error) or words in error, error
+        assert len(error) < 600
 
 
 JUNK = st.one_of(

@@ -179,6 +179,9 @@ def test_status_headers_and_body_are_the_apps(endpoint):
     [
         (b"GET /ping HTTP/1.0\r\n\r\n", 200),
         (b"GET http://x/ping?x=1 HTTP/1.1\r\nHost: x\r\n" + LAST + b"\r\n", 200),
+        (b"GET https://x:8080/ping HTTP/1.1\r\nHost: x:8080\r\n" + LAST + b"\r\n", 200),
+        (request_of(ONE.encode(), LAST).replace(b" /inv", b" http://x/inv"), 200),
+        (request_of(ONE.encode(), LAST + b"Content-Encoding: identity\r\n"), 200),
         (b"GET /ping HTTP/1.1\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n", 200),
         (HEADERS + LAST + CHUNKED + b"\r\n3b\r\n" + ONE.encode() + b"\r\n0\r\n\r\n", 200),
         (b"GET /ping HTTP/1.1\r\n" + b"x: " + b"y" * 500_000, 431),
@@ -191,6 +194,19 @@ def test_http_itself_is_spoken_well(endpoint, sent, status):
     answer = endpoint.say(sent)
     assert re.match(b"HTTP/1.[01] %d " % status, answer), answer
     assert answer.count(b"x-request-id: ") == (status == 200)
+
+
+def test_what_the_environment_sets_is_what_the_server_does(start):
+    served = start(
+        MAX_CONTENT_LENGTH="70",
+        SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT="application/json",
+        SAGEMAKER_INFERENCE_OUTPUT="predicted_label",
+    ).wait()
+    status, _, text = served.ask("POST", "/invocations", ONE, {"Content-Type": "csv"})
+    assert (status, [*json.loads(text)["predictions"][0]]) == (200, ["predicted_label"])
+    status, _, text = served.ask("POST", "/invocations", ONE + "\n" + ONE, {"Content-Type": CSV})
+    assert (status, "limit of 70 bytes" in text) == (413, True)
+    assert served.stop() == 0
 
 
 def test_requests_sent_ahead_are_answered_in_order(endpoint):

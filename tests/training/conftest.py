@@ -16,12 +16,16 @@ PROGRAM = Path(__file__).resolve().parents[2] / "container" / "train.py"
 class Job:
     """A tree with hyperparameters and tables: `train` and `validation` map file names to frames or bytes."""
 
-    def __init__(self, base, hyperparameters, hosts=("algo-1",), **tables):
+    def __init__(self, base, hyperparameters, hosts=("algo-1",), content_types=None, **tables):
         self.base = base
         config = base / "input" / "config"
         config.mkdir(parents=True)
         (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
         (config / "resourceconfig.json").write_text(json.dumps({"current_host": hosts[0], "hosts": list(hosts)}))
+        channels = {
+            name: {"TrainingInputMode": "File", "ContentType": media} for name, media in (content_types or {}).items()
+        }
+        (config / "inputdataconfig.json").write_text(json.dumps(channels))
         for channel, files in tables.items():
             folder = base / "input" / "data" / channel
             folder.mkdir(parents=True)

@@ -111,3 +111,20 @@ def test_early_stopping_keeps_the_best_rounds_restarted_or_not(job, frame, tmp_p
     train(tmp_path / "restarted", After(rounds + 21))  # stopped when it was ending: only the history knows of it
     train(tmp_path / "restarted", never)
     assert artifact.load(tmp_path / "restarted" / "model").booster.save_raw() == model.booster.save_raw()
+
+
+def test_a_row_of_weight_three_counts_as_three_rows(job, frame, tmp_path, capsys):
+    rows = frame[:4000].round(0).clip(-50, 50)  # few values, so that bins are the same however rows are counted
+    weight = 1 + 2 * rows.Class.to_numpy()
+    tables = {"1": rows.assign(csv_weights=weight), "0": rows.loc[rows.index.repeat(weight)]}
+    scores = {}
+    for weighted, table in tables.items():
+        (tmp_path / weighted).mkdir()
+        settings = {"num_round": "5", "subsample": "1", "base_score": "0.5", "csv_weights": weighted}
+        job(tmp_path / weighted, settings, train={"a.parquet": table}, validation={"b.parquet": table})
+        train(tmp_path / weighted, never)
+        scores[weighted] = artifact.load(tmp_path / weighted / "model").score(rows)
+    assert abs(scores["1"] - scores["0"]).max() < 1e-6
+    lines = (line for line in capsys.readouterr().out.splitlines() if line.startswith("round:5;"))
+    first, second = (line.partition("elapsed")[0] for line in lines)
+    assert first == second  # the metrics on the validation rows count them alike

@@ -47,6 +47,82 @@ def test_rows_of_several_files_come_in_order_of_time(frame, job, tmp_path):
     assert len(rows) == len(frame)
 
 
+def test_of_many_parts_some_may_lack_frauds_or_rows(frame, job, tmp_path, capsys):
+    """As Spark exports: 38 frauds in 60 parts, and parts and markers that hold nothing."""
+    parts = {f"part-{i:05}.csv": frame[i * 200 : (i + 1) * 200] for i in range(60)}
+    assert sum(part.Class.sum() == 0 for part in parts.values()) > 10
+    header = ",".join(frame.columns).encode()
+    nothing = {
+        "part-90000.csv": b"",
+        "part-90001.csv": header,
+        "part-90002.csv": header + b"\r\n",
+        "part-90003.csv.gz": gzip.compress(b""),
+        "part-90004.parquet": frame[:0],
+        "train_$folder$": b"",
+    }
+    job(tmp_path, {}, train=parts | nothing | {"_SUCCESS": b""}, validation={"b.csv": frame})
+    material = read_material(tmp_path / "input", asked())
+    np.testing.assert_array_equal(material.train.X, material.validation.X)
+    np.testing.assert_array_equal(material.train.y, frame.Class)
+    assert (
+        "channel 'train': passed over 6 of 66 files, without a row: train/part-90000.csv, " in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {"a.csv": "legitimate", "b.csv": "legitimate"},
+            "'train': column 'Class': all 22 rows are legitimate; .* both",
+        ),
+        ({"a.csv": "fraud"}, "channel 'train': column 'Class': all 2 rows are fraud; learning needs both classes"),
+        ({"a.csv": b"", "train_$folder$": b""}, "channel 'train': its files hold no rows"),
+        (
+            {"a.csv": "legitimate", "b.csv": "strange"},
+            r"train/b.csv: row 2 .*, column 'Class': '2': the label is neither 0 nor 1",
+        ),
+    ],
+)
+def test_labels_are_judged_over_the_whole_channel(job, tmp_path, files, message):
+    rows = pd.DataFrame(0.0, index=range(11), columns=ULB.columns)
+    kinds = {
+        "legitimate": rows,
+        "fraud": rows.head(2).assign(Class=1),
+        "strange": rows.head(2).assign(Class=[1, 2]),
+    }
+    job(tmp_path, {}, train={name: kinds.get(kind, kind) for name, kind in files.items()})
+    with pytest.raises((SetupError, DataError), match=message):
+        read_channel(tmp_path / "input" / "data" / "train", ULB)
+
+
+@pytest.mark.parametrize("media", ["text/csv", "csv", "text/csv; label_size=1; charset=utf-8", "application/x-parquet"])
+def test_a_file_without_an_extension_is_what_its_channel_says(frame, job, tmp_path, media):
+    frame.to_parquet(tmp_path / "rows", index=False)
+    content = (tmp_path / "rows").read_bytes() if "parquet" in media else b"".join(without_header(frame))
+    laid_out = job(tmp_path, {}, train={"part-00000": content, "data.csv": frame}, content_types={"train": media})
+    material = read_material(laid_out.base / "input", asked())
+    assert len(material.train.y) == 2 * len(frame)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "train/part-0: has no extension; name it .csv or .* or set the channel's ContentType to text/csv"),
+        (
+            {"ContentType": "text/libsvm"},
+            "'train' has the ContentType 'text/libsvm'; set text/csv or application/x-par",
+        ),
+        ({"ContentType": "text/csv;label_size=5"}, "'train' has label_size=5 in its ContentType; rows have one label"),
+        ({"TrainingInputMode": "Pipe"}, "'train' comes through a pipe; set its input mode to File or FastFile"),
+    ],
+)
+def test_a_channel_that_cannot_be_read_says_what_to_set(job, tmp_path, settings, message):
+    job(tmp_path, {}, train={"part-0": b"0,1\n"})
+    with pytest.raises((SetupError, DataError), match=message):
+        read_channel(tmp_path / "input" / "data" / "train", ULB, settings)
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
@@ -83,7 +159,7 @@ def test_a_part_of_the_reference_set_may_have_its_name(frame, job, tmp_path):
 
 def test_early_stopping_watches_the_last_rows_by_time(frame, job, tmp_path):
     job(tmp_path, {}, train={"rows.parquet": frame})
-    material = read_material(tmp_path / "input" / "data", asked(early_stopping_rounds=5))
+    material = read_material(tmp_path / "input", asked(early_stopping_rounds=5))
     split = split_transactions(frame, ULB)
     assert (len(material.train.y), len(material.validation.y)) == (split.train_rows, split.test_rows)
     assert material.origin["validation"] == "last 20% by time"
@@ -91,17 +167,48 @@ def test_early_stopping_watches_the_last_rows_by_time(frame, job, tmp_path):
 
 def test_a_validation_channel_is_watched_instead(frame, job, tmp_path):
     job(tmp_path, {}, train={"a.parquet": frame[:9000]}, validation={"b.parquet": frame[9000:]})
-    material = read_material(tmp_path / "input" / "data", asked(early_stopping_rounds=5))
+    material = read_material(tmp_path / "input", asked(early_stopping_rounds=5))
     assert (len(material.train.y), len(material.validation.y)) == (9000, 3000)
+
+
+def test_a_channel_that_is_not_read_is_named(frame, job, tmp_path, capsys):
+    job(tmp_path, {}, train={"a.parquet": frame}, test={"b.parquet": frame}, code={"x": b"x"})
+    read_material(tmp_path / "input", asked())
+    assert "channels that are not read: code, test (known: train, validation, schema)" in capsys.readouterr().out
 
 
 def test_another_schema_brings_categories_and_missing_values(job, tmp_path):
     shop = Schema(name="shop", label="fraud", time="t", amount=None, features=("a",), categorical=("kind",))
     rows = pd.DataFrame({"t": range(40), "a": [np.nan, 1.0] * 20, "kind": ["x", "y"] * 20, "fraud": [0, 0, 0, 1] * 10})
     job(tmp_path, {}, train={"rows.csv": rows})
-    material = read_material(tmp_path / "input" / "data", asked(schema=shop))
+    material = read_material(tmp_path / "input", asked(schema=shop))
     assert material.features.names == ("a", "kind=x", "kind=y")
     assert material.may_be_missing == ["a"]
+
+
+def test_rows_may_have_weights_after_the_label_or_by_name(frame, job, tmp_path):
+    weight = np.arange(len(frame)) % 3.0
+    columns = ["Class", "csv_weights", *(name for name in ULB.columns if name != "Class")]
+    rows = frame.assign(csv_weights=weight)
+    bare = rows[columns].to_csv(index=False, header=False).encode()
+    job(tmp_path, {}, train={"a.csv": bare}, validation={"b.parquet": rows})
+    material = read_material(tmp_path / "input", asked(csv_weights=True))
+    for part in (material.train, material.validation):
+        np.testing.assert_array_equal(part.weight, weight)
+        assert part.X.shape[1] == 29
+    with pytest.raises(SetupError, match="'imbalance' is 'undersample 1:10', which draws or makes rows that have no w"):
+        read_material(tmp_path / "input", asked(csv_weights=True, imbalance="undersample 1:10"))
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [(None, "column 'csv_weights' is missing"), (-2.0, "channel 'train': row 1 by time: its weight is -2; it must be")],
+)
+def test_weights_that_are_missing_or_negative_are_refused(frame, job, tmp_path, weight, message):
+    rows = frame if weight is None else frame.assign(csv_weights=weight)
+    job(tmp_path, {}, train={"a.csv": rows})
+    with pytest.raises((SetupError, DataError), match=message):
+        read_material(tmp_path / "input", asked(csv_weights=True))
 
 
 @pytest.mark.parametrize("imbalance", ["SMOTE", "SMOTE 1:10", "Borderline-SMOTE 1:10"])
@@ -110,4 +217,4 @@ def test_every_smote_is_refused_where_values_are_missing(tmp_path, frame, job, i
     holes.loc[holes.index[::50], "V3"] = np.nan
     job(tmp_path, {}, train={"rows.parquet": holes})
     with pytest.raises(SetupError, match=f"'imbalance' is '{imbalance}', but column 'V3' has missing values"):
-        read_material(tmp_path / "input" / "data", asked(imbalance=imbalance))
+        read_material(tmp_path / "input", asked(imbalance=imbalance))

@@ -27,7 +27,20 @@ def given(tmp_path):
     ("hyperparameters", "message"),
     [
         ({"max_dept": "5"}, "'max_dept' is unknown; did you mean 'max_depth'"),
-        ({"reg_lambda": "5"}, "'reg_lambda' is unknown; did you mean 'lambda'"),
+        ({"reg_lamda": "5"}, "'reg_lamda' is unknown; did you mean 'reg_lambda'"),
+        ({"reg_lambda": "-5"}, "'reg_lambda' is '-5'; it must be at least 0"),
+        ({"reg_lambda": "5", "lambda": "5"}, "'lambda' and 'reg_lambda' are one and the same; give one of them"),
+        ({"_kfold": "5"}, "'_kfold' would not be acted on"),
+        ({"_num_cv_round": "5"}, "'_num_cv_round' would not be acted on"),
+        ({"device": "cuda"}, "'device' is 'cuda'; it needs a GPU and XGBoost built for one"),
+        ({"objective": "reg:squarederror"}, "it can only be binary:logistic: scores are probabilities"),
+        ({"tree_method": "exact"}, "'tree_method' is 'exact'; it can only be hist"),
+        ({"eval_metric": "aucpr,rmse"}, "'eval_metric' is 'aucpr,rmse'; it can only be logloss, aucpr or both"),
+        ({"scale_pos_weight": "577"}, "it can only be 1: the weight of a fraud is set by 'imbalance'"),
+        ({"monotone_constraints": "(1,0)"}, "'monotone_constraints' is .* they go by position"),
+        ({"grow_policy": "leafwise"}, "'grow_policy' is 'leafwise'; it must be depthwise or lossguide"),
+        ({"verbosity": "4"}, "'verbosity' is '4'; it must be at least 0 and at most 3"),
+        ({"csv_weights": "yes"}, "'csv_weights' is 'yes'; it must be 0 or 1"),
         ({"n_jobs": "5"}, "'n_jobs' is unknown; known: num_round, eta"),
         ({"max_depth": "deep"}, "'max_depth' is 'deep'; it must be a whole number"),
         ({"max_depth": "2.5"}, "'max_depth' is '2.5'; it must be a whole number"),
@@ -54,6 +67,24 @@ def test_a_hyperparameter_that_cannot_be_used_is_refused(given, hyperparameters,
 
 def test_a_tuning_jobs_own_names_are_passed_over(given):
     assert given({"_tuning_objective_metric": "validation_log_loss", "eta": "0.2"}).booster["eta"] == 0.2
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("learning_rate", "eta"), ("min_split_loss", "gamma"), ("reg_lambda", "lambda"), ("reg_alpha", "alpha")],
+)
+def test_xgboosts_other_names_mean_the_same(given, alias, name):
+    assert given({alias: "0.5"}) == given({name: "0.5"})
+
+
+def test_what_awss_container_is_told_may_stay_where_it_says_the_same(given):
+    said = {"objective": "binary:logistic", "tree_method": "hist", "eval_metric": "aucpr,logloss", "booster": "gbtree"}
+    said |= {"scale_pos_weight": "1", "save_model_on_termination": "true"}
+    assert given(said) == given({})
+    assert given({"grow_policy": "lossguide", "verbosity": "2"}).booster == models.XGBOOST | {
+        "grow_policy": "lossguide",
+        "verbosity": 2,
+    }
 
 
 def test_what_is_not_given_is_what_notebook_02_fits(given, tmp_path):

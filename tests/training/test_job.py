@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import average_precision_score
 
 from fraud_utils import artifact, models
 from fraud_utils.artifact import FeatureMap
@@ -81,16 +82,19 @@ def test_the_job_leaves_a_model_and_nothing_else(frame, trained):
 
 
 def test_a_schema_in_a_channel_is_the_models(job, frame, tmp_path):
-    shop = Schema(name="shop", label="Class", time="Time", amount=None, features=("V1", "V4"))
+    shop = Schema(name="shop", label="Class", time="Time", amount=None, features=("V1", "V4"), id="row")
     text = json.dumps(shop.to_dict()).encode()
-    rows = frame[["Time", "V1", "V4", "Class"]]
+    rows = frame[["Time", "V1", "V4", "Class"]].assign(row=[f"{i:09}" for i in range(len(frame))])
     asked = QUICK | {"unnamed_rows": "features"}
     finished = job(tmp_path, asked, train={"rows.csv": rows}, schema={"schema.json": text})
     finished.run()
     manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
     assert Schema.from_dict(manifest["schema"]) == shop
-    assert manifest["columns"] == ["Time", "V1", "V4"]
-    assert artifact.load(tmp_path / "model").score([[0.5, 0.5]]).shape == (1,)
+    assert manifest["columns"] == ["Time", "row", "V1", "V4"]
+    model = artifact.load(tmp_path / "model")
+    assert model.layout.features.raw == ("V1", "V4")  # an id is no feature
+    assert model.score([["007", 0.5, 0.5]]).shape == (1,)
+    assert model.layout.ids_of([["007", 0.5, 0.5]]) == ["007"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,7 @@ def test_a_schema_in_a_channel_is_the_models(job, frame, tmp_path):
     [
         ({}, {"training": {"rows.csv": b"x"}}, ["algo-1"], "channel 'train' is missing; found 'training'"),
         ({}, {"train": {}}, ["algo-1"], "channel 'train' is empty"),
-        ({}, {"train": {"rows.csv": b"a,b\n"}}, ["algo-1"], "train/rows.csv: column 'Time' is missing"),
+        ({}, {"train": {"rows.csv": b"a,b\n0,1\n"}}, ["algo-1"], "column 'Time' is missing (and 30 more"),
         ({"max_dept": "3"}, {"train": {"rows.csv": b"x"}}, ["algo-1"], "did you mean 'max_depth'"),
         ({}, {"train": {"rows.csv": b"x"}}, ["algo-1", "algo-2"], "training on 2 hosts is not supported yet"),
         ({f"wrong{i}": "" for i in range(9)}, {}, ["algo-1"], "'wrong0' is unknown"),
@@ -216,3 +220,22 @@ def test_peak_memory_is_a_few_input_matrices_above_the_imports(many, job, tmp_pa
     added = (peak - int(line[1]) / 1024) / (227_845 * 29 * 4 / 1024**2)
     print(f"\n{imbalance}: peak {peak:.0f} MB, {added:.1f} of {matrices} matrices above the imports")
     assert added <= matrices
+
+
+def test_the_model_keeps_what_monitoring_compares_with(job, frame, tmp_path):
+    """Scores and the promise are those of the validation rows, where the job has some."""
+    train, held_out = frame.iloc[:9_000], frame.iloc[9_000:]
+    settings = {"num_round": "10", "thresholds": '{"f1": 0.3}', "decides": "f1"}
+    job(tmp_path / "both", settings, train={"a.csv": train}, validation={"b.csv": held_out}).run()
+    model = artifact.load(tmp_path / "both" / "model")
+    score, y = model.score(held_out), held_out["Class"].to_numpy()
+    reference = model.reference
+    assert reference.promise.rows_of == "validation"
+    assert (reference.promise.rows, reference.promise.frauds) == (len(held_out), y.sum())
+    assert (reference.promise.alerts, reference.promise.caught) == ((score >= 0.3).sum(), y[score >= 0.3].sum())
+    assert reference.promise.average_precision == pytest.approx(average_precision_score(y, score), abs=1e-6)
+    assert set(reference.columns) == {*(f"V{i}" for i in range(1, 29)), "Amount"}
+    assert all(column.counts.sum() == len(train) for column in reference.columns.values())
+    assert reference.score.counts.sum() == len(held_out)
+    job(tmp_path / "alone", settings, train={"a.csv": train}).run()
+    assert artifact.load(tmp_path / "alone" / "model").reference.promise.rows_of == "train"
