@@ -36,6 +36,10 @@ env:  ## Build the environment from the lock, or bring it up to date
 report: env  ## Execute the notebooks into runs/RUN/: DATA= SCHEMA= RUN= PROFILE= TARGET= PARAMS=
 	@$(BIN)/python -m fraud_utils.report
 
+.PHONY: monitor
+monitor: env  ## Ask whether a run's deployed model still does what was promised: RUN= CAPTURED=path|s3://... LABELS=path PARAMS=
+	@$(BIN)/python -m fraud_utils.report.monitor
+
 .PHONY: runs
 runs: env  ## Write runs/index.html again: all runs, and a comparison of any two
 	@$(BIN)/python -m fraud_utils.report.compare_runs index

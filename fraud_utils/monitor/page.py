@@ -1,0 +1,48 @@
+"""Tables as a page shows them; until then they are numeric."""
+
+from __future__ import annotations
+
+from typing import Any
+from zlib import crc32
+
+import pandas as pd
+
+from fraud_utils import words
+
+SHARES = ("missing", "by", "labelled", "column", "score", "pace", "recall", "precision", "labels", "any")
+SHARES_BETWEEN = ("precision", "recall", "savings")
+
+
+def shown(table: pd.DataFrame) -> Any:
+    """A table with thousands separated, shares in percent, intervals beside their values, a dash for no value.
+
+    Columns `name_low` and `name_high` become the interval of `name`.
+    """
+    text = pd.DataFrame(index=table.index)
+    for name in table.columns:
+        low, high = f"{name}_low", f"{name}_high"
+        if low in table:
+            between = _percent_between if name in SHARES_BETWEEN else _decimals_between
+            text[name] = [between(*row) for row in table[[name, low, high]].to_numpy(float)]
+        elif name.removesuffix("_low").removesuffix("_high") == name or name in ("low", "high"):
+            text[name] = [_cell(name, value) for value in table[name]]
+    style = text.rename(columns=lambda name: name.replace("_", " ")).style
+    return style.set_uuid(f"{crc32(' '.join(text.columns).encode()):08x}")  # not random: equal runs give equal pages
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str) or value is None or value != value:
+        return words.cell(value)
+    if name.split(" ")[0] in SHARES and abs(value) <= 1:
+        return words.percent(float(value))
+    return words.p_value(float(value)).removeprefix("= ") if name == "p" else words.cell(value)
+
+
+def _percent_between(value: float, low: float, high: float) -> str:
+    return words.percent(value) if low != low else words.percent_between(value, low, high)
+
+
+def _decimals_between(value: float, low: float, high: float) -> str:
+    return words.decimals_between(value, None if low != low else (low, high))
