@@ -219,7 +219,10 @@ def _columns(kind: tuple[str, str | int], group: list[Request], layout: Layout) 
             rows += [json.loads(line) for line in request.body.splitlines() if line.strip()]
         else:
             document = json.loads(request.body)
-            rows += document["instances"] if isinstance(document, dict) else document
+            instances = document.get("instances") if isinstance(document, dict) else document
+            if not isinstance(instances, list):
+                raise RowError("the body has no list of instances")
+            rows += instances
     return as_arrays(layout.columns_of(rows), layout)
 
 

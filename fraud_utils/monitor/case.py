@@ -180,7 +180,7 @@ def open_case(
 def simulated_case(
     model: Model, healthy: Pool, plan: Plan, later: Pool | None = None, terms: Terms | None = None
 ) -> Case:
-    """A case of simulated traffic, from some day on of another pool where one is given; written and read as captures."""
+    """A case of simulated traffic, from some day on of another pool, if one is given; written and read as captures."""
     with tempfile.TemporaryDirectory() as folder:
         captured, labels = write_traffic(Path(folder), healthy, later, plan)
         return open_case(model, captured, labels, terms)

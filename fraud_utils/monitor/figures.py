@@ -71,7 +71,7 @@ def plot_columns(data: pd.DataFrame, ax: Axes, names: Sequence[str], top: int = 
     return ax
 
 
-def plot_weeks(data: pd.DataFrame, axes: Sequence[Axes], names: Sequence[str]) -> None:
+def plot_weeks(data: pd.DataFrame, axes: Sequence[Axes]) -> None:
     """Metrics of judged weeks with 95 % intervals, and the promise as a line (`Case.by_week`); an axis a metric."""
     weeks = data.iloc[1:]
     metrics = [name for name in ("precision", "recall", "average_precision", "savings") if name in data]

@@ -43,13 +43,12 @@ class Pool:
     labels_come: bool = True
 
 
-def unseen(
-    schema: Schema, data: str = "", seed: int = 7, test_share: float = 0.2, simulated: bool = False
-) -> pd.DataFrame:
-    """Rows that the run's model has not learned from: simulated anew where its own were, else its test rows."""
-    if simulated and not data:
+def unseen(data: str, schema: Schema, seed: int = 7, test_share: float = 0.2) -> pd.DataFrame:
+    """Rows that a run's model has not learned from: its test rows, or new ones where its own were simulated."""
+    transactions = load_transactions(data, schema, seed)
+    if transactions.attrs["provenance"]["simulated"]:
         return simulate_transactions(FRESH_ROWS, seed=seed + 1)
-    return split_by_time(load_transactions(data, schema, seed), schema, test_share).test
+    return split_by_time(transactions, schema, test_share).test
 
 
 def pools(frame: pd.DataFrame, model: Model, schema: Schema, seed: int = 7) -> dict[str, Pool]:

@@ -49,7 +49,7 @@ def write_traffic(folder: Path, healthy: Pool, later: Pool | None, plan: Plan, s
             (place / "00-00-000-simulated.jsonl").write_text("".join(lines))
         if pool.labels_come and day < plan.days - plan.label_delay_days:
             labels.append(pd.DataFrame({"id": names, "label": pool.label[drawn]}))
-    pd.concat(labels).to_csv(folder / "labels.csv", index=False)
+    pd.concat(labels or [pd.DataFrame(columns=["id", "label"])]).to_csv(folder / "labels.csv", index=False)
     return folder / "captured", folder / "labels.csv"
 
 
