@@ -35,7 +35,8 @@ MAY_USE = {
 }
 MODULE, CLASS, FUNCTION, LONGER, ARGUMENTS = 400, 200, 40, 0.02, 6  # lines; share of functions that may be longer
 # Tests of what is no module: the house, the lock and environments, the Makefile, the notebooks, the image, all findings
-# of a table together, how near simulated rows come, and what goes to AWS beside the code.
+# of a table together, how near simulated rows come, what goes to AWS beside the code, and the circle from deployment
+# to monitoring and back.
 NO_MODULE = {
     "test_house",
     "test_environment",
@@ -45,6 +46,7 @@ NO_MODULE = {
     "explore/test_explore",
     "data/simulate/test_likeness",
     "deploy/test_policy",
+    "monitor/test_circle",
 }
 
 

@@ -9,7 +9,18 @@ from fraud_utils.monitor.case import Case, load_model, open_case, simulated_case
 from fraud_utils.monitor.figures import plot_columns, plot_pace, plot_weeks
 from fraud_utils.monitor.page import shown
 from fraud_utils.monitor.performance import Terms
-from fraud_utils.monitor.rehearsal import FAULTS, HEALTHY, Pool, found, pools, rehearse, seen, unseen
+from fraud_utils.monitor.rehearsal import (
+    FAULTS,
+    HEALTHY,
+    Pool,
+    found,
+    lessons,
+    pools,
+    rehearse,
+    seen,
+    strongest_column,
+    unseen,
+)
 from fraud_utils.monitor.simulated import Plan, write_traffic
 from fraud_utils.monitor.verdict import Verdict, judge, rules
 
@@ -23,6 +34,7 @@ __all__ = [
     "Verdict",
     "found",
     "judge",
+    "lessons",
     "load_model",
     "open_case",
     "plot_columns",
@@ -34,6 +46,7 @@ __all__ = [
     "seen",
     "shown",
     "simulated_case",
+    "strongest_column",
     "unseen",
     "write_traffic",
 ]

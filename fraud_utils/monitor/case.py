@@ -18,7 +18,7 @@ from fraud_utils.monitor.performance import Terms
 from fraud_utils.monitor.rehearsal import Pool
 from fraud_utils.monitor.simulated import Plan, write_traffic
 from fraud_utils.monitor.tables import read_labels
-from fraud_utils.monitor.traffic import Traffic, read_traffic, reference_of
+from fraud_utils.monitor.traffic import WEEK, Traffic, read_traffic, reference_of
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,32 @@ class Case:
         """See `verdict.judge`."""
         return verdict.judge(self.traffic, self.reference, self.terms, self.weeks)
 
+    def report(self) -> str:
+        """The verdict and the figures behind it, as Markdown."""
+        return f"{self.verdict()._repr_markdown_()}\n\n{self.summary()}"
+
+    def summary(self) -> str:
+        """The figures behind the verdict, as Markdown."""
+        columns, days = self.by_column(), self.pace[self.pace["kind"] == "day"]
+        sentences = [
+            f"Columns: the largest stability index of a week is {words.plain(columns['stability index'].iloc[0])}, of "
+            f"{words.code(columns.index[0])}; from {drift.MODERATE:g} on it matters.",
+            f"Pace: {words.plain(days['alerts'].mean())} alerts a day, where {words.plain(days['expected'].mean())} "
+            f"were promised; {words.count(days['outside'].sum(), 'day')} of {len(days)} outside the band.",
+        ]
+        if self.judged_days:
+            last, promised = self.weeks.iloc[-1], performance.promised(self.promise, self.terms)
+            figures = [
+                f"{name} {words.percent_between(last[name], last[f'{name}_low'], last[f'{name}_high'])} "
+                f"(promised: {words.percent(promised[name])})"
+                for name in ("precision", "recall")
+            ]
+            first = self.traffic.name(int(last["first"]))
+            sentences.append(f"Performance in the last week whose labels are due, from {first}: {'; '.join(figures)}.")
+        else:
+            sentences.append("Performance: not known, as no labels are due.")
+        return words.bullets(sentences)
+
     def describe(self) -> str:
         """What came in and what was promised, as Markdown."""
         traffic, promise = self.traffic, self.promise
@@ -72,7 +98,7 @@ class Case:
         of = "held-out rows" if promise.rows_of == "validation" else "its own training rows, which is too favourable"
         sentences = [
             f"{words.count(rows, 'row')} with a score came in {words.count(traffic.days, 'day')}, from "
-            f"{traffic.name(0)} to {last}; {words.count(refused, 'row')} had none.",
+            f"{traffic.name(0)} to {last}; {words.count(refused, 'row') if refused else 'none'} had no score.",
             f"The threshold that decides, `{self.model.decides}`, is {words.plain(self.terms.threshold)}. On {of} "
             f"({promise.rows:,}, {words.count(promise.frauds, 'fraud')}) it gave an alert for "
             f"{words.percent(promise.alerts / max(promise.rows, 1))} of the rows: "
@@ -84,15 +110,17 @@ class Case:
             sentences.append(f"{words.count(labelled, 'row')} of these have a label by now.")
         return words.bullets(sentences)
 
-    def per_day(self) -> pd.DataFrame:
-        """Rows, refused rows and alerts of each day."""
+    def per_week(self) -> pd.DataFrame:
+        """Rows, refused rows and alerts of each week; a last one that is cut is there, too."""
+        starts = range(0, self.traffic.days, WEEK)
         days = self.pace[self.pace["kind"] == "day"]
+        week = days["first"].to_numpy() // WEEK
         refused = self.traffic.refused.groupby("day")["rows"].sum().reindex(range(self.traffic.days), fill_value=0)
-        table = pd.DataFrame(
-            {"rows": days["rows"], "refused": refused.to_numpy(), "alerts": days["alerts"]}
-            | {"expected": days["expected"].round(1), "from": days["low"], "to": days["high"]}
-        ).set_axis(pd.Index(self.traffic.names, name="day"))
-        return table.astype(dict.fromkeys(("rows", "refused", "alerts", "from", "to"), int))
+        table = days.groupby(week)[["rows", "alerts", "expected"]].sum()
+        table.insert(1, "refused", refused.groupby(week).sum())
+        outside = self.pace["outside"].to_numpy()[: self.traffic.days]
+        table["days outside the band"] = np.bincount(week, outside, len(starts)).astype(int)
+        return table.set_axis(pd.Index([self.traffic.names[day] for day in starts], name="week from"))
 
     def refusals(self) -> pd.DataFrame:
         """Why rows have no score, most frequent first."""
@@ -115,9 +143,9 @@ class Case:
         first = {"rows": self.promise.rows, "frauds": self.promise.frauds, "alerts": self.promise.alerts} | promised
         shown = ["rows", "labelled", "frauds", "alerts"]
         shown += [f"{name}{end}" for name in promised for end in ("", "_low", "_high") if f"{name}{end}" in self.weeks]
-        names = [f"week from {self.traffic.names[day]}" for day in self.weeks["first"]] if len(self.weeks) else []
+        names = [self.traffic.names[day] for day in self.weeks["first"]] if len(self.weeks) else []
         table = pd.concat([pd.DataFrame([first]), self.weeks]).reindex(columns=shown)
-        return table.set_axis(pd.Index(["promised", *names], name="week"))
+        return table.set_axis(pd.Index(["promised", *names], name="week from"))
 
     def calibration(self) -> pd.DataFrame:
         """See `performance.calibration`."""

@@ -119,8 +119,8 @@ def columns(traffic: Traffic, reference: Reference) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `column` ("score" for the score), `kind`, `first`, `last`, `rows`, `psi`, `p`, `changed`, `missing` (share),
-        `most` (the bin that gained or lost most) and `gain` (by how much of the rows).
+        `column` ("score" for the score), `kind`, `first`, `last`, `rows`, `psi`, `changed`, `missing` (share), `most`
+        (the bin whose share moved most), its `share` and its share in training, `before`.
     """
     tests, parts = tests_of_week(len(reference.columns))[0], blocks(traffic.days)
     tables = []
@@ -130,17 +130,17 @@ def columns(traffic: Traffic, reference: Reference) -> pd.DataFrame:
     ]:
         of_block = summed(counts, parts)
         rows = of_block.sum(1)
-        gained = of_block / np.maximum(rows, 1)[:, None] - bins.counts / max(bins.counts.sum(), 1)
-        place = np.abs(gained).argmax(1)
+        shares, before = of_block / np.maximum(rows, 1)[:, None], bins.counts / max(bins.counts.sum(), 1)
+        place = np.abs(shares - before).argmax(1)
         table = parts.assign(
             column=name,
             rows=rows,
             psi=stability_index(of_block, bins.counts),
-            p=surprise(of_block, bins.counts),
             changed=has_changed(of_block, bins.counts, tests),
-            missing=of_block[:, -1] / np.maximum(rows, 1),
+            missing=shares[:, -1],
             most=np.array(bins.names(), dtype=object)[place],
-            gain=gained[np.arange(len(parts)), place],
+            share=shares[np.arange(len(parts)), place],
+            before=before[place],
         )
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
@@ -153,13 +153,13 @@ def by_column(table: pd.DataFrame, reference: Reference) -> pd.DataFrame:
     days = table[table["changed"]].groupby("column")
     return pd.DataFrame(
         {
-            "psi": worst["psi"],
-            "p": table.groupby("column")["p"].min(),
+            "stability index": worst["psi"],
             "since": days["first"].min().reindex(worst.index),
             "missing in training": pd.Series({name: _missing(bins) for name, bins in reference.columns.items()}),
             "missing now": worst["missing"],
             "moved most": worst["most"],
-            "by": worst["gain"],
+            "share now": worst["share"],
+            "share in training": worst["before"],
         }
     ).loc[worst.index]
 

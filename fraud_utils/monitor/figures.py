@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import matplotlib as mpl
@@ -71,7 +70,7 @@ def plot_columns(data: pd.DataFrame, ax: Axes, names: Sequence[str], top: int = 
     return ax
 
 
-def plot_weeks(data: pd.DataFrame, axes: Sequence[Axes]) -> None:
+def plot_weeks(data: pd.DataFrame, axes: Sequence[Axes], names: Sequence[str]) -> None:
     """Metrics of judged weeks with 95 % intervals, and the promise as a line (`Case.by_week`); an axis a metric."""
     weeks = data.iloc[1:]
     metrics = [name for name in ("precision", "recall", "average_precision", "savings") if name in data]
@@ -84,15 +83,15 @@ def plot_weeks(data: pd.DataFrame, axes: Sequence[Axes]) -> None:
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol="\N{NO-BREAK SPACE}%"))
         ax.set_ylim(min(0, float(np.nanmin([*weeks[f"{name}_low"], 0]))), 1.02)
         ax.set_xlim(-0.6, len(weeks) - 0.4)
-        ax.set_xticks(place, [textwrap.fill(str(name), 12) for name in weeks.index])
+        ax.set_xlabel("week from")
+        _name_days(ax, names)
     for ax in axes[len(metrics) :]:
         ax.remove()
 
 
 def _name_days(ax: Axes, names: Sequence[str]) -> None:
     """A few days by their names."""
-    ax.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
     ax.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: names[int(value)] if value == int(value) and 0 <= value < len(names) else "")
     )
-    ax.tick_params(axis="x", labelrotation=30)

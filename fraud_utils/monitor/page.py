@@ -9,8 +9,7 @@ import pandas as pd
 
 from fraud_utils import words
 
-SHARES = ("missing", "by", "labelled", "column", "score", "pace", "recall", "precision", "labels", "any")
-SHARES_BETWEEN = ("precision", "recall", "savings")
+SHARES = ("labelled", "column", "score", "pace", "recall", "precision", "labels", "any", "savings")
 
 
 def shown(table: pd.DataFrame) -> Any:
@@ -22,11 +21,13 @@ def shown(table: pd.DataFrame) -> Any:
     for name in table.columns:
         low, high = f"{name}_low", f"{name}_high"
         if low in table:
-            between = _percent_between if name in SHARES_BETWEEN else _decimals_between
+            between = _BETWEEN.get(name, _decimals_between)
             text[name] = [between(*row) for row in table[[name, low, high]].to_numpy(float)]
-        elif name.removesuffix("_low").removesuffix("_high") == name or name in ("low", "high"):
+        elif name.rpartition("_")[0] not in table or name.rpartition("_")[2] not in ("low", "high"):
             text[name] = [_cell(name, value) for value in table[name]]
-    style = text.rename(columns=lambda name: name.replace("_", " ")).style
+    text = text.rename_axis(index=None, columns=table.index.name)  # in the same line as the columns' names
+    nowrap = {"selector": "td", "props": "white-space: nowrap"}
+    style = text.rename(columns=lambda name: name.replace("_", " ")).style.set_table_styles([nowrap])
     return style.set_uuid(f"{crc32(' '.join(text.columns).encode()):08x}")  # not random: equal runs give equal pages
 
 
@@ -35,9 +36,9 @@ def _cell(name: str, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, str) or value is None or value != value:
         return words.cell(value)
-    if name.split(" ")[0] in SHARES and abs(value) <= 1:
+    if name in SHARES or name.startswith(("missing", "share")):
         return words.percent(float(value))
-    return words.p_value(float(value)).removeprefix("= ") if name == "p" else words.cell(value)
+    return words.plain(float(value)) if "index" in name or name == "expected" else words.cell(value)
 
 
 def _percent_between(value: float, low: float, high: float) -> str:
@@ -46,3 +47,8 @@ def _percent_between(value: float, low: float, high: float) -> str:
 
 def _decimals_between(value: float, low: float, high: float) -> str:
     return words.decimals_between(value, None if low != low else (low, high))
+
+
+_BETWEEN = dict.fromkeys(("precision", "recall", "savings"), _percent_between) | {
+    "frauds": lambda value, low, high: words.plain_between(value, (low, high))
+}

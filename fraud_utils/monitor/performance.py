@@ -151,8 +151,8 @@ def calibration(traffic: Traffic, label: np.ndarray, days: int) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `scores` (the bin), `rows`, `expected` (frauds, the scores' sum), `frauds`, `low`, `high` (exact Poisson
-        interval of the frauds' mean), `agrees` (whether what is expected lies within it).
+        `scores` (the bin), `rows`, `expected` (frauds, the scores' sum), `frauds`, `frauds_low`,
+        `frauds_high` (exact Poisson interval of their mean), `agrees` (whether what is expected lies within it).
     """
     chosen = (traffic.rows["day"] < days).to_numpy() & ~np.isnan(label)
     score, y = traffic.rows["score"].to_numpy()[chosen], label[chosen]
@@ -166,7 +166,7 @@ def calibration(traffic: Traffic, label: np.ndarray, days: int) -> pd.DataFrame:
         expected = float(score[here].sum())
         name = f"{edges[bin_]:g} to {edges[bin_ + 1]:g}"
         table.append((name, int(here.sum()), expected, frauds, low, high, low <= expected <= high))
-    names = ["scores", "rows", "expected", "frauds", "low", "high", "agrees"]
+    names = ["scores", "rows", "expected", "frauds", "frauds_low", "frauds_high", "agrees"]
     return pd.DataFrame(table, columns=names).set_index("scores")
 
 

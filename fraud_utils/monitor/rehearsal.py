@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from fraud_utils import words
 from fraud_utils.artifact import Model, Reference
 from fraud_utils.data import Schema, load_transactions, split_by_time
 from fraud_utils.data.simulate import simulate_transactions
@@ -67,7 +68,7 @@ def pools(frame: pd.DataFrame, model: Model, schema: Schema, seed: int = 7) -> d
         return Pool(other, label, model.score(other), size)
 
     return {
-        HEALTHY: Pool(frame, label, score, "rows drawn as they are"),
+        HEALTHY: Pool(frame, label, score, "Rows drawn as they are"),
         FAULTS["zero"]: changed(strongest, 0, f"{strongest}, the model's strongest column, is 0 in every row"),
         FAULTS["unit"]: changed(scaled, FACTOR, f"{scaled} is {FACTOR} times as large in every row"),
         FAULTS["pattern"]: Pool(
@@ -76,7 +77,7 @@ def pools(frame: pd.DataFrame, model: Model, schema: Schema, seed: int = 7) -> d
             score,
             f"{NEW_FRAUDS} new frauds for each old one; to the model they look like legitimate transactions",
         ),
-        FAULTS["labels"]: Pool(frame, label, score, "no row of the week is ever labelled", labels_come=False),
+        FAULTS["labels"]: Pool(frame, label, score, "No row is ever labelled", labels_come=False),
     }
 
 
@@ -96,7 +97,7 @@ def rehearse(pools: dict[str, Pool], model: Model, weeks: int, requests_per_day:
     Returns
     -------
     pandas.DataFrame
-        A row a week: `pool`; whether `column`, `score`, `pace`, `recall`, `precision`, `labels` raised an alarm, and
+        A row a week: `traffic`; whether `column`, `score`, `pace`, `recall`, `precision`, `labels` raised an alarm, and
         `any`; and what they looked at: `column_psi` (largest), `score_psi`, `alerts_a_day`, `precision_value`,
         `recall_value`.
     """
@@ -111,7 +112,7 @@ def rehearse(pools: dict[str, Pool], model: Model, weeks: int, requests_per_day:
             judged = _judged(place.counts(drawn), reference)
             judged |= _pace(alert[drawn], reference, requests_per_day)
             judged |= _performance(alert[drawn], pool.label[drawn] if pool.labels_come else None, reference)
-            made.append({"pool": name} | judged)
+            made.append({"traffic": name} | judged)
     table = pd.DataFrame(made)
     measures = ["column", "score", "pace", "recall", "precision", "labels"]
     return table.assign(any=table[measures].any(axis=1))
@@ -183,11 +184,26 @@ def _performance(alert: np.ndarray, label: np.ndarray | None, reference: Referen
 def found(table: pd.DataFrame) -> pd.DataFrame:
     """Share of the weeks in which each measure raised an alarm: a row a pool."""
     measures = ["column", "score", "pace", "recall", "precision", "labels", "any"]
-    return table.groupby("pool", sort=False)[measures].mean()
+    return table.groupby("traffic", sort=False)[measures].mean()
+
+
+def lessons(shares: pd.DataFrame, often: float = 0.95, seldom: float = 0.1) -> str:
+    """Of each fault what finds it and what misses it, as Markdown, from `found`."""
+    sentences = []
+    for fault, row in shares.drop(columns="any").iterrows():
+        if fault == HEALTHY:
+            sentences.append(
+                f"{fault.capitalize()}: a false alarm in {words.percent(shares.loc[fault, 'any'])} of weeks."
+            )
+            continue
+        finds, misses = row.index[row >= often], row.index[row <= seldom]
+        said = f"found by {words.listed(finds)}" if len(finds) else "found by no measure every time"
+        sentences.append(f"{fault.capitalize()}: {said}; missed by {words.listed(misses) or 'none'}.")
+    return words.bullets(sentences)
 
 
 def seen(table: pd.DataFrame) -> pd.DataFrame:
     """What the measures looked at, the median week of each pool."""
     values = ["column_psi", "score_psi", "alerts_a_day", "precision_value", "recall_value"]
     names = ["largest column index", "score index", "alerts a day", "precision", "recall"]
-    return table.groupby("pool", sort=False)[values].median().set_axis(names, axis=1)
+    return table.groupby("traffic", sort=False)[values].median().set_axis(names, axis=1)

@@ -57,6 +57,12 @@ class Traffic:
             return [f"day {self.first + day + 1}" for day in range(self.days)]
         return [f"{datetime.fromtimestamp((self.first + day) * DAY, UTC):%Y-%m-%d}" for day in range(self.days)]
 
+    @property
+    def short_names(self) -> list[str]:
+        """Of the days, for an axis."""
+        named = [(name, name.startswith("day")) for name in self.names]
+        return [name if plain else f"{date.fromisoformat(name):%d %b}".lstrip("0") for name, plain in named]
+
     def name(self, day: int) -> str:
         """Of one day, as it stands in a sentence."""
         text = self.names[day]

@@ -31,8 +31,8 @@ RULES = (
     ),
     (
         "feed",
-        f"{REFUSED_SHARE:.0%} or more of a day's rows, and at least {REFUSED_ROWS}, have no score; or a day between "
-        "others has no rows at all.",
+        f"{words.percent(REFUSED_SHARE)} or more of a day's rows, and at least {REFUSED_ROWS}, have no score; or a day "
+        "between others has no rows at all.",
         "Look at what the caller sends: the reasons are listed below.",
     ),
     (
@@ -53,8 +53,8 @@ RULES = (
     ),
     (
         "labels",
-        f"In a week whose labels are due, fewer than {LABELLED_SHARE:.0%} of the rows have one, or fewer frauds are "
-        "reported than promised, beyond chance.",
+        f"In a week whose labels are due, fewer than {words.percent(LABELLED_SHARE)} of the rows have one, or fewer "
+        "frauds are reported than promised, beyond chance.",
         "Ask whoever reports frauds before believing any figure that needs labels.",
     ),
 )
@@ -90,9 +90,9 @@ class Verdict:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
-def rules() -> pd.DataFrame:
-    """The rules as a table."""
-    return pd.DataFrame(RULES, columns=["alarm", "is raised where", "what to do"]).set_index("alarm")
+def rules() -> str:
+    """The rules, as Markdown."""
+    return words.bullets(f"**{kind.capitalize()}.** {rule} *What to do:* {action}" for kind, rule, action in RULES)
 
 
 def judge(traffic: Traffic, reference: Reference, terms: Terms, weeks: pd.DataFrame | None = None) -> Verdict:
@@ -132,19 +132,19 @@ def _of_columns(table: pd.DataFrame, pace: pd.DataFrame, traffic: Traffic) -> li
     for name, part in table[table["changed"]].groupby("column", sort=False):
         worst = part.loc[part["psi"].idxmax()]
         since = int(part["first"].min())
-        moved = f"{worst['most']!r} holds {words.percent(abs(worst['gain']))} of the rows {_more(worst['gain'])}"
+        moved = (
+            f"{worst['most']} {'is' if worst['most'] == 'missing' else 'holds'} {words.percent(worst['share'])} of its "
+            f"values now, {words.percent(worst['before'])} in training"
+        )
         if name == "score":
-            text = f"The scores' distribution changed on {traffic.name(since)}: stability index {worst['psi']:.2f}."
+            text = f"The scores' distribution changed on {traffic.name(since)} (stability index {worst['psi']:.2g})."
             alarms.append(Alarm("score", since, text, "score"))
         else:
             what = f"Column {words.code(name)} changed on {traffic.name(since)}"
-            alarms.append(Alarm("column", since, f"{what}: stability index {worst['psi']:.2f}; {moved}.", str(name)))
+            text = f"{what}: {moved} (stability index {worst['psi']:.2g})."
+            alarms.append(Alarm("column", since, text, str(name)))
     changed = [alarm for alarm in alarms if alarm.kind == "column"]
     return sorted(alarms, key=lambda alarm: alarm.since) if changed else alarms
-
-
-def _more(gain: float) -> str:
-    return "more than in training" if gain > 0 else "less than in training"
 
 
 def _of_feed(traffic: Traffic) -> list[Alarm]:

@@ -13,7 +13,7 @@ def weeks(pools, model):
 
 
 def test_at_most_five_percent_of_healthy_weeks_raise_an_alarm(weeks):
-    healthy = weeks[weeks["pool"] == monitor.HEALTHY]
+    healthy = weeks[weeks["traffic"] == monitor.HEALTHY]
     assert len(healthy) == WEEKS
     assert healthy["any"].mean() <= 0.05
 
@@ -24,14 +24,14 @@ def test_at_most_five_percent_of_healthy_weeks_raise_an_alarm(weeks):
         ("zero", "column", "is 0 in every row"),
         ("unit", "column", "100 times as large in every row"),
         ("pattern", "recall", "3 new frauds for each old one"),
-        ("labels", "labels", "no row of the week is ever labelled"),
+        ("labels", "labels", "No row is ever labelled"),
     ],
 )
 def test_a_fault_is_found_in_95_of_100_first_weeks_by_its_measure(weeks, pools, fault, measure, size):
     name = monitor.FAULTS[fault]
     assert size in pools[name].size
     found = monitor.found(weeks).loc[name]
-    assert (weeks["pool"] == name).sum() == WEEKS // 2
+    assert (weeks["traffic"] == name).sum() == WEEKS // 2
     assert found[measure] >= 0.95
 
 
