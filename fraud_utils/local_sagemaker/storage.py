@@ -127,5 +127,5 @@ class Writer:
             for url, lines in captured.items():
                 bucket, key = split(url)
                 s3 = self._client("s3", "us-east-1")
-                moment = f"{datetime.now(UTC):%M-%S-%f}"[:-3]
-                s3.put_object(Bucket=bucket, Key=f"{key}/{moment}-{uuid.uuid4()}.jsonl", Body=lines.encode())
+                written = f"{datetime.now(UTC):%M-%S-%f}"[:-3]
+                s3.put_object(Bucket=bucket, Key=f"{key}/{written}-{uuid.uuid4()}.jsonl", Body=lines.encode())

@@ -114,7 +114,7 @@ def _request(line: bytes) -> Request:
         raise UnreadableError("the request itself was not captured; capture Input and Output", time)
     try:
         body = _text(asked)
-        scores = _scores(_text(answered), answered.get("observedContentType") or "") if answered else None
+        scores = _scores(_text(answered)) if answered else None
     except (ValueError, KeyError, TypeError) as fault:
         raise UnreadableError(str(fault), time) from None
     identity = event.get("inferenceId") or event.get("eventId") or ""
@@ -133,16 +133,17 @@ def _text(part: Mapping[str, Any]) -> str:
         raise ValueError("what was captured is not BASE64 of text, as it says") from None
 
 
-def _scores(text: str, media: str) -> list[float]:
-    """The probabilities in an answer."""
+def _scores(text: str) -> list[float]:
+    """The probabilities in an answer: one a line, JSON, or JSON lines, told by how it begins."""
+    begins = text.lstrip()[:1]
     try:
-        if "json" not in media:
+        if begins not in ("{", "["):
             return [float(line.partition(",")[0]) for line in text.split("\n") if line.strip()]
-        if "jsonl" in media:
-            answers = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
+        try:
             document = json.loads(text)
-            answers = document["predictions"] if isinstance(document, dict) else document
+        except ValueError:
+            document = [json.loads(line) for line in text.splitlines() if line.strip()]
+        answers = document.get("predictions", [document]) if isinstance(document, dict) else document
         return [float(each["score"] if isinstance(each, dict) else each) for each in answers]
     except (ValueError, KeyError, TypeError):
         raise ValueError("the answer holds no scores") from None

@@ -29,6 +29,7 @@ def bodies(frame: pd.DataFrame) -> dict[str, tuple[str, str, str]]:
     """The same rows in every form: body, answer, media type."""
     rows = json.loads(frame.to_json(orient="records"))
     scores = [0.25, 0.5, 0.75][: len(frame)]
+    objects = "".join(json.dumps({"score": score, "fraud": False}) + "\n" for score in scores)
     lists = json.dumps({"instances": [list(row.values()) for row in rows]})
     lines, answer = (
         "".join(f"{score}\n" for score in scores),
@@ -39,7 +40,7 @@ def bodies(frame: pd.DataFrame) -> dict[str, tuple[str, str, str]]:
         "csv with names": (frame.to_csv(index=False), lines, "text/csv; charset=utf-8"),
         "json": (json.dumps({"instances": rows}), answer, "application/json"),
         "json lists": (lists, json.dumps(scores), "application/json"),
-        "json lines": ("".join(json.dumps(row) + "\n" for row in rows), answer, "application/jsonlines"),
+        "json lines": ("".join(json.dumps(row) + "\n" for row in rows), objects, "application/jsonlines"),
     }  # fmt: skip
 
 
