@@ -40,6 +40,10 @@ report: env  ## Execute the notebooks into runs/RUN/: DATA= SCHEMA= RUN= PROFILE
 check: env  ## Check a table in seconds; without SCHEMA=, draft one: DATA=path SCHEMA=path
 	@$(BIN)/python -m fraud_utils.report.check
 
+.PHONY: monitor
+monitor: env  ## Ask whether a run's deployed model still does what was promised: RUN= CAPTURED=path|s3://... LABELS=path PARAMS=
+	@$(BIN)/python -m fraud_utils.report.monitor
+
 .PHONY: runs
 runs: env  ## Write runs/index.html again: all runs, and a comparison of any two
 	@$(BIN)/python -m fraud_utils.report.compare_runs index

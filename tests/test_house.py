@@ -23,19 +23,20 @@ MAY_USE = {
     "evaluation": {*ALL, "models", "artifact", "data"},
     "explore": {*ALL, "artifact", "data", "evaluation"},
     "plots": ALL,
+    "monitor": {*ALL, "evaluation", "artifact", "data"},
     "training": {"project", "models", "artifact", "data"},
     "serving": {"project", "artifact"},
     "local_sagemaker": {"project"},
     "deploy": {*ALL, "evaluation", "artifact", "data"},
     "report": {*ALL, "evaluation", "plots", "models", "artifact", "data"},
-    "notebooks": {*ALL, "deploy", "plots", "explore", "evaluation", "models", "artifact", "data"},
+    "notebooks": {*ALL, "deploy", "monitor", "plots", "explore", "evaluation", "models", "artifact", "data"},
     "container/train.py": {"training"},
     "container/serve.py": {"serving"},
 }
 MODULE, CLASS, FUNCTION, LONGER, ARGUMENTS = 400, 200, 40, 0.02, 6  # lines; share of functions that may be longer
 # Tests of what is no module: the house, the lock and environments, the Makefile, the notebooks, reports on tables of
-# many shapes, the image, all findings of a table together, how near simulated rows come, every fault of a file, and
-# what goes to AWS beside the code.
+# many shapes, the image, all findings of a table together, how near simulated rows come, every fault of a file, what
+# goes to AWS beside the code, and the circle from deployment to monitoring and back.
 NO_MODULE = {
     "test_house",
     "test_environment",
@@ -47,6 +48,7 @@ NO_MODULE = {
     "data/simulate/test_likeness",
     "data/test_faulty_files",
     "deploy/test_policy",
+    "monitor/test_circle",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,9 +73,9 @@ class Distribution:
             return [*self.values, "other values", "missing"]
         if not self.edges:
             return ["any number", "missing"]
-        ends = [f"{edge:.4g}" for edge in self.edges]
-        between = [f"to {end}" for end in ends[1:]]
-        return ["below training's range", *between, "above training's range", "missing"]
+        ends = [f"{float(f'{edge:.3g}'):,g}" for edge in self.edges]
+        between = [f"{low} to {high}" if low != high else low for low, high in pairwise(ends)]
+        return [f"below {ends[0]}", *between, f"above {ends[-1]}", "missing"]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values from which `from_dict` builds the same distribution."""

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import itertools
 import json
+import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ LIMIT_BYTES = {"instance": 25 << 20, "serverless": 4 << 20}  # of a request
 # Headers of a request: of HTTP, by their names; of SageMaker, by InvokeEndpoint's members.
 CONTENT_TYPE, ACCEPT, ATTRIBUTES = "content-type", "accept", "x-amzn-sagemaker-custom-attributes"
 TARGET_VARIANT, INFERENCE_ID = "x-amzn-sagemaker-target-variant", "x-amzn-sagemaker-inference-id"
+PASSED = (CONTENT_TYPE, ACCEPT, ATTRIBUTES, INFERENCE_ID)  # to the container
 REFUSED = {  # what nothing here acts on
     "x-amzn-sagemaker-target-model": "TargetModel",
     "x-amzn-sagemaker-target-container-hostname": "TargetContainerHostname",
@@ -137,7 +139,7 @@ class Endpoint(Running):
         if self._turns is None or self.status != "InService":
             raise ApiError(f"Endpoint {self.name} of account {ACCOUNT} is in {self.status}.", RUNTIME)
         self._check(body, headers)
-        passed = {name: headers[name] for name in (CONTENT_TYPE, ACCEPT, ATTRIBUTES) if headers.get(name)}
+        passed = {name: headers[name] for name in PASSED if headers.get(name)}
         try:
             answer = next(self._turns).ask("POST", "/invocations", body, passed)
         except urllib3.exceptions.HTTPError as error:
@@ -149,7 +151,7 @@ class Endpoint(Running):
             logs = f"arn:aws:logs:{self.region}:{ACCOUNT}:log-group:/aws/sagemaker/Endpoints/{self.name}"
             more = {"OriginalStatusCode": answer.status, "OriginalMessage": text, "LogStreamArn": logs}
             raise ApiError(message, "ModelError", 424, **more)
-        if self._capture.get("EnableCapture"):
+        if self._capture.get("EnableCapture") and 100 * random.random() < self._capture["InitialSamplingPercentage"]:  # noqa: S311
             self._write_capture(body, headers, answer)
         kept = {CONTENT_TYPE: answer.headers[CONTENT_TYPE]}
         kept["x-Amzn-Invoked-Production-Variant"] = self._variant["VariantName"]
@@ -184,7 +186,7 @@ class Endpoint(Running):
                 part = {"observedContentType": media, "mode": mode.upper(), "data": text, "encoding": encoding}
                 data[f"endpoint{mode}"] = part
         now = datetime.now(UTC)
-        event = {"eventId": str(uuid.uuid4()), "inferenceTime": now.isoformat(timespec="seconds")}
+        event = {"eventId": str(uuid.uuid4()), "inferenceTime": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
         if identity := headers.get(INFERENCE_ID):
             event["inferenceId"] = identity
         place = f"{self._capture['DestinationS3Uri'].rstrip('/')}/{self.name}/{self._variant['VariantName']}"

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -131,4 +132,5 @@ class Writer:
             for url, lines in captured.items():
                 bucket, key = split(url)
                 s3 = self._client("s3", "us-east-1")
-                s3.put_object(Bucket=bucket, Key=f"{key}/{uuid.uuid4()}.jsonl", Body=lines.encode())
+                written = f"{datetime.now(UTC):%M-%S-%f}"[:-3]
+                s3.put_object(Bucket=bucket, Key=f"{key}/{written}-{uuid.uuid4()}.jsonl", Body=lines.encode())

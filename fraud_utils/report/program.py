@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fraud_utils import project, words
 from fraud_utils.record import RunRecord
-from fraud_utils.report import check, runs, tracking
+from fraud_utils.report import check, monitor, runs, tracking
 from fraud_utils.report.errors import NotebookError, Stopped, UsageError
 from fraud_utils.report.parameters import declared, defaults, given
 from fraud_utils.report.run import run
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.chdir(project.root())  # so that what a run writes about itself names no path of this machine
     for name in ("papermill", "traitlets", "asyncio"):  # their errors reach us as exceptions, and are printed once
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    notebooks = sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))
+    notebooks = [each for each in sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb")) if each != monitor.NOTEBOOK]
     options = _parser(notebooks).parse_args(arguments)
     name = options.run or f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     try:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,10 @@ def test_what_is_captured_can_be_read_and_carries_the_inference_id(local, endpoi
     asked, answered = record["captureData"]["endpointInput"], record["captureData"]["endpointOutput"]
     assert (asked["encoding"], asked["mode"], asked["data"]) == ("CSV", "INPUT", row)
     assert (answered["mode"], answered["data"]) == ("OUTPUT", score)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", record["eventMetadata"]["inferenceTime"])
+    keys = [item["Key"] for item in local.s3.list_objects_v2(Bucket=local.bucket, Prefix="captured/")["Contents"]]
+    tree = r"captured/capturing/v/\d{4}/\d\d/\d\d/\d\d/\d\d-\d\d-\d{3}-[0-9a-f-]{36}\.jsonl"
+    assert all(re.fullmatch(tree, key) for key in keys), keys
 
 
 def test_what_the_container_refuses_is_a_model_error_with_its_status_and_message(endpoint, runtime):

@@ -1,0 +1,283 @@
+"""What an endpoint was asked and answered, read piece by piece: SageMaker's data capture, or a plain table.
+
+SageMaker writes one JSON object a request and line, into files under endpoint/variant/year/month/day/hour. A request's
+id is the inference id that its caller sent, else the event's; where one request holds several rows, theirs are that id
+with `/1`, `/2` and so on.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from fraud_utils.artifact import MISSING, Layout, RowError
+from fraud_utils.monitor.sources import lines_of
+
+PIECE = 20_000  # requests that are parsed together
+ENCODINGS = ("CSV", "JSON", "BASE64")
+_WHERE = re.compile(r"^row \d+,? ?(?:has|is)?\s*")
+
+
+class Request(NamedTuple):
+    """One captured request; `scores` are None where no answer was captured."""
+
+    time: float
+    identity: str
+    media: str
+    body: str
+    scores: list[float] | None
+
+
+class Refusal(NamedTuple):
+    """Rows that have no score, and why; `time` is None where not even that can be read."""
+
+    time: float | None
+    why: str
+    rows: int = 1
+
+
+@dataclass
+class Piece:
+    """Some rows with their scores, by raw column, and what was refused among them.
+
+    Attributes
+    ----------
+    columns : mapping of str to array of shape (rows,)
+        Numbers as float64, NaN where missing; text as objects.
+    time : numpy.ndarray
+        Seconds since 1970, or since the table's origin.
+    identity : list of str
+    score : numpy.ndarray
+    """
+
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    time: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    identity: list[str] = field(default_factory=list)
+    score: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    refused: list[Refusal] = field(default_factory=list)
+
+
+def read_captured(path: str | Path, layout: Layout) -> Iterator[Piece]:
+    """The captured requests under a folder or an S3 address, or in a file of JSON lines.
+
+    Raises
+    ------
+    DataError
+        There is nothing to read, or what is there belongs to several endpoints.
+    """
+    waiting: list[Request] = []
+    refused: list[Refusal] = []
+    for line in lines_of(path):
+        try:
+            waiting.append(_request(line))
+        except UnreadableError as fault:
+            refused.append(Refusal(fault.time, str(fault)))
+        if len(waiting) + len(refused) >= PIECE:
+            yield _piece(waiting, refused, layout)
+            waiting, refused = [], []
+    if waiting or refused:
+        yield _piece(waiting, refused, layout)
+
+
+class UnreadableError(ValueError):
+    def __init__(self, why: str, time: float | None = None) -> None:
+        super().__init__(why)
+        self.time = time
+
+
+# A line ------------------------------------------------------------------------------------------------------------
+
+
+def _request(line: bytes) -> Request:
+    try:
+        record = json.loads(line)
+        event, data = record["eventMetadata"], record["captureData"]
+        time = datetime.fromisoformat(event["inferenceTime"]).timestamp()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UnreadableError("the line is not what data capture writes") from None
+    asked, answered = data.get("endpointInput"), data.get("endpointOutput")
+    if not asked:
+        raise UnreadableError("the request itself was not captured; capture Input and Output", time)
+    try:
+        body = _text(asked)
+        scores = _scores(_text(answered)) if answered else None
+    except (ValueError, KeyError, TypeError) as fault:
+        raise UnreadableError(str(fault), time) from None
+    identity = event.get("inferenceId") or event.get("eventId") or ""
+    return Request(time, identity, (asked.get("observedContentType") or "").partition(";")[0].lower(), body, scores)
+
+
+def _text(part: Mapping[str, Any]) -> str:
+    """What was sent, whatever the capture wrote it as."""
+    if part.get("encoding") not in ENCODINGS:
+        raise ValueError(f"encoding {part.get('encoding')!r} is not one that data capture writes")
+    if part["encoding"] != "BASE64":
+        return part["data"]
+    try:
+        return base64.b64decode(part["data"], validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise ValueError("what was captured is not BASE64 of text, as it says") from None
+
+
+def _scores(text: str) -> list[float]:
+    """The probabilities in an answer: one a line, JSON, or JSON lines, told by how it begins."""
+    begins = text.lstrip()[:1]
+    try:
+        if begins not in ("{", "["):
+            return [float(line.partition(",")[0]) for line in text.split("\n") if line.strip()]
+        try:
+            document = json.loads(text)
+        except ValueError:
+            document = [json.loads(line) for line in text.splitlines() if line.strip()]
+        answers = document.get("predictions", [document]) if isinstance(document, dict) else document
+        return [float(each["score"] if isinstance(each, dict) else each) for each in answers]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("the answer holds no scores") from None
+
+
+# Many requests ------------------------------------------------------------------------------------------------------
+
+
+def _piece(requests: list[Request], refused: list[Refusal], layout: Layout) -> Piece:
+    """Requests of one kind are parsed at once; only where that fails, one by one."""
+    piece = Piece(refused=refused)
+    groups: dict[Any, list[Request]] = {}
+    for request in requests:
+        if request.scores is None:
+            piece.refused.append(_unanswered(request, layout))
+            continue
+        groups.setdefault(_kind(request, layout), []).append(request)
+    parts = [part for kind, group in groups.items() for part in _parsed(kind, group, layout, piece.refused)]
+    if parts:
+        columns, requests_of, scores = zip(*parts, strict=True)
+        piece.columns = {name: np.concatenate([each[name] for each in columns]) for name in layout.features.raw}
+        answered = list(chain.from_iterable(requests_of))
+        piece.time = np.repeat([each.time for each in answered], [len(each.scores or ()) for each in answered])
+        piece.identity = list(chain.from_iterable(map(_identities, answered)))
+        piece.score = np.concatenate(scores)
+    return piece
+
+
+def _identities(request: Request) -> list[str]:
+    count = len(request.scores or ())
+    return [request.identity] if count == 1 else [f"{request.identity}/{row}" for row in range(1, count + 1)]
+
+
+def _kind(request: Request, layout: Layout) -> tuple[str, str | int]:
+    """Media type, and of CSV the line that names its columns, else how many there are: such bodies can be joined."""
+    if "json" in request.media:
+        return ("jsonl" if "jsonl" in request.media else "json"), ""
+    first = request.body.partition("\n")[0].rstrip("\r")
+    if first.partition(",")[0].strip('" ') in layout.accepted:
+        return "csv", first
+    return "csv", len(next(csv.reader([first]), [])) if '"' in first else first.count(",") + 1
+
+
+type _Part = tuple[dict[str, np.ndarray], list[Request], np.ndarray]
+
+
+def _parsed(kind: tuple[str, str | int], group: list[Request], layout: Layout, refused: list[Refusal]) -> list[_Part]:
+    """Columns, requests and scores; halves are tried alone where a whole is refused."""
+    try:
+        columns = _columns(kind, group, layout)
+        scores = np.fromiter(chain.from_iterable(each.scores or () for each in group), dtype=np.float64)
+        rows = len(next(iter(columns.values())))
+        if rows != len(scores):
+            raise RowError(f"{rows} rows were sent and {len(scores)} scores came back")
+        return [(columns, group, scores)]
+    except (ValueError, pa.ArrowInvalid) as fault:  # a RowError is a ValueError
+        if len(group) == 1:
+            refused.append(Refusal(group[0].time, _reason(fault), max(len(group[0].scores or ()), 1)))
+            return []
+    middle = len(group) // 2
+    return [
+        part for half in (group[:middle], group[middle:]) if half for part in _parsed(kind, half, layout, refused)
+    ]  # fmt: skip
+
+
+def _columns(kind: tuple[str, str | int], group: list[Request], layout: Layout) -> dict[str, np.ndarray]:
+    """The raw columns of all rows of these requests."""
+    media, first = kind
+    if media == "csv":
+        return as_arrays(_from_csv(first, group, layout), layout)
+    rows: list[Any] = []
+    for request in group:
+        if media == "jsonl":
+            rows += [json.loads(line) for line in request.body.splitlines() if line.strip()]
+        else:
+            document = json.loads(request.body)
+            instances = document.get("instances") if isinstance(document, dict) else document
+            if not isinstance(instances, list):
+                raise RowError("the body has no list of instances")
+            rows += instances
+    return as_arrays(layout.columns_of(rows), layout)
+
+
+def _from_csv(first: str | int, group: list[Request], layout: Layout) -> Mapping[str, Any]:
+    """CSV bodies joined to one, without the line that names their columns."""
+    names = layout.names_of(first, 1) if isinstance(first, int) else tuple(next(csv.reader([first])))
+    named = not isinstance(first, int)
+    bodies = ((each.body.partition("\n")[2] if named else each.body).strip("\r\n") for each in group)
+    text = set(layout.features.categories)
+    table = arrow_csv.read_csv(
+        io.BytesIO("\n".join(bodies).encode()),
+        arrow_csv.ReadOptions(column_names=names, use_threads=False),
+        arrow_csv.ParseOptions(newlines_in_values=True),
+        arrow_csv.ConvertOptions(
+            column_types={name: pa.string() if name in text else pa.float64() for name in layout.features.raw},
+            include_columns=[name for name in names if name in layout.features.raw],
+            null_values=sorted(MISSING),
+            strings_can_be_null=True,
+        ),
+    )
+    return layout.columns_of({name: table[name].to_numpy() for name in table.column_names})
+
+
+def as_arrays(columns: Mapping[str, Any], layout: Layout) -> dict[str, np.ndarray]:
+    """Numbers as float64, text as objects."""
+    numbers = {name: np.asarray(columns[name], dtype=np.float64) for name in layout.numeric}
+    return numbers | {name: np.asarray(columns[name], dtype=object) for name in layout.features.categories}
+
+
+def _unanswered(request: Request, layout: Layout) -> Refusal:
+    """Why a request has no answer: what the model would say of its rows, else that nothing is known."""
+    try:
+        columns = _columns(_kind(request, layout), [request], layout)
+    except (ValueError, KeyError, TypeError, pa.ArrowInvalid) as fault:
+        return Refusal(request.time, _reason(fault))
+    rows = max(len(next(iter(columns.values()))), 1)
+    return Refusal(request.time, why_refused(columns, layout) or "no answer was captured", rows)
+
+
+def why_refused(columns: Mapping[str, Any], layout: Layout) -> str:
+    """What the model has against rows, "" where nothing."""
+    try:
+        layout.matrix(columns)
+    except RowError as fault:
+        return _reason(fault)
+    return ""
+
+
+def _reason(fault: Exception) -> str:
+    """A fault without the row that it was found in, so that equal faults are counted together."""
+    if isinstance(fault, pa.ArrowInvalid):
+        found = re.search(r"In CSV column #(\d+)", str(fault))
+        return f"value {int(found[1]) + 1} of the row is not a number" if found else "the body is not CSV"
+    if isinstance(fault, json.JSONDecodeError):
+        return "the body is not JSON"
+    text = _WHERE.sub("", str(fault))
+    return text if len(text) <= 160 else f"{text[:159]}…"

@@ -1,0 +1,124 @@
+"""Captured requests as SageMaker writes them: every payload that the endpoint takes, and what cannot be read."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from monitored import record, shop_rows
+
+from fraud_utils.data import DataError
+from fraud_utils.monitor.captured import read_captured
+
+
+def read(path, model):
+    """The columns of all pieces, ids, scores, and reasons of refusals with their rows."""
+    pieces = list(read_captured(path, model.layout))
+    frame = pd.concat(
+        [
+            pd.DataFrame({**piece.columns, "id": piece.identity, "score": piece.score})
+            for piece in pieces
+            if piece.columns
+        ]
+        or [pd.DataFrame()]
+    )
+    return frame, {each.why: each.rows for piece in pieces for each in piece.refused}
+
+
+def bodies(frame: pd.DataFrame) -> dict[str, tuple[str, str, str]]:
+    """The same rows in every form: body, answer, media type."""
+    rows = json.loads(frame.to_json(orient="records"))
+    scores = [0.25, 0.5, 0.75][: len(frame)]
+    objects = "".join(json.dumps({"score": score, "fraud": False}) + "\n" for score in scores)
+    lists = json.dumps({"instances": [list(row.values()) for row in rows]})
+    lines, answer = (
+        "".join(f"{score}\n" for score in scores),
+        json.dumps({"predictions": [{"score": s} for s in scores]}),
+    )
+    return {
+        "csv": (frame.to_csv(index=False, header=False), lines, "text/csv"),
+        "csv with names": (frame.to_csv(index=False), lines, "text/csv; charset=utf-8"),
+        "json": (json.dumps({"instances": rows}), answer, "application/json"),
+        "json lists": (lists, json.dumps(scores), "application/json"),
+        "json lines": ("".join(json.dumps(row) + "\n" for row in rows), objects, "application/jsonlines"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["BASE64", "CSV", "JSON"])
+@pytest.mark.parametrize("form", ["csv", "csv with names", "json", "json lists", "json lines"])
+def test_rows_come_back_as_they_were_sent_whatever_their_form(shop, capture, form, encoding):
+    frame = shop_rows(3, 5).drop(columns="fraud")
+    body, answer, media = bodies(frame)[form]
+    line = record(body, answer, media, encoding, inferenceId="payment")
+    read_back, refused = read(capture(line), shop)
+    assert refused == {}
+    assert read_back["id"].tolist() == ["payment/1", "payment/2", "payment/3"]
+    assert read_back["score"].tolist() == [0.25, 0.5, 0.75]
+    for name in ("a", "b", "total"):
+        np.testing.assert_allclose(read_back[name].to_numpy(float), frame[name], rtol=1e-9)
+    assert [value if isinstance(value, str) else None for value in read_back["channel"]] == [
+        value if isinstance(value, str) else None for value in frame["channel"]
+    ]
+
+
+def test_many_requests_of_all_forms_are_read_together_in_any_order(shop, capture):
+    lines, sent = [], []
+    for number in range(40):
+        row = shop_rows(1, number).drop(columns="fraud")
+        body, answer, media = list(bodies(row).values())[number % 5]
+        lines.append(record(body, answer.replace("0.25", str(number / 100)), media, inferenceId=f"p{number}"))
+        sent.append(row["a"].iloc[0])
+    frame, refused = read(capture(*lines), shop)
+    frame = frame.set_index("id").loc[[f"p{number}" for number in range(40)]]
+    assert refused == {}
+    np.testing.assert_allclose(frame["a"], sent)
+    np.testing.assert_allclose(frame["score"], np.arange(40) / 100)
+
+
+def test_what_cannot_be_read_is_counted_with_the_reason_and_spoils_nothing_else(shop, capture):
+    good = record("1,2,3,web,4\n", "0.5\n", inferenceId="good")
+    path = capture(
+        good,
+        "{not json",
+        record("1,2,3,web,4\n", None),  # no answer
+        record("1,x,3,web,4\n", "0.5\n"),  # text for a number
+        record("1,2,3\n", "0.5\n"),
+        record("1,2,3,web,4\n", "0.5\n0.5\n"),
+        record('{"instances": 1}', "[0.5]", "application/json"),
+        record('{"instances": [{"aa": 1}]}', "[0.5]", "application/json"),
+        record("1,2,3,web,4\n", "no number\n"),
+        record(",,3,web,4\n", None),
+    )
+    frame, refused = read(path, shop)
+    assert frame["id"].tolist() == ["good"]
+    assert sum(refused.values()) == 10  # one answer had two
+    reasons = " | ".join(refused)
+    for part in (
+        "not what data capture writes",
+        "no answer was captured",
+        "not a number",
+        "3 values; expected 5",
+        "1 rows were sent and 2 scores came back",
+        "'aa' is unknown; did you mean 'a'?",
+        "the answer holds no scores",
+        "column 'a': the value is missing",
+    ):
+        assert part in reasons
+
+
+def test_captures_of_two_endpoints_in_one_folder_are_refused_by_name(shop, capture):
+    line = record("1,2,3,web,4\n", "0.5\n")
+    capture(line, endpoint="old")
+    path = capture(line, endpoint="new")
+    with pytest.raises(DataError, match=r"2 endpoints or variants \(new/AllTraffic, old/AllTraffic\); name one"):
+        read(path, shop)
+    assert len(read(path / "new", shop)[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("nowhere", "no such file or folder"), ("empty", "no .jsonl file is there")]
+)
+def test_nothing_to_read_is_said(shop, tmp_path, name, part):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=part):
+        read(tmp_path / name, shop)

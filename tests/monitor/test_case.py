@@ -1,0 +1,151 @@
+"""Captures opened with their labels, and the verdict on them: one for each thing that goes wrong."""
+
+import json
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from monitored import THRESHOLD, record
+
+from fraud_utils import artifact, monitor
+from fraud_utils.data import DataError
+
+PLAN = monitor.Plan(days=21, requests_per_day=2_000)
+
+
+@pytest.fixture(scope="module")
+def case(model, pools):
+    """Three weeks, the last two of them with a fault if one is named."""
+
+    @cache
+    def made(fault: str = "") -> monitor.Case:
+        later = pools[monitor.FAULTS[fault]] if fault else None
+        return monitor.simulated_case(model, pools[monitor.HEALTHY], PLAN, later)
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def healthy(case):
+    return case()
+
+
+def test_three_healthy_weeks_are_well_and_two_of_them_are_judged(healthy):
+    verdict = healthy.verdict()
+    assert (verdict.state, verdict.alarms) == ("well", ())
+    assert healthy.traffic.days == 21 and healthy.traffic.names[0] == "2026-01-05"
+    assert healthy.traffic.requests.tolist() == [2_000] * 21
+    assert healthy.weeks[["first", "last"]].to_numpy().tolist() == [[0, 6], [7, 13]]
+    assert (healthy.weeks["labelled"] == 1).all()
+    assert "14 days" in healthy.unknown()
+
+
+def test_what_is_read_is_what_was_written(healthy, pools):
+    """Shares of the pool's rows, within what drawing 42,000 of them allows."""
+    pool = pools[monitor.HEALTHY]
+    assert healthy.traffic.rows["score"].mean() == pytest.approx(pool.score.mean(), rel=0.3)
+    assert set(healthy.traffic.rows["score"]) <= set(pool.score)
+    assert sum(counts.sum() for counts in healthy.traffic.counts.values()) == 42_000 * 29
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "headline", "action"),
+    [
+        ("zero", "column", "Column `V10` changed on 12 January 2026", "Look at the feed first"),
+        ("unit", "column", "Column `Amount` changed on 12 January 2026", "Look at the feed first"),
+        ("pattern", "performance", "Recall fell in the week from 12 January 2026", "Retrain"),
+        ("labels", "labels", "Labels are missing in the week from 12 January 2026", "Ask whoever reports frauds"),
+    ],
+)
+def test_each_fault_has_its_verdict_with_its_first_day_and_what_to_do(case, fault, state, headline, action):
+    verdict = case(fault).verdict()
+    assert verdict.state == state
+    assert headline in verdict.headline
+    assert action in verdict.action
+    assert json.loads(verdict.json())["state"] == state
+
+
+def test_a_changed_column_says_what_it_does_to_alerts(case):
+    assert "Since then 0 alerts a day came where" in case("zero").verdict().action
+
+
+def test_without_labels_it_says_what_cannot_be_known(model, pools, tmp_path):
+    captured, _ = monitor.write_traffic(tmp_path, pools[monitor.HEALTHY], None, monitor.Plan(3, 500))
+    case = monitor.open_case(model, captured)
+    assert case.verdict().state == "well"
+    assert "only labels will say" in case.verdict().action
+    assert "no labels were given" in case.unknown() and "a new kind of fraud" in case.unknown()
+    assert case.judged_days == 0
+
+
+def test_refused_rows_and_silent_days_are_the_feeds_and_say_why(shop, capture):
+    good = [record(f"1,{value},0.5,web,40\n", "0.01\n") for value in np.random.default_rng(0).normal(size=200)]
+    capture(*good)
+    path = capture(*[record("1,,0.5,web,40\n", None, inferenceTime="2026-01-05T11:00:00Z")] * 20)
+    verdict = monitor.open_case(shop, path).verdict()
+    feed = next(alarm for alarm in verdict.alarms if alarm.kind == "feed")
+    assert "have no score, most because column 'a': the value is missing" in feed.text
+    table = monitor.open_case(shop, path).refusals()
+    assert table["rows"].tolist() == [20]
+    late = [record(f"1,{value},0.5,web,40\n", "0.01\n", inferenceTime="2026-01-08T11:00:00Z") for value in (0.1, 0.2)]
+    path = capture(*late, hour="2026/01/08/11")
+    texts = [alarm.text for alarm in monitor.open_case(shop, path).verdict().alarms]
+    assert any("No request came on 6 January 2026 and 1 other day" in text for text in texts)
+
+
+# Tables, labels -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["requests.csv", "requests.parquet"])
+def test_a_plain_table_of_requests_and_scores_is_read_too(model, unseen, tmp_path, name):
+    rows = unseen.iloc[:3_000]
+    table = rows.drop(columns="Class").assign(id=[f"r{i}" for i in range(3_000)], score=model.score(rows))
+    table.loc[table.index[5], "score"] = np.nan
+    table.loc[table.index[5], "V3"] = np.nan
+    path = tmp_path / name
+    table.to_csv(path, index=False) if name.endswith(".csv") else table.to_parquet(path, index=False)
+    rows.assign(id=table["id"])[["id", "Class"]].to_csv(tmp_path / "labels.csv", index=False)
+    case = monitor.open_case(model, path, tmp_path / "labels.csv", monitor.Terms(THRESHOLD, label_delay_days=0))
+    assert case.traffic.requests.sum() == 2_999
+    assert case.traffic.names[0] == "day 1"
+    assert "column 'V3': the value is missing" in case.refusals().index[0]
+    y = rows["Class"].to_numpy()[np.arange(3_000) != 5]
+    alert = model.score(rows)[np.arange(3_000) != 5] >= THRESHOLD
+    assert case.weeks[["frauds", "alerts", "caught"]].to_numpy().tolist() == [[y.sum(), alert.sum(), y[alert].sum()]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "part"),
+    [
+        (pd.DataFrame({"id": ["x1"], "label": [1]}), "none of 1 ids is that of a captured row"),
+        (pd.DataFrame({"id": ["a"], "label": [2]}), "row 1 has no label; it must be 0 or 1"),
+        (pd.DataFrame({"id": ["a", "a"], "label": [0, 1]}), "id 'a' is labelled 0 and 1"),
+        (pd.DataFrame({"name": ["a"], "label": [1]}), "no column gives an id"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_explained(shop, capture, tmp_path, labels, part):
+    path = capture(record("1,2,3,web,4\n", "0.5\n", inferenceId="a"))
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    with pytest.raises(DataError, match=part):
+        monitor.open_case(shop, path, tmp_path / "labels.csv")
+
+
+def test_a_list_of_frauds_only_counts_all_others_as_legitimate(shop, capture, tmp_path):
+    path = capture(*[record("1,2,3,web,4\n", "0.5\n", inferenceId=name) for name in "abc"])
+    pd.DataFrame({"id": ["b"], "fraud": [1]}).to_csv(tmp_path / "labels.csv", index=False)
+    assert monitor.open_case(shop, path, tmp_path / "labels.csv").label.tolist() == [0, 1, 0]
+
+
+def test_a_model_of_an_earlier_version_is_told_apart(model, tmp_path):
+    content = dict(model.manifest)
+    del content["reference"]
+    folder = tmp_path / "old" / "model"
+    folder.mkdir(parents=True)
+    (folder / "model.ubj").write_bytes(bytes(model.booster.save_raw("ubj")))
+    (folder / "manifest.json").write_text(json.dumps(content))
+    assert artifact.load(folder).reference is None
+    with pytest.raises(DataError, match="trained by an earlier version"):
+        monitor.load_model(tmp_path / "old")
+    with pytest.raises(DataError, match="make report leaves a model"):
+        monitor.load_model(tmp_path)

@@ -1,0 +1,42 @@
+"""Healthy weeks seldom alarm, and four faults are found within their first week: the rules of the page, many times."""
+
+import pytest
+
+from fraud_utils import monitor
+
+WEEKS = 200  # healthy ones; half as many with each fault
+
+
+@pytest.fixture(scope="module")
+def weeks(pools, model):
+    return monitor.rehearse(pools, model, WEEKS, requests_per_day=2_000, seed=7)
+
+
+def test_at_most_five_percent_of_healthy_weeks_raise_an_alarm(weeks):
+    healthy = weeks[weeks["traffic"] == monitor.HEALTHY]
+    assert len(healthy) == WEEKS
+    assert healthy["any"].mean() <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("fault", "measure", "size"),
+    [
+        ("zero", "column", "is 0 in every row"),
+        ("unit", "column", "100 times as large in every row"),
+        ("pattern", "recall", "3 new frauds for each old one"),
+        ("labels", "labels", "No row is ever labelled"),
+    ],
+)
+def test_a_fault_is_found_in_95_of_100_first_weeks_by_its_measure(weeks, pools, fault, measure, size):
+    name = monitor.FAULTS[fault]
+    assert size in pools[name].size
+    found = monitor.found(weeks).loc[name]
+    assert (weeks["traffic"] == name).sum() == WEEKS // 2
+    assert found[measure] >= 0.95
+
+
+def test_what_misses_a_fault_is_shown_too(weeks):
+    found = monitor.found(weeks)
+    assert found.loc[monitor.FAULTS["zero"], ["score", "precision"]].max() <= 0.05
+    assert found.loc[monitor.FAULTS["pattern"], ["column", "score", "pace", "precision"]].max() <= 0.05
+    assert found.loc[monitor.FAULTS["labels"], ["column", "score", "recall", "precision"]].max() <= 0.05
