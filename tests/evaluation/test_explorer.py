@@ -1,9 +1,9 @@
 """The explorer: figures at every step are those of the rows, and no transaction can be told from the bins."""
 
-from evaluation import made
 import numpy as np
 import pandas as pd
 import pytest
+from evaluation import made
 from hypothesis import given
 from hypothesis import strategies as st
 
