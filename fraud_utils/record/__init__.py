@@ -18,6 +18,7 @@ from fraud_utils.record.files import (
     state,
 )
 from fraud_utils.record.kinds import (
+    Bins,
     Choice,
     Data,
     Day,
@@ -37,6 +38,7 @@ from fraud_utils.record.kinds import (
 __all__ = [
     "FILE",
     "STATE_FILE",
+    "Bins",
     "Choice",
     "Data",
     "Day",

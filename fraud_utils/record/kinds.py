@@ -234,6 +234,33 @@ class Endpoint(_Checked):
 
 
 @dataclass(frozen=True)
+class Bins(_Checked):
+    """What alerting from each of some scores would have meant on the test set, highest first.
+
+    Attributes
+    ----------
+    rows : int
+        Of the test set.
+    days : float, optional
+        That it spans.
+    score : tuple of float
+        Alert from here up.
+    alerts, frauds : tuple of int
+        Alerts, and frauds among them.
+    amount, squares : tuple of float, optional
+        Sum of the amounts of those frauds, and of their squares.
+    """
+
+    rows: int
+    days: FiniteFloat | None
+    score: tuple[FiniteFloat, ...]
+    alerts: tuple[int, ...]
+    frauds: tuple[int, ...]
+    amount: tuple[FiniteFloat, ...] | None = None
+    squares: tuple[FiniteFloat, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Sections(_Checked):
     """What notebooks record, each section None until one has done so."""
 
@@ -243,6 +270,7 @@ class Sections(_Checked):
     tie_set: tuple[str, ...] | None = None
     chosen: Choice | None = None
     groups: tuple[Group, ...] | None = None
+    bins: Bins | None = None
     endpoint: Endpoint | None = None
 
     @property

@@ -17,6 +17,7 @@ from typing import Any
 
 from fraud_utils import words
 from fraud_utils.record import Choice, Data, Day, Model, RunRecord
+from fraud_utils.report.explorer import explored
 
 TEMPLATES = Path(__file__).parent / "templates"
 _LEAD_ENDS = "<!-- contents -->"
@@ -175,7 +176,9 @@ def write_summary(folder: Path, run: RunRecord) -> None:
     days = run.chosen.per_day.values() if run.chosen else ()
     text = render(
         "summary.html.j2",
+        "explorer.js",
         run=run,
+        explorer=explored(run),
         facts={name: value for name, value in asdict(run.data).items() if name != "read_as"} if run.data else {},
         models=sorted(run.models or (), key=_precision, reverse=True),
         ways=_ways(run.chosen) if run.chosen else [],

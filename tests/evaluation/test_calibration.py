@@ -85,6 +85,32 @@ def test_reliability_of_true_probabilities_contains_the_diagonal():
     assert inside[table["name"] == "doubled"].sum() <= 1
 
 
+def test_reliability_has_as_many_frauds_in_each_bin():
+    _, y, rng = true_probabilities(20_000, 0.3, 3, seed=9)
+    table = calibration.reliability(y, pd.DataFrame({"any": rng.random(20_000)}), bins=8)
+    frauds = table["observed"] * table["rows"]
+    assert len(table) == 8
+    assert frauds.max() - frauds.min() <= 1.001
+
+
+def test_sentences_on_the_correction_have_the_figures_of_the_table():
+    columns = ["brier", "log loss", "mean over base rate", "alerts", "savings", "low", "high"]
+    figures = [
+        [0.1, 0.02, 1.01, 5, 0.6, 0.5, 0.7],
+        [0.1, 0.04, 0.873, 6, 0.5, 0.4, 0.6],
+        [0.1, 0.9, 9.25, 70, -2, -3, 1],
+    ]
+    quality = pd.DataFrame(figures, ["plain", "a, corrected", "a, not corrected"], columns)
+    text = calibration.describe(quality, 3.0, "EUR")
+    for part in (
+        "9.2 times the share of frauds, with it 0.87 times",
+        "lowest log loss is that of plain, 0.02000.",
+        "save 50\N{NO-BREAK SPACE}% of the avoidable cost with the correction and \N{MINUS SIGN}200",
+        "with 6 and 70 alerts; plain saves 60",
+    ):
+        assert part in text, part
+
+
 def test_skipping_the_correction_shows_in_probabilities_and_sentences():
     truth, y, rng = true_probabilities(40_000, 0.05, 2, seed=3)
     plain, rebalanced = Candidate("xgboost"), Candidate("xgboost", "undersample 1:1")

@@ -110,6 +110,12 @@ def test_an_average_precision_that_chance_reaches_is_called_a_tie():
     assert "ranking at random would reach 0.002" in text(changed(judged(0.05, 0.03, 0.09)))
 
 
+@pytest.mark.parametrize(("low", "high", "place"), [(0.6, 0.79, "above"), (0.7, 0.85, "inside"), (0.81, 0.9, "below")])
+def test_the_figure_out_of_fold_is_placed_by_the_interval_of_the_test_set(low, high, place):
+    (sentence,) = findings.on_test_set(changed(judged((low + high) / 2, low, high)))
+    assert sentence.endswith(f"Its out-of-fold figure, 0.800, lies {place} that interval.")
+
+
 def test_chance_is_what_scikit_learn_finds_for_random_scores():
     rng, y = np.random.default_rng(5), np.arange(1000) < 10
     low, high = np.quantile([average_precision_score(y, rng.random(1000)) for _ in range(2000)], [0.96, 0.985])

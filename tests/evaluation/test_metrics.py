@@ -51,6 +51,8 @@ def test_metrics_agree_with_scikit_learns():
     assert got["log_loss"] == pytest.approx(sk.log_loss(y, np.clip(score, 1e-15, 1 - 1e-15)))
     for key, judge in {"f1": sk.f1_score, "precision": sk.precision_score, "recall": sk.recall_score}.items():
         assert got[key] == pytest.approx(judge(y, score >= 0.4)), key
+    only = metrics(y, np.where(np.arange(940) == 0, 1.0, 0.0), 0.5)
+    assert (only["precision"], only["recall"]) == (1, 1 / 40)
     nothing = metrics(y, score, 2.0)
     assert (nothing["precision"], nothing["recall"], nothing["f1"]) == (0, 0, 0)
 

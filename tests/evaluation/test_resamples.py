@@ -103,6 +103,13 @@ def test_metrics_on_shared_resamples_follow_from_each_other(cost):
         assert table[name].mean() == pytest.approx(point[name], abs=3 * table[name].std() / np.sqrt(1000) + 0.01), name
 
 
+def test_one_alert_that_is_a_fraud_is_all_the_precision_there_is():
+    y = np.repeat([1, 0], [5, 200])
+    scores = made.scores(y, pd.DataFrame({"dummy": np.where(np.arange(205) == 0, 1.0, 0.0)}))
+    table = resampled_metrics(scores, DUMMY, 0.5)
+    assert set(table["precision"]) == {0.0, 1.0}  # none where a resample lacks that fraud
+
+
 def test_shared_resamples_are_the_same_for_other_scores_of_the_same_rows_only():
     rng = np.random.default_rng(4)
     y = (rng.random(2000) < 0.02).astype(int)

@@ -1,0 +1,49 @@
+"""What the summary's explorer shows: any score to alert from, and what it would have meant on the test set."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fraud_utils.record import Bins, RunRecord
+
+COUNTS = {
+    "alerts": "Alerts",
+    "frauds": "Frauds caught",
+    "missed": "Frauds missed",
+    "false_alarms": "False alarms",
+    "passed": "Legitimate, no alert",
+}
+SHARES = {"precision": "Alerts that are frauds (precision)", "recall": "Frauds caught (recall)"}
+
+
+def explored(run: RunRecord) -> dict[str, Any] | None:
+    """What the explorer's template needs, and `data` for its script; None for a run that left no bins."""
+    from fraud_utils.evaluation import explorer  # with scipy, which the list of runs does without
+
+    if not run.bins or not run.chosen:
+        return None
+    table, names = explorer.steps(run.bins), ("alerts", "frauds", "false_alarms", "precision", "recall")
+    bounds = {name: table[[name, f"{name}_low", f"{name}_high"]].to_numpy().tolist() for name in names}
+    per, pace = unit(run.bins)
+    decides, cost = run.chosen.threshold, run.parameters.get("review_cost")
+    data = {
+        "bins": asdict(run.bins),
+        "steps": [{name: bounds[name][step] for name in names} for step in range(len(table))],
+        "start": sum(score >= decides.score for score in run.bins.score) - 1 if decides else 0,
+        "cost": cost if isinstance(cost, int | float) else 3,
+        "pace": pace,
+    }
+    return {"per": per, "counts": COUNTS, "shares": SHARES, "data": data}
+
+
+def unit(bins: Bins) -> tuple[str, float]:
+    """The unit that counts of the test set are shown for, and the factor that turns them into it.
+
+    The shortest span with a fraud in it on average; rows, where a table has no times.
+    """
+    if not bins.days:
+        return "per 1,000 rows", 1000 / bins.rows
+    spans = {"a day": 1, "a week": 7, "in 30 days": 30}
+    name = next((name for name, days in spans.items() if bins.frauds[-1] * days >= bins.days), "in 30 days")
+    return name, spans[name] / bins.days
