@@ -25,7 +25,7 @@ def explored(run: RunRecord) -> dict[str, Any] | None:
         return None
     table, names = explorer.steps(run.bins), ("alerts", "frauds", "false_alarms", "precision", "recall")
     bounds = {name: table[[name, f"{name}_low", f"{name}_high"]].to_numpy().tolist() for name in names}
-    per, pace = unit(run.bins)
+    per, pace = unit(run, run.bins)
     decides, cost = run.chosen.threshold, run.parameters.get("review_cost")
     data = {
         "bins": asdict(run.bins),
@@ -37,13 +37,14 @@ def explored(run: RunRecord) -> dict[str, Any] | None:
     return {"per": per, "counts": COUNTS, "shares": SHARES, "data": data}
 
 
-def unit(bins: Bins) -> tuple[str, float]:
+def unit(run: RunRecord, bins: Bins) -> tuple[str, float]:
     """The unit that counts of the test set are shown for, and the factor that turns them into it.
 
-    The shortest span with a fraud in it on average; rows, where a table has no times.
+    The findings' day, week or month; a thousand rows where a table has no times.
     """
+    from fraud_utils.evaluation import findings
+
     if not bins.days:
         return "per 1,000 rows", 1000 / bins.rows
-    spans = {"a day": 1, "a week": 7, "in 30 days": 30}
-    name = next((name for name, days in spans.items() if bins.frauds[-1] * days >= bins.days), "in 30 days")
-    return name, spans[name] / bins.days
+    pace = findings.pace(run)
+    return f"a {pace.unit}", pace.days / bins.days

@@ -62,7 +62,7 @@ def shown(page: Page) -> dict[str, Any]:
 @pytest.mark.parametrize("name", RUNS)
 def test_numbers_are_those_of_python_at_fifty_places(opened, name):
     page, bins = opened(f"{name}/index.html"), RUNS[name].bins
-    figures, (_, pace) = explorer.steps(bins), unit(bins)
+    figures, (_, pace) = explorer.steps(bins), unit(RUNS[name], bins)
     rng = np.random.default_rng(0)
     for _ in range(50):
         step, cost = int(rng.integers(len(bins.score))), round(rng.choice([0.05, 1, 10, 300]) * rng.random(), 4)
@@ -101,7 +101,7 @@ def test_keys_move_the_score_and_a_budget_sets_it(opened):
     page.keyboard.press("ArrowRight")
     assert shown(page)["all-alerts"] == bins.alerts[0]
     page.fill("#dial-budget", "2")
-    most = max(alerts for alerts in bins.alerts if alerts * unit(bins)[1] <= 2)
+    most = max(alerts for alerts in bins.alerts if alerts * unit(RUNS["claims"], bins)[1] <= 2)
     assert shown(page)["all-alerts"] == most
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "dial-cost"
@@ -128,11 +128,10 @@ def test_nothing_is_cut(opened, name, width):
         assert "NaN" not in page.inner_html(curve)
 
 
-def test_the_unit_is_one_in_which_frauds_occur(opened):
-    bins = Bins(1000, 30.0, (0.5, 0.0), (10, 1000), (5, 6))
-    assert unit(bins)[0] == "a week"
-    assert unit(replace(bins, days=2.0)) == ("a day", 0.5)
-    assert unit(replace(bins, days=None)) == ("per 1,000 rows", 1.0)
+def test_the_unit_is_that_of_the_findings_or_a_thousand_rows():
+    bins = Bins(1000, 0.25, (0.5, 0.0), (10, 1000), (5, 6))
+    assert unit(RUN, bins) == ("a day", 4.0)
+    assert unit(RUN, replace(bins, days=None)) == ("per 1,000 rows", 1.0)
 
 
 def test_a_run_without_bins_or_amounts_has_no_explorer_or_no_money(tmp_path):
