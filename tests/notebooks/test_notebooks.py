@@ -238,7 +238,7 @@ def test_make_report_refuses_bad_data_with_one_message(project, tmp_path):
     (tmp_path / "bad.csv").write_bytes(b"PK\x03\x04 no zip")
     done = make(project, "report", f"DATA={tmp_path / 'bad.csv'}", "RUN=bad", "PROFILE=quick")
     assert done.returncode != 0
-    assert done.stderr.count("column 'Time' is missing") == 1
+    assert done.stderr.count("is no CSV but an Excel workbook or a zip") == 1
     assert "Traceback" not in done.stderr
     assert not (project / "runs" / "bad" / "metrics.json").exists()
 
