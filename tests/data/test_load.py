@@ -50,7 +50,7 @@ def test_a_table_as_tabformer_writes_it(tmp_path):
     provenance = frame.attrs["provenance"]
     assert provenance["origin"] == "2019-01-24T00:00:00+00:00"
     said = " ".join(provenance["read_as"])
-    for part in ("passed over: 'User'", "'Yes' is read as fraud", "currency signs are left out", "%Y %m %d %H:%M"):
+    for part in ("passed over: 'User'", "'Yes' is read as fraud", "currency signs are left out"):
         assert part in said
 
 
