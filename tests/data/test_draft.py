@@ -19,9 +19,12 @@ def drafted(tmp_path: Path, text: str) -> tuple[Draft, dict]:
 
 
 def rows(header: str, line: str, count: int = 300) -> str:
-    """A CSV; in the line, {i} counts rows and {y} is a label with 1 in every tenth row."""
-    return "\n".join([header, *(line.format(i=i, z=i % 7, flag=i % 3 == 0, y=int(i % 10 == 3), word="fraud" if i % 10 == 3 else "legit")
-                                for i in range(count))]) + "\n"  # fmt: skip
+    """A CSV of lines in which {y} is 1 in every tenth row, {word} says the same, {i} counts and {z} and {flag} vary."""
+    made = (
+        line.format(i=i, z=i % 7, flag=i % 3 == 0, y=int(i % 10 == 3), word="fraud" if i % 10 == 3 else "legit")
+        for i in range(count)
+    )
+    return "\n".join([header, *made, ""])
 
 
 @pytest.mark.parametrize("name", SHAPES)
