@@ -90,7 +90,7 @@ def _neither(cell: object, cells: pd.Series) -> str:
     if len(kinds) == 2:
         rare = cells.map(_kind, na_action="ignore").value_counts().index[-1]
         remedy = f"name the value that means fraud in the schema, for example 'fraud: {rare}', or {remedy}"
-    return f"{shown(value)}: the label is neither 0 nor 1; the column has {_counts(cells)}; {remedy}"
+    return f"{shown(value)} is neither 0 nor 1; the column has {_counts(cells)}; {remedy}"
 
 
 def _counts(cells: pd.Series) -> str:

@@ -217,7 +217,7 @@ class Schema:
         except FileNotFoundError:
             raise DataError(f"SCHEMA={path}: no such file") from None
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            hint = "; put quotes around a value that begins with a sign such as %" if "token" in str(error) else ""
+            hint = "; put quotes around what has a sign such as % or ?" if isinstance(error, yaml.YAMLError) else ""
             raise DataError(f"SCHEMA={path}: not readable as YAML: {error}{hint}") from None
         if not isinstance(mapping, dict):
             raise DataError(f"SCHEMA={path}: expected 'key: value' lines such as 'label: is_fraud'")

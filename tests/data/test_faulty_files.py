@@ -181,17 +181,17 @@ def test_a_faulty_parquet_file_is_refused_with_one_message_that_teaches(tmp_path
 
 def test_all_faults_are_named_at_once_each_column_once(tmp_path):
     content = (
-        "when,amount,x,c,y,note\n2025-01-01,1,abc,k,0,\nsoon,1,2,k,1,\n2025-01-03,1,3,k,2,\n2025-01-03,1,def,k,0,\n,1\n"
+        "when,amount,x,c,y,note\n2025-01-01,1,abc,k,0,\n,1\nsoon,1,2,k,1,\n2025-01-03,1,3,k,2,\n2025-01-03,1,def,k,0,\n"
     )
     with pytest.raises(DataError) as caught:
         load(tmp_path, content, amount="amuont")
     expected = [
-        "row 5 (line 6) has 2 values",
+        "row 2 (line 3) has 2 values",
         "column 'amuont' is missing; did you mean 'amount'",
         "column 'note' is not in the schema",
-        "row 3 (line 4), column 'y': '2'",
+        "row 4 (line 5), column 'y': '2'",
         "row 1 (line 2), column 'x' (and 1 more row): 'abc' is not a number",
-        "row 2 (line 3), column 'when': 'soon' is no timestamp",
+        "row 3 (line 4), column 'when': 'soon' is no timestamp",
     ]
     assert len(caught.value.faults) == len(expected)
     for part in expected:

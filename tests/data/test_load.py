@@ -1,11 +1,15 @@
 """Loading what somebody names: the reference set, another table, or simulated transactions."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import TypeAdapter
 from small_tables import SMALL, written
 
-from fraud_utils.data import ULB, DataError, duplicate_groups, load_transactions, split_transactions
+from fraud_utils import record
+from fraud_utils.data import ULB, DataError, Schema, duplicate_groups, load_transactions, split_transactions
 
 
 def test_another_file_by_ulbs_name_is_named_as_such(tmp_path):
@@ -27,6 +31,36 @@ def test_without_data_transactions_are_simulated_and_say_so(tmp_path, monkeypatc
     assert provenance["sha256"] == again.attrs["provenance"]["sha256"] != other.attrs["provenance"]["sha256"]
     with pytest.raises(DataError, match="DATA=path"):
         load_transactions(schema=SMALL)
+
+
+def test_a_table_as_tabformer_writes_it(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "User,Card,Year,Month,Day,Time,Amount,Use Chip,Zip,Errors?,Is Fraud?\n"
+        "16,3,2019,10,21,22:22,$103.08,Online Transaction,91750.0,,No\n"
+        "31,0,2019,1,24,06:18,$-7.37,Swipe Transaction,,Bad PIN,Yes\n"
+    )
+    (tmp_path / "t.yaml").write_text(
+        "label: Is Fraud?\ntime: [Year, Month, Day, Time]\namount: Amount\nnegative_amounts: true\nentity: Card\n"
+        "features: [Zip]\ncategorical: [Use Chip, 'Errors?']\nignore_others: true\n"
+    )
+    schema = Schema.read(tmp_path / "t.yaml")
+    frame = load_transactions(tmp_path / "t.csv", schema)
+    assert tuple(frame.columns) == schema.columns
+    assert frame[["Card", "Amount", "Is Fraud?"]].to_numpy().tolist() == [["0", -7.37, 1], ["3", 103.08, 0]]
+    provenance = frame.attrs["provenance"]
+    assert provenance["origin"] == "2019-01-24T00:00:00+00:00"
+    said = " ".join(provenance["read_as"])
+    for part in ("passed over: 'User'", "'Yes' is read as fraud", "currency signs are left out"):
+        assert part in said
+
+
+def test_what_was_read_survives_as_a_record(tmp_path):
+    (tmp_path / "t.csv").write_text("t;x;y\n2025-01-01;1;0\n2025-01-02;2;1\n;3;\n")
+    keys = {"name": "m", "label": "y", "time": "t", "amount": None, "features": ["x"], "unlabelled": "leave_out"}
+    provenance = load_transactions(tmp_path / "t.csv", Schema.from_dict(keys)).attrs["provenance"]
+    data = TypeAdapter(record.Data).validate_json(json.dumps(provenance))
+    assert (data.unlabelled, data.origin) == (1, "2025-01-01T00:00:00+00:00")
+    assert data.read_as[0] == "Columns are separated by semicolons."
 
 
 def test_a_file_that_is_not_there_is_named_with_what_to_do(tmp_path):
