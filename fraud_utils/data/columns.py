@@ -33,7 +33,8 @@ class Column:
     ----------
     name : str
     kind : str
-        `number`, `date`, `text`, or `empty` where no row has a value.
+        `number`, `date`, `text`, `empty` where no row has a value, or `other`: lists, bytes and the like, whose type
+        is the example.
     values : numpy.ndarray, shape (rows,)
         float64 of numbers, datetime64 of dates whose format is known, else an array of codes below `distinct`; gaps
         are NaN, NaT and -1.
@@ -64,7 +65,7 @@ class Column:
     @property
     def gaps(self) -> np.ndarray:
         """Whether a row has no value, shape (rows,)."""
-        return self.values < 0 if self.kind in ("text", "empty") else np.isnan(self.values)
+        return self.values < 0 if self.kind in ("text", "empty", "other") else np.isnan(self.values)
 
     @property
     def whole(self) -> bool:
@@ -152,14 +153,15 @@ def _csv(table: TableFile, encoding: str = "") -> tuple[pa.Table, dict[str, str]
 
 def _column(name: str, given: pa.ChunkedArray, comma: bool) -> Column:
     """What a column holds; text is read as numbers or dates where all of it can be."""
-    if isinstance(given.type, pa.DictionaryType):
-        given = given.cast(given.type.value_type)
+    kind = given.type.value_type if isinstance(given.type, pa.DictionaryType) else given.type
+    if pa.types.is_nested(kind) or pa.types.is_duration(kind) or "binary" in str(kind):
+        return Column(name, "other", np.full(len(given), -1), 0, given.null_count, (str(kind),))
+    given = given.cast(pa.string() if "string" in str(kind) or pa.types.is_null(kind) else kind)
     missing, distinct = given.null_count, pc.count_distinct(given).as_py()
     examples = tuple(str(value) for value in given.slice(0, SAMPLE).unique().drop_null()[:EXAMPLES].to_pylist())
     if missing == len(given):
         return Column(name, "empty", np.full(len(given), -1), 0, missing, ())
     made = Column(name, "text", np.empty(0), distinct, missing, examples)
-    kind = given.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return replace(made, kind="date", values=_instants(given), formats=("",))
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):

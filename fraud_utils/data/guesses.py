@@ -107,6 +107,8 @@ def _useless(made: Draft) -> None:
     for name, column in list(made.left.items()):
         if column.kind == "empty":
             made.give("ignored", name, "no row has a value")
+        elif column.kind == "other":
+            made.give("ignored", name, f"holds {column.examples[0]}: neither numbers nor texts nor dates")
         elif column.distinct == 1 and not column.missing:
             made.give("ignored", name, f"every row has the same value, {column.examples[0]}")
         elif not name.strip():
@@ -307,11 +309,15 @@ def _inputs(made: Draft) -> None:
         elif column.kind == "number":
             low, high = column.range
             made.give("features", name, f"{low:.4g} to {high:.4g}{_gaps(column)}")
+        elif {value.lower() for value in column.examples} <= {"true", "false"}:
+            made.give("features", name, f"true or false{_gaps(column)}")
         elif column.distinct > MANY:
             made.give("ignored", name, f"{column.distinct:,} texts: too many for a category")
         else:
             values = f"{words.count(column.distinct, 'value')}, such as {_listed(column.examples)}"
             made.give("categorical", name, values + _gaps(column))
+    if not {"features", "categorical", "amount", "dates"} & made.roles.keys():
+        made.open["features"] = "no column is left to learn from; write 'features: [...]' or 'categorical: [...]' here"
 
 
 def _gaps(column: Column) -> str:

@@ -172,7 +172,7 @@ def _left_out(frame: pd.DataFrame, split: Split, schema: Schema, values: Mapping
         yield f"column {column!r}, {why} among the training rows"
     for column in schema.categorical:
         if (count := frame[column].nunique()) > MAX_CATEGORIES:
-            yield f"all but the {MAX_CATEGORIES} most frequent of {count:,} values of {column!r}"
+            yield f"indicators of all but the {MAX_CATEGORIES} most frequent of {count:,} values of {column!r}"
     yield from _treatments(split, schema, values["profile"], {*schema.numeric} - {*constant})
 
 

@@ -58,9 +58,13 @@ def test_semicolons_decimal_commas_and_latin_letters_are_seen(tmp_path):
 def test_a_parquet_file_has_types_of_its_own(tmp_path):
     frame = pd.DataFrame({"t": pd.to_datetime(["2025-01-01", "2025-01-02"]), "n": [1, 2], "b": [True, False]})
     frame["c"] = pd.Categorical(["x", None])
+    frame["lists"], frame["bytes"], frame["nothing"] = [[1], [2]], [b"\xff", None], [None, None]
     frame.to_parquet(tmp_path / "t.parquet")
     found = {column.name: (column.kind, column.missing) for column in look(tmp_path / "t.parquet", "t").columns}
-    assert found == {"t": ("date", 0), "n": ("number", 0), "b": ("text", 0), "c": ("text", 1)}
+    assert found == {
+        "t": ("date", 0), "n": ("number", 0), "b": ("text", 0), "c": ("text", 1), "lists": ("other", 0),
+        "bytes": ("other", 1), "nothing": ("empty", 2),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,12 @@ def drafted(tmp_path: Path, text: str) -> tuple[Draft, dict]:
 
 
 def rows(header: str, line: str, count: int = 300) -> str:
-    """A CSV; in the line, {i} counts rows and {y} is a label with 1 in every tenth row."""
-    return "\n".join([header, *(line.format(i=i, z=i % 7, y=int(i % 10 == 3), word="fraud" if i % 10 == 3 else "legit")
-                                for i in range(count))]) + "\n"  # fmt: skip
+    """A CSV of lines in which {y} is 1 in every tenth row, {word} says the same, {i} counts and {z} and {flag} vary."""
+    made = (
+        line.format(i=i, z=i % 7, flag=i % 3 == 0, y=int(i % 10 == 3), word="fraud" if i % 10 == 3 else "legit")
+        for i in range(count)
+    )
+    return "\n".join([header, *made, ""])
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -77,6 +80,13 @@ def test_a_date_after_the_transaction_is_not_an_input(tmp_path):
     made, mapping = drafted(tmp_path, "\n".join(["booked_at,settled_on,signup,is_fraud,x", *lines]))
     assert (mapping["time"], mapping["dates"], mapping["ignored"]) == ("booked_at", ["signup"], ["settled_on"])
     assert "after the time in" in dict(made.roles["ignored"])["settled_on"]
+
+
+def test_true_and_false_are_numbers_and_a_table_without_inputs_is_a_question(tmp_path):
+    made, mapping = drafted(tmp_path, rows("fraud,new_device", "{y},{flag}"))
+    assert mapping["features"] == ["new_device"]
+    made, mapping = drafted(tmp_path, rows("fraud,same", "{y},7"))
+    assert "no column is left to learn from" in made.open["features"]
 
 
 def test_names_and_values_that_mean_something_in_yaml_come_back_as_they_were(tmp_path):

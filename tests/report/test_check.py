@@ -81,7 +81,7 @@ def test_every_fault_is_listed_at_once(project, capsys):
         ({"a": np.where(np.arange(600) % 3, np.nan, 1)}, SCHEMA, "SMOTE 1:10"),
         ({"fraud": (np.arange(600) % 5 == 0).astype(int)}, SCHEMA, "undersample 1:10"),
         ({"b": [f"v{i % 40}" for i in range(600)]}, SCHEMA.replace("[a, b]", "[a]\ncategorical: [b]"),
-         "all but the 32 most frequent of 40 values of 'b'"),
+         "indicators of all but the 32 most frequent of 40 values of 'b'"),
     ],
     ids=["amount", "time", "constant", "valueless", "gaps", "treatments", "categories"],
 )  # fmt: skip
