@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fraud_utils import artifact, project, words
+from fraud_utils import artifact, intervals, project, words
 from fraud_utils.artifact import Model, Promise, Reference
 from fraud_utils.data import DataError
 from fraud_utils.monitor import drift, performance, verdict
@@ -140,7 +140,11 @@ class Case:
     def by_week(self) -> pd.DataFrame:
         """Each judged week's metrics with their bounds, numeric, the promise in the first line."""
         promised = performance.promised(self.promise, self.terms)
-        first = {"rows": self.promise.rows, "frauds": self.promise.frauds, "alerts": self.promise.alerts} | promised
+        promise = self.promise
+        first = {"rows": promise.rows, "frauds": promise.frauds, "alerts": promise.alerts} | promised
+        for name, of in (("precision", promise.alerts), ("recall", promise.frauds)):
+            low, high = intervals.exact(promise.caught, of)
+            first |= {f"{name}_low": float(low), f"{name}_high": float(high)}
         shown = ["rows", "labelled", "frauds", "alerts"]
         shown += [f"{name}{end}" for name in promised for end in ("", "_low", "_high") if f"{name}{end}" in self.weeks]
         names = [self.traffic.names[day] for day in self.weeks["first"]] if len(self.weeks) else []

@@ -20,6 +20,7 @@ from fraud_utils.monitor.traffic import WEEK, Traffic
 
 MODERATE, LARGE = 0.1, 0.25  # bands of the stability index (Siddiqi 2006, Credit Risk Scorecards)
 FALSE_ALARMS = 0.05  # a healthy week's risk of any alarm
+SCORE = "the score"  # among the columns
 FAMILIES = 3  # that share it: columns and score, pace, performance
 
 
@@ -119,14 +120,14 @@ def columns(traffic: Traffic, reference: Reference) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `column` ("score" for the score), `kind`, `first`, `last`, `rows`, `psi`, `changed`, `missing` (share), `most`
+        `column` (`SCORE` for the score), `kind`, `first`, `last`, `rows`, `psi`, `changed`, `missing` (share), `most`
         (the bin whose share moved most), its `share` and its share in training, `before`.
     """
     tests, parts = tests_of_week(len(reference.columns))[0], blocks(traffic.days)
     tables = []
     for name, bins, counts in [
         *((name, bins, traffic.counts[name]) for name, bins in reference.columns.items()),
-        ("score", reference.score, traffic.score_counts),
+        (SCORE, reference.score, traffic.score_counts),
     ]:
         of_block = summed(counts, parts)
         rows = of_block.sum(1)
@@ -146,15 +147,21 @@ def columns(traffic: Traffic, reference: Reference) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def began(alarming: pd.DataFrame) -> int:
+    """The first of these days; where only a whole week shows it, that week's first."""
+    days = alarming[alarming["kind"] == "day"]
+    return int((days if len(days) else alarming)["first"].min())
+
+
 def by_column(table: pd.DataFrame, reference: Reference) -> pd.DataFrame:
     """One line a column, that which moved most on top: its largest index of a week, and since when it has changed."""
     weeks = table[table["kind"] == "week"] if (table["kind"] == "week").any() else table
     worst = weeks.sort_values("psi", ascending=False).groupby("column", sort=False).first()
-    days = table[table["changed"]].groupby("column")
+    since = {name: began(part) for name, part in table[table["changed"]].groupby("column")}
     return pd.DataFrame(
         {
             "stability index": worst["psi"],
-            "since": days["first"].min().reindex(worst.index),
+            "since": pd.Series(since, dtype=float).reindex(worst.index),
             "missing in training": pd.Series({name: _missing(bins) for name, bins in reference.columns.items()}),
             "missing now": worst["missing"],
             "moved most": worst["most"],

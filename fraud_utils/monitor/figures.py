@@ -71,7 +71,10 @@ def plot_columns(data: pd.DataFrame, ax: Axes, names: Sequence[str], top: int = 
 
 
 def plot_weeks(data: pd.DataFrame, axes: Sequence[Axes], names: Sequence[str]) -> None:
-    """Metrics of judged weeks with 95 % intervals, and the promise as a line (`Case.by_week`); an axis a metric."""
+    """Metrics of judged weeks with 95 % intervals, and the promise as a line and a band (`Case.by_week`).
+
+    Each metric has an axis; those that none is left for are removed.
+    """
     weeks = data.iloc[1:]
     metrics = [name for name in ("precision", "recall", "average_precision", "savings") if name in data]
     for ax, name in zip(axes, metrics, strict=False):
@@ -79,6 +82,7 @@ def plot_weeks(data: pd.DataFrame, axes: Sequence[Axes], names: Sequence[str]) -
         ax.vlines(place, weeks[f"{name}_low"], weeks[f"{name}_high"], color="C0", linewidth=2)
         ax.plot(place, weeks[name], "o", color="C0", markersize=6)
         ax.axhline(data[name].iloc[0], color=GREY, linestyle="--", linewidth=1)
+        ax.axhspan(*data[[f"{name}_low", f"{name}_high"]].iloc[0].fillna(data[name].iloc[0]), color=GREY, alpha=0.15)
         ax.set_title(NAMES.get(name, name))
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol="\N{NO-BREAK SPACE}%"))
         ax.set_ylim(min(0, float(np.nanmin([*weeks[f"{name}_low"], 0]))), 1.02)

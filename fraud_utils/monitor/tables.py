@@ -30,6 +30,8 @@ def is_table(path: str | Path) -> bool:
 def read_table(path: str | Path, layout: Layout, schema: Mapping[str, Any]) -> Iterator[Piece]:
     """Rows with `score`, a time, the model's raw columns and, to join labels by, an id; rows without a score failed.
 
+    Where a raw column is called `score`, the model's is to be called `model_score`.
+
     Parameters
     ----------
     schema : mapping
@@ -44,7 +46,8 @@ def read_table(path: str | Path, layout: Layout, schema: Mapping[str, Any]) -> I
     before = 0
     for frame in _pieces(path, text):
         time = _found(frame, (schema["time"], *TIMES), path, "a time")
-        missing = [name for name in ("score", *layout.features.raw) if name not in frame]
+        of_model = "model_score" if "score" in layout.features.raw else "score"
+        missing = [name for name in (of_model, *layout.features.raw) if name not in frame]
         if missing:
             raise DataError(f"CAPTURED={path}: column {missing[0]!r} is missing; the table has {', '.join(frame)}")
         identity = next((name for name in IDS if name in frame), None)
@@ -52,7 +55,7 @@ def read_table(path: str | Path, layout: Layout, schema: Mapping[str, Any]) -> I
         seconds = _seconds(frame[time], path)
         try:
             columns = as_arrays({name: frame[name] for name in layout.features.raw}, layout)
-            score = frame["score"].to_numpy(dtype=np.float64)
+            score = frame[of_model].to_numpy(dtype=np.float64)
         except (ValueError, TypeError) as error:
             raise DataError(f"CAPTURED={path}: text where a number is needed ({error})") from None
         failed = np.isnan(score)

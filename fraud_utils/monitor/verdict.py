@@ -131,20 +131,19 @@ def _of_columns(table: pd.DataFrame, pace: pd.DataFrame, traffic: Traffic) -> li
     alarms = []
     for name, part in table[table["changed"]].groupby("column", sort=False):
         worst = part.loc[part["psi"].idxmax()]
-        since = int(part["first"].min())
+        since = drift.began(part)
         moved = (
-            f"{worst['most']} {'is' if worst['most'] == 'missing' else 'holds'} {words.percent(worst['share'])} of its "
-            f"values now, {words.percent(worst['before'])} in training"
+            f"{words.percent(worst['share'])} of its values are {worst['most'].replace('-', words.MINUS)} now, "
+            f"{words.percent(worst['before'])} in training"
         )
-        if name == "score":
+        if name == drift.SCORE:
             text = f"The scores' distribution changed on {traffic.name(since)} (stability index {worst['psi']:.2g})."
-            alarms.append(Alarm("score", since, text, "score"))
+            alarms.append(Alarm("score", since, text))
         else:
             what = f"Column {words.code(name)} changed on {traffic.name(since)}"
             text = f"{what}: {moved} (stability index {worst['psi']:.2g})."
             alarms.append(Alarm("column", since, text, str(name)))
-    changed = [alarm for alarm in alarms if alarm.kind == "column"]
-    return sorted(alarms, key=lambda alarm: alarm.since) if changed else alarms
+    return alarms
 
 
 def _of_feed(traffic: Traffic) -> list[Alarm]:
@@ -171,7 +170,7 @@ def _of_pace(pace: pd.DataFrame, traffic: Traffic) -> list[Alarm]:
     outside = pace[pace["outside"]]
     if outside.empty:
         return []
-    first = outside.sort_values(["first", "last"]).iloc[0]
+    first = outside.sort_values(["kind", "first"]).iloc[0]  # a day where there is one
     side = "Fewer" if first["alerts"] < first["expected"] else "More"
     when = f"on {traffic.name(int(first['first']))}" if first["kind"] == "day" else (
         f"in the week from {traffic.name(int(first['first']))}"

@@ -52,7 +52,12 @@ def test_what_is_read_is_what_was_written(healthy, pools):
 @pytest.mark.parametrize(
     ("fault", "state", "headline", "action"),
     [
-        ("zero", "column", "Column `V10` changed on 12 January 2026", "Look at the feed first"),
+        (
+            "zero",
+            "column",
+            "Column `V10` changed on 12 January 2026: 100\N{NO-BREAK SPACE}% of its values are",
+            "Look at the feed first",
+        ),
         ("unit", "column", "Column `Amount` changed on 12 January 2026", "Look at the feed first"),
         ("pattern", "performance", "Recall fell in the week from 12 January 2026", "Retrain"),
         ("labels", "labels", "Labels are missing in the week from 12 January 2026", "Ask whoever reports frauds"),
