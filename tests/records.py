@@ -8,6 +8,7 @@ from fraud_utils.record import (
     Data,
     Day,
     Endpoint,
+    Group,
     Metrics,
     Model,
     RunRecord,
@@ -45,6 +46,11 @@ RUN = RunRecord(
     chosen=Choice(
         "boosted trees", "it is served", {"eta": 0.1}, (Threshold("f1", 0.25), Threshold("precision", 0.5, 0.9)),
         per_day={"f1": a_day(60, 48, 5210), "precision_90": a_day(40, 40, 4000), "amount": a_day(90, 30, 6000)},
+    ),
+    groups=(
+        Group("age", "below 30", 4_000, 8, 0.01, (0.007, 0.014), 0.5, (0.1, 0.9)),
+        Group("age", "30 and more", 6_000, 12, 0.03, (0.025, 0.036), 0.7, (0.3, 0.95)),
+        Group("age", "no value", 10, 0, 0.1, (0.001, 0.6), None, (0.0, 1.0)),
     ),
     endpoint=Endpoint("local", 10_000, 0.0, {"p50": 4.0, "p99": 9.0}, deleted=True),
     seconds={"01_explore": 1.0, "02_compare": 82.0, "total": 83.0},

@@ -26,6 +26,7 @@ class FeatureMap:
     a categorical column becomes one indicator for each of its most frequent training values, and any other value
     is all zeros. A column of more values than have indicators also becomes its value's rank by frequency, from 0;
     values that training rows did not have, and missing ones, share the rank after the last.
+    Columns that are alike in all training rows (`constant`) are left out.
 
     Attributes
     ----------
@@ -44,18 +45,52 @@ class FeatureMap:
 
     @classmethod
     def fit(cls, schema: Any, frame: Mapping[str, Any]) -> FeatureMap:
-        """Learn the categories from training rows; `schema` is a `data.Schema`."""
+        """Learn from training rows which columns vary, and the categories; `schema` is a `data.Schema`.
+
+        Raises
+        ------
+        ValueError
+            No column varies.
+        """
+        alike = cls.constant(schema, frame)
         categories, ranks = {}, {}
         for column in schema.categorical:
-            values = np.asarray(frame[column], dtype=object)
-            known, counts = np.unique(
-                values[[isinstance(value, str) for value in values]].astype(str), return_counts=True
+            if column not in alike:
+                known, counts = np.unique(_texts(frame[column]), return_counts=True)
+                frequent = known[np.argsort(-counts, kind="stable")][:MAX_CODES].tolist()
+                categories[column] = tuple(sorted(frequent[:MAX_CATEGORIES]))
+                if len(frequent) > MAX_CATEGORIES:
+                    ranks[column] = tuple(frequent)
+        numeric = tuple(column for column in schema.measures if column not in alike)
+        amount = None if schema.amount in alike else schema.amount
+        if not numeric and not amount and not categories:
+            raise ValueError(
+                f"no column to learn from: in all training rows {next(iter(alike))!r} and every other column of the "
+                "schema are alike; list a column that varies"
             )
-            frequent = known[np.argsort(-counts, kind="stable")][:MAX_CODES].tolist()
-            categories[column] = tuple(sorted(frequent[:MAX_CATEGORIES]))
-            if len(frequent) > MAX_CATEGORIES:
-                ranks[column] = tuple(frequent)
-        return cls(tuple(schema.measures), schema.amount, categories, ranks)
+        return cls(numeric, amount, categories, ranks)
+
+    @staticmethod
+    def constant(schema: Any, frame: Mapping[str, Any]) -> dict[str, str]:
+        """Columns of `schema` in which these rows are all alike, so that nothing can be learned from them.
+
+        One value beside missing ones is not alike: that a value is missing may tell something.
+
+        Returns
+        -------
+        dict of str to str
+            By column what is found there: `no value`, or `always 0`.
+        """
+        found = {}
+        for column in (*schema.numeric, *schema.categorical):
+            text = column in schema.categorical
+            values = np.asarray(frame[column], dtype=object if text else np.float64)
+            known = _texts(values) if text else values[~np.isnan(values)]
+            if not len(known):
+                found[column] = "no value"
+            elif len(known) == len(values) and (known == known[0]).all():
+                found[column] = f"always {known[0] if text else format(known[0], 'g')}"
+        return found
 
     @property
     def raw(self) -> tuple[str, ...]:
@@ -137,3 +172,9 @@ class FeatureMap:
         categories = {column: tuple(values) for column, values in mapping["categories"].items()}
         ranks = {column: tuple(values) for column, values in mapping.get("ranks", {}).items()}
         return cls(tuple(mapping["numeric"]), mapping["amount"], categories, ranks)
+
+
+def _texts(values: Any) -> np.ndarray:
+    """The values that are no missing ones, as text."""
+    values = np.asarray(values, dtype=object)
+    return values[[isinstance(value, str) for value in values]].astype(str)

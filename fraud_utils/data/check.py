@@ -1,4 +1,4 @@
-"""The values of a frame: every one is checked, and brought into order of time."""
+"""The values of a frame: brought into form, checked, every fault named, and put in order of time."""
 
 from __future__ import annotations
 
@@ -7,73 +7,109 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fraud_utils.data.schema import DataError, Schema
+from fraud_utils import words
+from fraud_utils.data import labels, numbers, times
+from fraud_utils.data.faults import Raw
+from fraud_utils.data.files import TableFile
+from fraud_utils.data.schema import Schema
 
 
-def checked(frame: pd.DataFrame, schema: Schema, source: str) -> pd.DataFrame:
-    """Check the values that `read` returns.
+@dataclass(frozen=True)
+class Loaded:
+    """A table as it can be used.
 
-    Parameters
+    Attributes
     ----------
-    source : str
-        What messages call the table.
+    frame : DataFrame
+        `schema.columns`, in order of time where there is one: the label int8, the time in seconds, categorical columns
+        `category`.
+    sha256 : str
+    read_as : tuple of str
+        What was detected or decided, a sentence each.
+    unlabelled : int
+        Rows left out because they have no label.
+    origin : str or None
+        The instant of second 0; None where times have no date.
+    simulated : bool
+        Whether the file says that the simulator wrote it.
+    """
 
-    Returns
-    -------
-    pandas.DataFrame
-        In order of time: the label int8, the time in seconds (timestamps: from midnight of the first day, UTC),
-        categorical columns `category`.
+    frame: pd.DataFrame
+    sha256: str
+    read_as: tuple[str, ...] = ()
+    unlabelled: int = 0
+    origin: str | None = None
+    simulated: bool = False
+
+
+def checked(raw: Raw, table: TableFile) -> Loaded:
+    """Bring into form and check what `read` returns.
 
     Raises
     ------
     DataError
-        There are no rows, or a value is missing, infinite, or out of its range.
+        All that is wrong: a value is missing, of another kind, infinite, or out of its range.
     """
+    frame, faults, schema = raw.frame, raw.faults, table.schema
     if frame.empty:
-        raise DataError(f"{source}: has a header and no rows; export it again")
-    values = _Values(frame, source)
-    if schema.written.time_unit == "timestamp":
-        instants = pd.to_datetime(frame[schema.time], utc=True, errors="coerce", format="ISO8601")
-        values.refuse(instants.isna(), schema.time, "no timestamp; write it as 2026-01-31T23:59:59, or drop the row")
-        frame[schema.time] = (instants - instants.min().floor("D")).dt.total_seconds()
-    for column in (schema.label, schema.time, *((schema.amount,) if schema.amount else ())):
-        values.refuse(frame[column].isna(), column, "the value is missing; fill it in or drop the row")
-    for column in (schema.time, *schema.numeric):
-        fault = "the value is infinite; replace it with a number or leave it empty"
-        values.refuse(np.isinf(frame[column].to_numpy()), column, fault)
-    frame[schema.label] = _labels(values, schema.label)
-    if schema.amount and not schema.negative_amounts:
-        fault = "the amount is negative; correct it, or allow refunds with 'negative_amounts: true' in the schema"
-        values.refuse(frame[schema.amount] < 0, schema.amount, fault)
+        faults.add("has a header and no rows; export it again")
+        faults.refuse()
+    labelled = np.ones(len(frame), dtype=bool)
+    if schema.label in frame:
+        fraud, labelled = labels.decide(raw, schema)
+        frame[schema.label] = fraud
+    timestamps = schema.written.time_unit == "timestamp" or _are_timestamps(raw, schema)
+    texts = {*schema.file_text, *((schema.time,) if timestamps else ())}
+    wordy = [name for name in frame if name not in texts and frame[name].dtype.kind not in "fib"]
+    raw.said += numbers.convert(raw, [name for name in wordy if frame[name].dtype.kind != "M"], schema.written)
+    for name in wordy:
+        if frame[name].dtype.kind == "M":
+            faults.column(name, "holds timestamps, not numbers; list it under 'dates' or 'ignored'")
+    origin = times.convert(raw, schema)
+    if schema.time in frame and schema.written.dates and origin is None:
+        faults.column(
+            str(schema.time), "has no dates from which 'dates' could be counted; write 'time_unit: timestamp'"
+        )
+    _check_numbers(raw, schema)
+    faults.refuse()
+    return _in_order(raw, schema, labelled, origin)
+
+
+def _are_timestamps(raw: Raw, schema: Schema) -> bool:
+    """Whether times are timestamps though the schema names no unit; said where they are."""
+    if schema.written.time_unit != "seconds" or schema.time not in raw.frame:
+        return False
+    if found := times.are_timestamps(raw.frame[schema.time]):
+        raw.said.append(f"Column {schema.time!r} holds dates and is read as 'time_unit: timestamp'.")
+    return found
+
+
+def _check_numbers(raw: Raw, schema: Schema) -> None:
+    """Missing, infinite and negative values where none can be."""
+    frame, faults = raw.frame, raw.faults
+    names = (*((schema.time,) if schema.time else ()), *schema.numeric)
+    floats = [name for name in names if name in frame and frame[name].dtype.kind == "f"]
+    for name in floats:
+        if name in (schema.time, schema.amount):
+            faults.values(name, frame[name].isna(), "the value is missing; fill it in or drop the row")
+        text = "the value is infinite; replace it with a number or leave it empty"
+        faults.values(name, np.isinf(frame[name].to_numpy()), text)
+    if schema.amount and schema.amount in floats and not schema.negative_amounts:
+        text = "the amount {} is negative; correct it, or allow refunds with 'negative_amounts: true' in the schema"
+        amount = frame[schema.amount]
+        faults.values(schema.amount, amount < 0, lambda cell: text.format(f"{cell:g}"), amount)
+
+
+def _in_order(raw: Raw, schema: Schema, labelled: np.ndarray, origin: str | None) -> Loaded:
+    """The frame without rows that are left out, in order of time, its columns in the schema's."""
+    frame, unlabelled = raw.frame, int((~labelled).sum())
+    if unlabelled:
+        frame = frame[labelled].reset_index(drop=True)
+        raw.said.append(f"{words.count(unlabelled, 'row')} without a label left out.")
+    if [*frame] != [*schema.columns]:
+        frame = frame[[*schema.columns]]
     for column in schema.categorical:
         frame[column] = frame[column].astype("category")
-    if not frame[schema.time].is_monotonic_increasing:
+    if schema.time and not frame[schema.time].is_monotonic_increasing:
         frame = frame.sort_values(schema.time, kind="stable", ignore_index=True)
-    return frame
-
-
-@dataclass(frozen=True)
-class _Values:
-    frame: pd.DataFrame
-    source: str
-
-    def refuse(self, bad: np.ndarray | pd.Series, column: str, fault: str) -> None:
-        """Raise for the first bad row, where there is one."""
-        bad = np.asarray(bad)
-        if bad.any():
-            row, count = int(np.argmax(bad)) + 1, int(bad.sum())
-            more = f" (and {count - 1:,} more rows)" if count > 1 else ""
-            raise DataError(f"{self.source}: row {row}, column {column!r}{more}: {fault}")
-
-
-def _labels(values: _Values, column: str) -> np.ndarray:
-    """The label as int8, both classes present."""
-    label = values.frame[column].to_numpy()
-    fault = "the label is neither 0 nor 1; code fraud as 1, legitimate as 0"
-    values.refuse((label != 0) & (label != 1), column, fault)
-    if label.min() == label.max():
-        kind = "fraud" if label[0] else "legitimate"
-        raise DataError(
-            f"{values.source}: column {column!r}: all {len(label):,} rows are {kind}; learning needs both classes"
-        )
-    return label.astype(np.int8)
+    return Loaded(frame, raw.sha256, tuple(raw.said), unlabelled, origin, raw.simulated)

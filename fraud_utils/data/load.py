@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fraud_utils.data.check import checked
-from fraud_utils.data.read import TableFile, read
+from fraud_utils.data.check import Loaded, checked
+from fraud_utils.data.files import TableFile
+from fraud_utils.data.read import read
 from fraud_utils.data.schema import ULB, DataError, Schema
 from fraud_utils.project import resolve
 
@@ -29,22 +30,22 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
         `.csv`, `.csv.gz`, `.csv.zip` (one member) or `.parquet`, relative to the project's root. Empty:
         `data/creditcard.csv` where it exists, else simulated transactions.
     schema : Schema
-        What the columns mean; the reference set's by default.
+        What the columns mean and how the file writes them; the reference set's by default.
     seed : int
         Of the simulation, where nothing is loaded.
 
     Returns
     -------
     pandas.DataFrame
-        One row a transaction in order of time; `schema.columns`, numeric ones float64, the label int8, the time in
-        seconds (timestamps: from midnight of the first day, UTC), categorical ones `category`.
-        `attrs["provenance"]` holds `name`, `simulated`, `path`, `sha256` (of the uncompressed CSV, or of the
-        parquet file), `rows`, `frauds`, `columns`, `currency`, None without amounts, and `noun`.
+        One row a transaction, in order of time where there is one; `schema.columns`, numeric ones float64, the label
+        int8, the time in seconds (timestamps and epochs: from midnight of the first day, UTC), categorical ones
+        `category`. `attrs["provenance"]` holds what `record.Data` does.
 
     Raises
     ------
     DataError
-        The file cannot be read, or its columns, types, labels, values or checksum are wrong.
+        The file cannot be read, or its columns, types, labels, values or checksum are wrong. Its `faults` hold all
+        that is wrong with columns and values.
     """
     if not str(path):
         if schema != ULB:
@@ -55,10 +56,11 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
     file = resolve(path)
     if not file.is_file():
         raise DataError(f"{path}: no such file; check the path, or fetch the reference data with 'make data'")
-    frame, sha256 = read_transactions(TableFile(file, schema, source=str(path)))
+    loaded = _load(TableFile(file, schema, source=str(path)))
+    frame, sha256 = loaded.frame, loaded.sha256
     name = schema.name
     if schema == ULB and sha256 != ULB_SHA256:
-        if file.name.lower().startswith("creditcard.csv"):
+        if file.name.lower().startswith("creditcard.csv") and not loaded.simulated:
             raise DataError(
                 f"{path}: has the name and columns of ULB's creditcard.csv but is a different file: SHA-256 "
                 f"{sha256[:12]}… instead of {ULB_SHA256[:12]}…, {len(frame):,} rows and {frame[schema.label].sum():,} "
@@ -66,7 +68,14 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
                 "this file to use it"
             )
         name = file.name
-    frame.attrs["provenance"] = _provenance(frame, schema, name, sha256) | {"simulated": False, "path": str(path)}
+    frame.attrs["provenance"] = _provenance(frame, schema, name, sha256) | {
+        "name": f"SIMULATED transactions ({name})" if loaded.simulated else name,
+        "simulated": loaded.simulated,
+        "path": str(path),
+        "read_as": loaded.read_as,
+        "unlabelled": loaded.unlabelled,
+        "origin": loaded.origin,
+    }
     return frame
 
 
@@ -78,8 +87,12 @@ def read_transactions(table: TableFile) -> tuple[pd.DataFrame, str]:
     DataError
         As there; nothing is known of which file this should be, so any checksum will do.
     """
-    frame, sha256 = read(table)
-    return checked(frame, table.schema, table.source), sha256
+    loaded = _load(table)
+    return loaded.frame, loaded.sha256
+
+
+def _load(table: TableFile) -> Loaded:
+    return checked(read(table), table)
 
 
 def _simulated(seed: int) -> pd.DataFrame:
@@ -95,6 +108,7 @@ def _simulated(seed: int) -> pd.DataFrame:
 
 
 def _provenance(frame: pd.DataFrame, schema: Schema, name: str, sha256: str) -> dict[str, Any]:
+    amount = frame[schema.amount] if schema.amount else None
     return {
         "name": name,
         "sha256": sha256,
@@ -103,4 +117,9 @@ def _provenance(frame: pd.DataFrame, schema: Schema, name: str, sha256: str) -> 
         "columns": len(frame.columns),
         "currency": schema.currency if schema.amount else None,
         "noun": schema.noun,
+        "largest_amount": None if amount is None else float(amount.max()),
+        "median_fraud": None if amount is None else float(amount[frame[schema.label] == 1].median()),
+        "read_as": (),
+        "unlabelled": 0,
+        "origin": None,
     }

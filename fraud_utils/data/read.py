@@ -1,242 +1,251 @@
-"""From a file to a frame of raw values: formats, archives, headers and types. What the values are is not looked at."""
+"""From a file to a frame of raw values: formats, headers and types. What the values are is not looked at."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from difflib import get_close_matches
-from pathlib import Path
-from typing import IO, Any
-
-import pandas as pd
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from fraud_utils.artifact import MISSING
-from fraud_utils.data.schema import DataError, Schema
-
-FORMATS = (".csv", ".csv.gz", ".csv.zip", ".parquet")
-_DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error, RuntimeError, NotImplementedError)
-
-
-@dataclass(frozen=True)
-class TableFile:
-    """A file of transactions, and what messages say about it.
-
-    Attributes
-    ----------
-    path : Path
-    schema : Schema
-        What its columns mean.
-    source : str
-        What messages call the file.
-    schema_source : str
-        Where whoever gave the file says what its columns mean.
-    without_header : tuple of str
-        The columns, in order, of a CSV whose first line holds values already. Empty: a CSV has a header.
-    """
-
-    path: Path
-    schema: Schema
-    source: str
-    schema_source: str = "a schema file given with SCHEMA=path (README: 'Bring another table')"
-    without_header: tuple[str, ...] = ()
+from fraud_utils.data import dialect, numbers
+from fraud_utils.data.faults import Faults, Raw
+from fraud_utils.data.files import Hashed, TableFile, check_format, uncompressed
+from fraud_utils.data.header import SIMULATED, match, nameless
+from fraud_utils.data.schema import DataError
 
 
-def read(table: TableFile) -> tuple[pd.DataFrame, str]:
+def read(table: TableFile) -> Raw:
     """Read a table's columns.
 
     Returns
     -------
-    DataFrame
-        `table.schema.file_columns` in the file's order of rows: text where the schema has text, else float64.
-    str
-        SHA-256 of the uncompressed CSV, or of the parquet file.
+    Raw
+        Its frame has `table.schema.file_columns` in the file's order of rows: text where the schema has text or a
+        cell is no plain number, instants where a parquet file has some, else float64.
 
     Raises
     ------
     DataError
-        The format is unknown, the file damaged, a column missing or unknown, or a value of another type.
+        The format is unknown, or the file damaged; every other fault is among those of the result.
     """
-    name = table.path.name.lower()
-    if not name.endswith(FORMATS):
-        raise DataError(f"{table.source}: unknown format; expected one of {', '.join(FORMATS)}")
-    if table.path.stat().st_size == 0:
-        raise DataError(f"{table.source}: the file is empty; fetch or export it again")
-    return (_read_parquet if name.endswith(".parquet") else _read_csv)(table)
+    check_format(table)
+    return _read_parquet(table) if table.is_parquet else _read_csv(table)
 
 
-class _Hashed(io.RawIOBase):
-    """Bytes on their way to the parser, hashed as they pass so that the file is read once."""
+@dataclass
+class _Csv:
+    """A CSV, how it is written, and which of its columns are read as what."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream, self.digest = stream, hashlib.sha256()
+    table: TableFile
+    dialect: dialect.Dialect
+    names: Mapping[str, str] = field(default_factory=dict)
+    texts: Collection[str] = ()
+    newlines: bool = False
+    odd_rows: int = 0
 
-    def readable(self) -> bool:
-        return True
+    def parse(self) -> tuple[Any, str]:
+        """Parse the whole file: an Arrow table of the columns in `names`, and the SHA-256 of the bytes."""
+        import pyarrow as pa
+        from pyarrow import csv as arrow_csv
 
-    def readinto(self, buffer: Any) -> int:
-        block = self.stream.read(len(buffer))
-        self.digest.update(block)
-        buffer[: len(block)] = block
-        return len(block)
-
-
-@contextmanager
-def _uncompressed(table: TableFile) -> Iterator[IO[bytes]]:
-    """Open the CSV inside a plain, gzip or zip file, and turn damage met while reading into a DataError."""
-    name = table.path.name.lower()
-    try:
-        if name.endswith(".zip"):
-            with zipfile.ZipFile(table.path) as archive:
-                members = [m for m in archive.namelist() if not m.endswith("/") and not m.startswith("__MACOSX/")]
-                if len(members) != 1:
-                    raise DataError(f"{table.source}: holds {len(members)} files; a .csv.zip must hold one CSV")
-                with archive.open(members[0]) as stream:
-                    yield stream
-        elif name.endswith(".gz"):
-            with gzip.open(table.path) as stream:
-                yield stream  # type: ignore[misc]
-        else:
-            with table.path.open("rb") as stream:
-                yield stream
-    except _DAMAGE as error:
-        raise DataError(
-            f"{table.source}: damaged, cut short or encrypted archive ({error}); fetch or zip it again"
-        ) from None
-
-
-def _read_csv(table: TableFile) -> tuple[pd.DataFrame, str]:
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    columns, text = table.schema.file_columns, table.schema.file_text
-    types = {name: pa.string() if name in text else pa.float64() for name in columns}
-    with _uncompressed(table) as stream:
-        hashed = _Hashed(stream)
-        with io.BufferedReader(hashed, 1 << 20) as buffered:
-            first_line = buffered.peek().split(b"\n", 1)[0].decode("utf-8-sig", errors="replace")
-            header = next(csv.reader([first_line]), [])
-            bare = bool(table.without_header and header) and _is_number(header[0])
-            if bare:
-                _check_width(len(header), table)
-            else:
-                _check_header(header, table)
-            # With one processor, threads only queue blocks: up to 30 MB more, and no two runs alike.
-            options = arrow_csv.ReadOptions(
-                block_size=1 << 22, use_threads=pa.cpu_count() > 1, column_names=table.without_header if bare else None
-            )
-            try:
+        self.odd_rows = 0
+        types = {given: pa.string() if name in self.texts else pa.float64() for name, given in self.names.items()}
+        with uncompressed(self.table) as stream:
+            hashed = Hashed(stream)
+            with io.BufferedReader(hashed, 1 << 20) as buffered:
                 content = arrow_csv.read_csv(
                     buffered,
-                    read_options=options,
+                    # With one processor, threads only queue blocks: up to 30 MB more, and no two runs alike.
+                    read_options=arrow_csv.ReadOptions(
+                        block_size=1 << 22,
+                        use_threads=pa.cpu_count() > 1,
+                        column_names=None if self.dialect.header else self.table.without_header,
+                        encoding="utf-8" if self.dialect.encoding == "utf-8-sig" else self.dialect.encoding,
+                    ),
+                    parse_options=arrow_csv.ParseOptions(
+                        delimiter=self.dialect.separator,
+                        newlines_in_values=self.newlines,
+                        invalid_row_handler=self._skip,
+                    ),
                     convert_options=arrow_csv.ConvertOptions(
-                        column_types=types, include_columns=list(columns), strings_can_be_null=True
+                        column_types=types,
+                        include_columns=list(types),
+                        strings_can_be_null=True,
+                        decimal_point=self.dialect.decimal,
                     ),
                 )
-            except pa.ArrowInvalid as error:
-                raise _unreadable_csv(table, None if bare else header, str(error)) from None
-            while buffered.read(1 << 20):  # whatever the parser left unread counts for the checksum and the CRC
-                pass
-    return content.to_pandas(self_destruct=True), hashed.digest.hexdigest()
+                while buffered.read(1 << 20):  # whatever the parser left unread counts for the checksum and the CRC
+                    pass
+        return content.rename_columns(list(self.names)), hashed.digest.hexdigest()
 
+    def _skip(self, row: Any) -> str:
+        self.odd_rows += 1
+        return "skip"
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Every row below the header that is not empty, and the line on which it ends. Slow; on the way to a fault."""
+        with uncompressed(self.table) as stream:
+            lines = io.TextIOWrapper(stream, encoding=self.dialect.encoding, errors="replace", newline="")
+            reader = csv.reader(lines, delimiter=self.dialect.separator)
+            try:
+                for number, row in enumerate(row for row in reader if row):
+                    if number or not self.dialect.header:
+                        yield reader.line_num, row
+            except csv.Error:
+                return
 
+    def locate(self, wanted: Collection[int]) -> dict[int, str]:
+        """Where rows of the parsed table are in the file."""
+        places = {row: f"row {row + 1}" for row in wanted}
+        width, parsed, last = len(self.dialect.header or self.table.without_header), 0, max(wanted)
+        for number, (line, row) in enumerate(self.rows(), 1):
+            if len(row) == width:
+                if parsed in places:
+                    places[parsed] = f"row {number} (line {line})"
+                parsed += 1
+            if parsed > last:
+                break
+        return places
 
-def _check_width(width: int, table: TableFile) -> None:
-    names = table.without_header
-    if width != len(names):
-        raise DataError(
-            f"{table.source}: no header and {width} columns, but schema {table.schema.name!r} has {len(names)} "
-            f"({names[0]}, {names[1]}, ... {names[-1]}); describe the columns in {table.schema_source}"
-        )
-
-
-def _check_header(header: list[str], table: TableFile) -> None:
-    schema, source = table.schema, table.source
-    if not any(name.strip() for name in header):
-        raise DataError(f"{source}: the first line names no columns; a header line is needed")
-    if repeated := next((name for name in header if header.count(name) > 1), None):
-        raise DataError(f"{source}: column {repeated!r} appears {header.count(repeated)} times; rename or drop one")
-    extra = [name for name in header if name not in schema.file_columns and name not in schema.ignored]
-    if missing := [name for name in schema.file_columns if name not in header]:
-        close = get_close_matches(missing[0], extra, 1)
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        remedy = f"the file has {close[0]!r}: rename it" if close else "add it"
-        raise DataError(
-            f"{source}: column {missing[0]!r} is missing{more}; {remedy}, or describe the columns in "
-            f"{table.schema_source}"
-        )
-    if extra:
-        raise DataError(
-            f"{source}: column {extra[0]!r} is not in the schema {schema.name!r}; drop it, or list it under "
-            f"'features', 'categorical' or 'ignored' in {table.schema_source}"
-        )
-
-
-def _unreadable_csv(table: TableFile, header: Sequence[str] | None, reason: str) -> DataError:
-    """Find the first cell that the fast parser refused. Slow, and only on the way to an error."""
-    text = {*table.schema.file_text, *table.schema.ignored}
-    names = header or table.without_header
-    with _uncompressed(table) as stream:
-        rows = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline=""))
-        if header:
-            next(rows)
-        for number, row in enumerate(rows, 1):
-            where = f"{table.source}: row {number} (line {rows.line_num})"
-            if row and len(row) != len(names):
-                return DataError(
-                    f"{where} has {len(row)} values where the table has {len(names)} columns; "
-                    "correct the row, or fetch the file again if it was cut short"
+    def odd_row(self) -> str:
+        """The first row with too few or too many values; empty where there is none."""
+        width = len(self.dialect.header or self.table.without_header)
+        for number, (line, row) in enumerate(self.rows(), 1):
+            if len(row) != width:
+                more = f" (and {self.odd_rows - 1:,} more rows)" if self.odd_rows > 1 else ""
+                values = f"{len(row)} value{'' if len(row) == 1 else 's'} where the table has {width} columns"
+                return (
+                    f"row {number} (line {line}){more} has {values}; correct the row (a value that holds the "
+                    "separator needs quotes), or fetch the file again if it was cut short"
                 )
-            for name, value in zip(names, row, strict=False):
-                if name not in text and value not in MISSING and not _is_number(value):
-                    return DataError(f"{where}, column {name!r}: {value!r} is not a number; correct or remove the row")
-    return DataError(f"{table.source}: not readable as CSV: {reason}")
+        return ""
 
 
-def _read_parquet(table: TableFile) -> tuple[pd.DataFrame, str]:
+def _read_csv(table: TableFile, encoding: str = "") -> Raw:
+    import pyarrow as pa
+
+    detected = dialect.detect(table, encoding)
+    source = _Csv(table, detected)
+    faults, said = Faults(table.source, source.locate), [*detected.said]
+    source.names = _names(detected, table, faults, said)
+    if not source.names:
+        faults.refuse()
+    source.texts = _texts(source)
+    try:
+        content, sha256 = _parsed(source)
+    except (pa.ArrowInvalid, UnicodeError) as error:
+        wrong_encoding = isinstance(error, UnicodeError) or "UTF8" in str(error)
+        if wrong_encoding and not table.schema.written.encoding and not encoding:
+            return _read_csv(table, dialect.FALLBACK)
+        reason = f"bytes that are not {detected.encoding}: correct 'encoding'" if wrong_encoding else error
+        raise DataError(f"{table.source}: not readable as CSV: {reason}") from None
+    if source.odd_rows:
+        faults.add(source.odd_row())
+    simulated = SIMULATED in detected.header
+    return Raw(content.to_pandas(self_destruct=True), sha256, faults, said, detected.signs, simulated)
+
+
+def _parsed(source: _Csv) -> tuple[Any, str]:
+    """Parse as the first rows suggest, and more slowly where a later one does not fit."""
+    import pyarrow as pa
+
+    try:
+        content = source.parse()
+    except pa.ArrowInvalid as error:
+        if "conversion error" not in str(error) or "UTF8" in str(error):
+            raise
+        source.texts = {*source.names}
+        content = source.parse()
+    if source.odd_rows and not source.odd_row():  # a line break within quotes
+        source.newlines = True
+        content = source.parse()
+    return content
+
+
+def _names(detected: dialect.Dialect, table: TableFile, faults: Faults, said: list[str]) -> dict[str, str]:
+    """The schema's columns, and how the CSV has them."""
+    if not detected.header:
+        names, width = table.without_header, len(detected.sample[0])
+        if width != len(names):
+            raise DataError(
+                f"{table.source}: no header and {width} columns, but schema {table.schema.name!r} has {len(names)} "
+                f"({names[0]}, {names[1]}, ... {names[-1]}); describe the columns in {table.described_in}"
+            )
+        return {name: name for name in table.schema.file_columns}
+    known = {*table.schema.file_columns, *table.schema.ignored}
+    unknown = [(name, index) for index, name in enumerate(detected.header) if name not in known]
+    cells = [[*detected.cells(index)] for _, index in unknown]
+    nameless([name for name, _ in unknown], cells, faults, said)
+    return match(detected.header, table, faults, said)
+
+
+def _texts(source: _Csv) -> set[str]:
+    """The columns to read as text: the schema's, and those with a cell in the sample that is no plain number."""
+    schema, detected = source.table.schema, source.dialect
+    header = detected.header or source.table.without_header
+    texts = {*schema.file_text, *({schema.label} if schema.written.fraud else ())}
+    for name, given in source.names.items():
+        cells = detected.cells(header.index(given))
+        if any(cell not in MISSING and not _is_plain(cell, detected.decimal) for cell in cells):
+            texts.add(name)
+    return texts
+
+
+def _is_plain(cell: str, decimal: str) -> bool:
+    return numbers.is_number(cell if decimal == "." else cell.replace(".", "?").replace(",", "."))
+
+
+def _read_parquet(table: TableFile) -> Raw:
     import pyarrow as pa
     from pyarrow import parquet
 
-    columns = table.schema.file_columns
     with table.path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    said: list[str] = []
+    faults = Faults(table.source, lambda rows: {row: f"row {row + 1}" for row in rows})
     try:
-        _check_header(parquet.read_schema(table.path).names, table)
-        content = parquet.read_table(table.path, columns=list(columns))
+        schema = parquet.read_schema(table.path)
+        names = match(schema.names, table, faults, said)
+        if not names:
+            faults.refuse()
+        content = parquet.read_table(table.path, columns=list(names.values())).rename_columns(list(names))
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{table.source}: not readable as parquet ({error}); export it again") from None
-    for index, name in enumerate(columns):
-        content = content.set_column(index, name, _converted(content.column(name), name, table))
-    return content.to_pandas(self_destruct=True), sha256
+    columns = {name: _converted(content.column(name), name, table, said) for name in names}
+    for name in [name for name, column in columns.items() if column is None]:
+        kind = content.column(name).type
+        faults.column(name, f"holds {kind}, which is neither number nor text; convert it, or list it under 'ignored'")
+        del columns[name]
+    del content  # each column is let go of as it is converted
+    frame = pa.table(columns).to_pandas(self_destruct=True)
+    simulated = SIMULATED.encode() in (schema.metadata or {}) or SIMULATED in schema.names
+    return Raw(frame, sha256, faults, said, simulated=simulated)
 
 
-def _converted(column: Any, name: str, table: TableFile) -> Any:
-    """A parquet file's column as text, instants or float64, whatever numbers it holds."""
+def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any:
+    """A parquet file's column as text, instants or float64, whatever it holds; None for what is none of them."""
     import pyarrow as pa
+    from pyarrow import compute as pc
 
+    schema, is_a = table.schema, pa.types
+    if is_a.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
     kind = column.type
-    if name in table.schema.file_text:
-        wanted = kind if pa.types.is_timestamp(kind) or pa.types.is_date(kind) else pa.string()
-    elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        wanted = pa.float64()
-    elif pa.types.is_boolean(kind):
-        column, wanted = column.cast(pa.int8()), pa.float64()
-    else:
-        raise DataError(f"{table.source}: column {name!r} holds {kind}, not numbers; convert it, or change its role")
-    try:
-        return column.cast(wanted, safe=False)
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{table.source}: column {name!r} of type {kind} cannot be read as {wanted}: {error}") from None
+    words = name in schema.file_text or (name == schema.label and bool(schema.written.fraud))
+    if is_a.is_null(kind):
+        return column.cast(pa.string() if words else pa.float64())
+    if is_a.is_timestamp(kind) or is_a.is_date(kind):
+        return column.cast(pa.string()) if name in schema.written.time_from or name in schema.text else column
+    if is_a.is_string(kind) or is_a.is_large_string(kind):
+        spelt = pc.is_in(column, pa.array([*MISSING], kind))
+        if count := pc.sum(spelt).as_py():
+            said.append(f"Column {name!r}: {count:,} texts such as 'NA' or '' count as missing, as they do in CSV.")
+        return pc.if_else(spelt, pa.scalar(None, kind), column).cast(pa.string())
+    if is_a.is_boolean(kind) and not words:
+        return column.cast(pa.int8()).cast(pa.float64())
+    if not (is_a.is_integer(kind) or is_a.is_floating(kind) or is_a.is_decimal(kind) or is_a.is_boolean(kind)):
+        return None
+    return column.cast(pa.string() if words else pa.float64(), safe=False)

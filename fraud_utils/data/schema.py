@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import zoneinfo
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -15,7 +16,17 @@ TIME_UNITS = ("seconds", "minutes", "hours", "days", "milliseconds", "timestamp"
 
 
 class DataError(ValueError):
-    """Something is wrong with a table or its schema; the message says what, where and what to do."""
+    """Something is wrong with a table or its schema; the message says what, where and what to do.
+
+    Attributes
+    ----------
+    faults : tuple of str
+        All that is wrong, each fault in a sentence of its own.
+    """
+
+    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults) or (message,)
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,16 @@ class Written:
             raise DataError(f"time_unit is {self.time_unit!r}; it must be one of {', '.join(TIME_UNITS)}")
         if self.unlabelled not in ("", "leave_out"):
             raise DataError(f"unlabelled is {self.unlabelled!r}; it can only be 'leave_out'")
+        if self.time_zone and not _is_time_zone(self.time_zone):
+            raise DataError(f"time_zone is {self.time_zone!r}; it must be a name such as Europe/Paris")
+        if self.encoding and not _is_encoding(self.encoding):
+            raise DataError(f"encoding is {self.encoding!r}; it must be a name such as utf-8 or latin-1")
+        if len(self.separator) > 1:
+            raise DataError(f'separator is {self.separator!r}; it must be one character, a tab is "\\t"')
+        if self.decimal not in ("", ".", ","):
+            raise DataError(f"decimal is {self.decimal!r}; it must be '.' or ','")
+        if len(self.thousands) > 1 or self.thousands.isalnum() or (self.thousands and self.thousands == self.decimal):
+            raise DataError(f"thousands is {self.thousands!r}; it must be one character, and not the decimal's")
 
 
 @dataclass(frozen=True)
@@ -95,7 +116,10 @@ class Schema:
     noun : str
         What one row is called on pages.
     written : Written
-        How the file writes it. In a YAML file its keys stand beside the others.
+        How the file writes it. In a YAML file its keys stand beside the others, and `time` may list the columns of
+        `time_from`.
+    source : str
+        The YAML file, where there is one. It tells no two schemas apart.
     """
 
     name: str
@@ -112,6 +136,7 @@ class Schema:
     negative_amounts: bool = False
     noun: str = "transaction"
     written: Written = Written()
+    source: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         roles = [*self.columns, *self.written.time_from, *self.written.dates, *self.ignored]
@@ -119,6 +144,8 @@ class Schema:
             raise DataError(f"column {repeated[0]!r} has two roles; give it one")
         if not self.numeric and not self.categorical:
             raise DataError("no column to learn from; list some under 'features'")
+        if self.written.dates and not self.time:
+            raise DataError("'dates' are counted from the time of the transaction; name its column under 'time'")
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -194,7 +221,8 @@ class Schema:
         if not isinstance(mapping, dict):
             raise DataError(f"SCHEMA={path}: expected 'key: value' lines such as 'label: is_fraud'")
         try:
-            return cls.from_dict({"name": file.stem, "time": None, "amount": None, "features": []} | mapping)
+            schema = cls.from_dict({"name": file.stem, "time": None, "amount": None, "features": []} | mapping)
+            return replace(schema, source=str(path))
         except DataError as error:
             raise DataError(f"SCHEMA={path}: {error}") from None
 
@@ -208,7 +236,7 @@ class Schema:
             A key is unknown or missing, or its value is of the wrong type; the caller adds where the values are from.
         """
         kinds = get_type_hints(cls) | get_type_hints(Written)
-        del kinds["written"]
+        del kinds["written"], kinds["source"]
         for key in mapping:
             if key not in kinds:
                 close = get_close_matches(str(key), kinds, 1)
@@ -217,15 +245,38 @@ class Schema:
         for item in dataclasses.fields(cls):
             if item.name not in mapping and item.default is dataclasses.MISSING:
                 raise DataError(f"key {item.name!r} is missing; add a line '{item.name}: ...'")
-        values = {key: _value(key, value, kinds[key]) for key, value in mapping.items()}
+        given = dict(mapping)
+        if isinstance(given["time"], list):  # the parts of one timestamp
+            name = "date_and_time" if "time" in given["time"] else "time"
+            given |= {"time": name, "time_from": given["time"], "time_unit": "timestamp"}
+        if isinstance(given.get("fraud"), int | float):  # YAML makes true of yes, and numbers of digits
+            given["fraud"] = str(given["fraud"]).lower()
+        values = {key: _value(key, value, kinds[key]) for key, value in given.items()}
         written = {item.name: values.pop(item.name) for item in dataclasses.fields(Written) if item.name in values}
         return cls(**values, written=Written(**written))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values from which `from_dict` builds the same schema."""
         values = dataclasses.asdict(self)
+        del values["source"]
         values |= values.pop("written")
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def _is_time_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # not a name, a folder of names, unknown
+        return False
+    return True
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        "".encode(name)
+    except LookupError:
+        return False
+    return True
 
 
 def _value(key: str, value: Any, kind: Any) -> Any:

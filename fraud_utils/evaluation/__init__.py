@@ -1,6 +1,16 @@
 """How good candidates are: scores of rows they have not seen, metrics with intervals, decisions, and the choice."""
 
-from fraud_utils.evaluation import calibration, compare, decisions, explain, findings, leakage, selection, tune
+from fraud_utils.evaluation import (
+    calibration,
+    compare,
+    decisions,
+    explain,
+    fairness,
+    findings,
+    leakage,
+    selection,
+    tune,
+)
 from fraud_utils.evaluation.metrics import average_precision
 from fraud_utils.evaluation.resamples import bootstrap_average_precision, resampled_metrics
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
@@ -16,6 +26,7 @@ __all__ = [
     "compare",
     "decisions",
     "explain",
+    "fairness",
     "findings",
     "fit_and_score",
     "forward_chaining",

@@ -12,6 +12,8 @@ from fraud_utils.evaluation.rows import Rows, Scores
 from fraud_utils.intervals import exact
 from fraud_utils.models import Candidate
 
+CALIBRATED = 3  # columns of `calibrated`
+
 
 def calibrate(y: np.ndarray, score: np.ndarray, block: np.ndarray, method: str) -> np.ndarray:
     """Map scores to probabilities by a curve that is fitted on the rows of other blocks.
@@ -56,7 +58,12 @@ def calibrated(scores: Scores, candidate: Candidate) -> pd.DataFrame:
 
 
 def with_and_without_correction(scores: Scores, rebalanced: Candidate) -> pd.DataFrame:
-    """Out-of-fold probabilities of a candidate whose treatment moved the prior, corrected for that and not."""
+    """Out-of-fold probabilities of a candidate whose treatment moved the prior, corrected for that and not.
+
+    Without columns where the treatment changes nothing: there is nothing to correct then.
+    """
+    if rebalanced.treatment.obstacle(scores.rows.y):
+        return pd.DataFrame(index=range(len(scores.rows)))
     score = scores.of(rebalanced)
     return pd.DataFrame(
         {
@@ -115,16 +122,24 @@ def describe(quality: pd.DataFrame, review_cost: float, currency: str) -> str:
     quality : pandas.DataFrame
         Of the columns of `calibrated`, then those of `with_and_without_correction`.
     """
-    first, *_, with_it, without = quality.index
+    first, *_ = names = list(quality.index)
+    *_, with_it, without = names
     ratio, loss, saved, alerts = (quality[key] for key in ("mean over base rate", "log loss", "savings", "alerts"))
-    best = loss.idxmin()
-    text = (
-        f"Without the correction the mean probability is {words.decimals(ratio[without], 1)} times the share of "
-        f"frauds, with it {words.decimals(ratio[with_it], 2)} times. The lowest log loss is that of {best}, "
-        f"{words.decimals(loss[best], 5)}"
-    )
-    text += "." if best == first else f" ({first}: {words.decimals(loss[first], 5)})."
-    if saved.notna().all():
+    corrected = len(names) > CALIBRATED
+    if corrected:
+        text = (
+            f"Without the correction the mean probability is {words.decimals(ratio[without], 1)} times the share of "
+            f"frauds, with it {words.decimals(ratio[with_it], 2)} times."
+        )
+    else:
+        text = (
+            "Frauds are so frequent here that ten legitimate rows for each rebalance nothing: there is no correction "
+            "to show."
+        )
+    lowest = loss.idxmin()
+    text += f" On these rows the lowest log loss is that of {lowest}, {words.decimals(loss[lowest], 5)}"
+    text += "." if lowest == first else f" ({first}: {words.decimals(loss[first], 5)})."
+    if corrected and saved.notna().all():
         text += (
             f" At {words.money(review_cost, currency)} a review, decisions by probability times amount save "
             f"{words.percent(saved[with_it], 2)} of the avoidable cost with the correction and "

@@ -12,11 +12,23 @@ from fraud_utils import words
 from fraud_utils.evaluation.decisions import best_f1_threshold
 from fraud_utils.evaluation.metrics import average_precision, metrics
 from fraud_utils.evaluation.rows import Scores
-from fraud_utils.intervals import LEVEL, percentile
+from fraud_utils.intervals import LEVEL, percentile, together
 from fraud_utils.models import Candidate
 from fraud_utils.record import Metrics, Model
 
 FAR_BELOW = 0.9  # of the median supervised candidate: what lies below it with its whole interval has collapsed
+
+
+def describe_left_out(columns: Mapping[str, str], treatments: Mapping[str, str]) -> str:
+    """Say which columns and which treatments of the imbalance take no part, and why, both by name."""
+    said = []
+    if columns:
+        named = (f"{words.code(name)} ({what})" for name, what in columns.items())
+        said.append(f"Left out of the models, since all training rows are alike in them: {words.listed(named)}.")
+    for why in dict.fromkeys(treatments.values()):
+        named = (name for name, reason in treatments.items() if reason == why)
+        said.append(f"Left out of the comparison: {words.listed(named)}, since {why}.")
+    return words.bullets(said or ["Every column and every treatment of the imbalance takes part."])
 
 
 def judge(
@@ -115,12 +127,20 @@ def precision_recall(scores: Scores, candidates: Sequence[Candidate]) -> pd.Data
 def tie_set(candidates: Sequence[Candidate], table: pd.DataFrame, resampled: pd.DataFrame) -> list[Candidate]:
     """The best candidate and all that are statistically tied with it, best first.
 
-    A candidate is in the set when the paired bootstrap interval of its distance to the best reaches zero.
+    A candidate is outside the set when its distance to the best, in paired standard errors, is beyond what the largest
+    distance of any two candidates is by chance. The best is found by looking at all, so that its distance to each is
+    judged as one of all pairs: Tukey's range test, with the range's distribution from the resamples.
     """
     by_name = {candidate.name: candidate for candidate in candidates}
-    ranked = list(table["average_precision"].sort_values(ascending=False, kind="stable").index)
-    best = resampled[ranked[0]]
-    return [by_name[name] for name in ranked if percentile(best - resampled[name])[0] <= 0]
+    points = table["average_precision"].sort_values(ascending=False, kind="stable")
+    draws = resampled[points.index].to_numpy()
+    centred = draws - draws.mean(axis=0)
+    gaps = centred[:, :, None] - centred[:, None, :]
+    errors = gaps.std(axis=0)
+    known = errors > 1e-12  # two that score alike have a distance of none
+    ranges = (np.abs(gaps) / np.where(known, errors, np.inf)).max(axis=(1, 2))
+    beyond = points.iloc[0] - points.to_numpy() > np.quantile(ranges, LEVEL) * np.where(known[0], errors[0], 0)
+    return [by_name[name] for name, behind in zip(points.index, beyond, strict=True) if not behind]
 
 
 def describe_ties(table: pd.DataFrame, tied: Sequence[Candidate]) -> str:
@@ -129,25 +149,27 @@ def describe_ties(table: pd.DataFrame, tied: Sequence[Candidate]) -> str:
     reached = words.decimals_between(*table.loc[best, ["average_precision", "average_precision_ci"]])
     lead = f"**{best}** has the highest average precision, {reached}"
     if not others:
-        return f"{lead}; every other candidate is behind it in a paired comparison at {words.percent(LEVEL)}."
+        return f"{lead}; every other candidate is behind it in paired comparisons that hold together."
     text = f"{lead}. Statistically tied with it: {_with_figures(others, table)}"
     match len(table) - len(tied):
         case 0:
             return f"{text}, which is all of them."
         case 1:
-            return f"{text}; the other one is behind it in a paired comparison."
+            return f"{text}; the other one is behind it in paired comparisons that hold together."
         case behind:
-            return f"{text}; the other {behind} are behind it in a paired comparison."
+            return f"{text}; the other {behind} are behind it in paired comparisons that hold together."
 
 
 def collapsed(table: pd.DataFrame, resampled: pd.DataFrame) -> list[str]:
     """Supervised candidates far below their peers: fits that failed, not findings about a method.
 
-    The paired interval of a candidate's average precision over the median supervised one's lies below `FAR_BELOW`.
+    The paired interval of a candidate's average precision over the median supervised one's lies below `FAR_BELOW`; the
+    intervals of all candidates hold together.
     """
     supervised = list(table.index[table["kind"] == "supervised"])
     middle = resampled[supervised].median(axis=1)
-    return [name for name in supervised if percentile(resampled[name] / middle)[1] < FAR_BELOW]
+    level = together(len(supervised))
+    return [name for name in supervised if percentile(resampled[name] / middle, level)[1] < FAR_BELOW]
 
 
 def describe_collapsed(names: Sequence[str], table: pd.DataFrame) -> str:
@@ -166,13 +188,17 @@ def _with_figures(names: Sequence[str], table: pd.DataFrame) -> str:
 
 
 def describe_forward(forward: pd.DataFrame, chosen: Candidate) -> str:
-    """Say in how many blocks of `forward_chaining` the choice leads."""
+    """Say in how many blocks of `forward_chaining` the choice leads, or why there are none."""
+    if forward.empty:
+        return forward.attrs["left_out"]
     leads = (forward.idxmax() == chosen.name).sum()
     return f"{chosen.name} has the highest average precision in {leads} of {words.count(forward.shape[1], 'block')}."
 
 
 def describe_splits(random: pd.DataFrame, test: pd.DataFrame) -> str:
-    """Say how far random splits flatter."""
+    """Say how far random splits flatter, or why that is not known."""
+    if random.empty:
+        return random.attrs["left_out"]
     parts = [
         f"{name} {words.decimals(splits.mean())} (from {words.decimals(splits.min())} to "
         f"{words.decimals(splits.max())}) against {words.decimals(test.loc[name, 'average_precision'])}"

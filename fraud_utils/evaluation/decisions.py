@@ -13,6 +13,7 @@ from fraud_utils.evaluation.rows import Protocol, Rows, Scores
 from fraud_utils.intervals import percentile, poisson
 from fraud_utils.models import Candidate
 from fraud_utils.record import Day, Threshold
+from fraud_utils.words import Pace
 
 AROUND = (0.1, 0.3, 1, 3, 10, 30)  # times the cost of a review
 
@@ -55,19 +56,30 @@ def thresholds(
     -------
     tuple of Threshold
         For the highest F1; for the precision, left out where no score reaches it; for the alert budget, the score that
-        so many rows a day reach; and, with amounts, for the lowest cost.
+        so many rows a day reach, left out where the table has no times; and, with amounts, for the lowest cost.
     """
     score, rows = scores.of_all_repeats(candidate), scores.rows
     y = scores.repeated(rows.y)
     chosen = [Threshold("f1", best_f1_threshold(y, score))]
     if (precise := precise_threshold(y, score, precision)) is not None:
         chosen.append(Threshold("precision", precise, precision))
-    budget = min(max(round(alerts_per_day * scores.repeats * rows.days), 1), len(score))
-    within_budget = float(np.partition(score, len(score) - budget)[len(score) - budget])
-    chosen.append(Threshold("alerts_a_day", within_budget, float(alerts_per_day)))
+    if rows.days:
+        budget = min(max(round(alerts_per_day * scores.repeats * rows.days), 1), len(score))
+        within_budget = float(np.partition(score, len(score) - budget)[len(score) - budget])
+        chosen.append(Threshold("alerts_a_day", within_budget, float(alerts_per_day)))
     if rows.amount is not None:
         chosen.append(Threshold("cost", cheapest_threshold(y, score, scores.repeated(rows.amount), review_cost)))
     return tuple(chosen)
+
+
+def describe_thresholds(alerting: Sequence[Threshold], alerts_per_day: int) -> str:
+    """Say which aims have no threshold; "" where all have one that should."""
+    aims, said = {each.aim for each in alerting}, []
+    if "precision" not in aims:
+        said.append("At no score are nine tenths of the alerts frauds, so that aim has no threshold.")
+    if "alerts_a_day" not in aims:
+        said.append(f"The table has no times, so a budget of {alerts_per_day:,} alerts a day sets no threshold.")
+    return " ".join(said)
 
 
 def savings(
@@ -146,19 +158,38 @@ def per_day(
     -------
     dict of str to Day
         By the thresholds' names and, with amounts, `amount` (alerts where probability times amount exceeds the
-        review's cost); {} where the rows share one time.
+        review's cost); {} where the rows have no times, or share one.
     """
+    days = scores.rows.days
+    return _paced(scores, candidate, alerting, review_cost, protocol, days) if days else {}
+
+
+def per_thousand(
+    scores: Scores, candidate: Candidate, alerting: Sequence[Threshold], review_cost: float, protocol: Protocol
+) -> pd.DataFrame:
+    """The same per 1,000 rows, to be shown where the table has no days to count by."""
+    ways = _paced(scores, candidate, alerting, review_cost, protocol, len(scores.rows) / 1000)
+    return readable_days(ways, Pace("thousand rows", 1.0))
+
+
+def _paced(
+    scores: Scores,
+    candidate: Candidate,
+    alerting: Sequence[Threshold],
+    review_cost: float,
+    protocol: Protocol,
+    units: float,
+) -> dict[str, Day]:
+    """What each way of alerting means in one of the units, of which these rows have so many."""
     rows, score = scores.rows, scores.of(candidate)
-    if not rows.days:
-        return {}
     ways = {each.name: score >= each.score for each in alerting}
     if rows.amount is not None:
         ways["amount"] = score * rows.amount > review_cost
-    return {name: _day(rows, alert, review_cost, protocol) for name, alert in ways.items()}
+    return {name: _day(rows, alert, review_cost, protocol, units) for name, alert in ways.items()}
 
 
-def _day(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protocol) -> Day:
-    fraud, days = rows.y == 1, rows.days
+def _day(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protocol, days: float) -> Day:
+    fraud = rows.y == 1
     counts: dict[str, Any] = {}
     for name, count in (("alerts", int(alert.sum())), ("frauds_caught", int(alert[fraud].sum()))):
         low, high = poisson(count)
@@ -182,12 +213,13 @@ def _day(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protocol) 
     return Day(**counts, saved=float(point), saved_ci=(low, high))
 
 
-def readable_days(days: Mapping[str, Day]) -> pd.DataFrame:
-    """What each way of alerting means per day, each figure with its bounds beside it."""
-    table = pd.DataFrame.from_dict({name: asdict(day) for name, day in days.items()}, orient="index")
+def readable_days(days: Mapping[str, Day], pace: Pace) -> pd.DataFrame:
+    """What each way of alerting means per day, week or month, each figure with its bounds beside it."""
+    scaled = {name: asdict(day.over(pace.days)) for name, day in days.items()}
+    table = pd.DataFrame.from_dict(scaled, orient="index")
     shown = {}
     for name in (name for name in table if f"{name}_ci" in table and table[name].notna().all()):
         bounds = np.array(table[f"{name}_ci"].tolist())
-        for side, values in (("a day", table[name]), ("low", bounds[:, 0]), ("high", bounds[:, 1])):
+        for side, values in ((f"a {pace.unit}", table[name]), ("low", bounds[:, 0]), ("high", bounds[:, 1])):
             shown[name.replace("_", " "), side] = values
     return pd.DataFrame(shown, index=table.index).round(1)

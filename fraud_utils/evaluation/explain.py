@@ -10,10 +10,11 @@ import pandas as pd
 
 from fraud_utils import words
 from fraud_utils.evaluation.rows import Rows, Scores
-from fraud_utils.intervals import exact
+from fraud_utils.intervals import exact, together
 from fraud_utils.models import Candidate
 
-AMOUNT_EDGES = (-np.inf, 1, 10, 50, 100, 500, np.inf)
+AMOUNT_EDGES = np.array([1, 10, 50, 100, 500])  # where a usual amount is about 30
+MOST_PERIODS = 60
 
 
 def contributions(scores: Scores, candidate: Candidate, places: np.ndarray) -> pd.DataFrame:
@@ -95,7 +96,8 @@ def errors(scores: Scores, candidate: Candidate, threshold: float, most: int = 5
     shares = contributions(scores, candidate, chosen)
     values = pd.DataFrame(rows.X[chosen], columns=shares.columns)
     table: dict[str, Any] = {"error": np.repeat(list(places), [len(part) for part in places.values()])}
-    table["hour"] = (rows.time[chosen] // 3600).astype(int)
+    if rows.time is not None:
+        table["when"] = [words.moment(float(seconds), rows.origin) for seconds in rows.time[chosen]]
     if rows.amount is not None:
         table["amount"] = rows.amount[chosen]
     table["probability"] = scores.of(candidate)[chosen].round(4)
@@ -111,7 +113,10 @@ def sample(y: np.ndarray, legitimate: int, seed: int = 7) -> np.ndarray:
 
 
 def by_parts(rows: Rows, alert: np.ndarray) -> pd.DataFrame:
-    """Recall and precision by amount band, six hours of the day, and day, with exact intervals of the recall.
+    """Recall and precision by amount band, period, and six hours of the day, with exact intervals of the recall.
+
+    Periods are days, weeks or months, by how long and how full of frauds the table is. What is not known of the rows
+    (amount, time) makes no parts.
 
     Parameters
     ----------
@@ -122,7 +127,7 @@ def by_parts(rows: Rows, alert: np.ndarray) -> pd.DataFrame:
     -------
     pandas.DataFrame
         By kind of part and part: `rows`, `frauds`, `alerts`, `caught`, `missed` (amount of the frauds that got no
-        alert), `recall` with `low` and `high`, `precision`.
+        alert), `recall` with `low` and `high`, `precision`. Empty without amounts and times.
     """
     amount = np.zeros(len(rows)) if rows.amount is None else rows.amount
     flags = pd.DataFrame({"fraud": rows.y == 1, "alert": alert, "caught": (rows.y == 1) & alert})
@@ -138,6 +143,8 @@ def by_parts(rows: Rows, alert: np.ndarray) -> pd.DataFrame:
             missed=("missed", "sum"),
         )
         tables.append(table.rename(index=str, level="part"))
+    if not tables:
+        return pd.DataFrame()
     table = pd.concat(tables)
     table["recall"] = table["caught"] / table["frauds"]
     table["low"], table["high"] = exact(table["caught"], table["frauds"])
@@ -149,23 +156,41 @@ def _parts(rows: Rows) -> dict[str, pd.Series]:
     """The part that each row belongs to, by kind of part."""
     parts = {}
     if rows.amount is not None:
-        edges = AMOUNT_EDGES[1:-1]
-        bands = ["below 1", *(f"{low} to {high}" for low, high in itertools.pairwise(edges)), f"{edges[-1]} and more"]
-        parts["amount"] = pd.cut(pd.Series(rows.amount), AMOUNT_EDGES, right=False, labels=bands)
-    hour = (rows.time // 21600 % 4).astype(int) * 6
-    parts["day"] = pd.Series(rows.time // 86400 + 1).astype(int)
-    parts["hour"] = pd.Series(hour).map(lambda first: f"{first:02d}-{first + 6:02d}")
+        parts["amount"] = _bands(rows.amount)
+    if rows.time is not None and rows.days:
+        pace = words.pace(rows.y.sum() / rows.days, rows.days, MOST_PERIODS)
+        period = pd.Series(rows.time // (86_400 * pace.days)).astype(int)
+        begins = {one: 86_400 * pace.days * one for one in period.unique()}
+        names = {one: words.moment(at, rows.origin)[:10] if rows.origin else one + 1 for one, at in begins.items()}
+        parts[pace.unit] = period.map(names)
+        first = pd.Series(rows.time // 21_600 % 4).astype(int) * 6
+        if np.ptp(first):  # times may be whole days
+            parts["hour"] = first.map(lambda hour: f"{hour:02d}-{hour + 6:02d}")
     return parts
 
 
+def _bands(amount: np.ndarray) -> pd.Series:
+    """Amounts in six bands whose edges have the size that amounts usually have in the table."""
+    usual = np.median(amount[amount > 0]) if (amount > 0).any() else 1.0
+    edges = AMOUNT_EDGES * 10.0 ** np.round(np.log10(usual / 30))
+    inner = [f"{low:,g} to {high:,g}" for low, high in itertools.pairwise(edges)]
+    names = [f"below {edges[0]:,g}", *inner, f"{edges[-1]:,g} and more"]
+    return pd.cut(pd.Series(amount), [-np.inf, *edges, np.inf], right=False, labels=names)
+
+
 def describe_parts(table: pd.DataFrame) -> str:
-    """Say between which parts the recall differs by more than their intervals."""
-    differences = []
-    for kind, part in table[table["frauds"] > 0].groupby(level="by", sort=False):
-        best, worst = part["recall"].idxmax(), part["recall"].idxmin()
+    """Say between which parts the recall differs by more than chance, however many parts were looked at."""
+    if table.empty:
+        return "The table has neither amounts nor times, so there are no parts of it to compare."
+    table = table[table["frauds"] > 0]
+    low, high = exact(table["caught"], table["frauds"], together(len(table)))
+    table, differences = table.assign(low=low, high=high), []
+    for kind, part in table.groupby(level="by", sort=False):
+        best, worst = part["low"].idxmax(), part["high"].idxmin()
         if part.loc[best, "low"] > part.loc[worst, "high"]:
-            high, low = (words.percent(part.loc[which, "recall"], 2) for which in (best, worst))
-            differences.append(f"by {kind}, recall is higher at {best[1]} ({high}) than at {worst[1]} ({low})")
+            more, less = (words.percent(part.loc[which, "recall"], 2) for which in (best, worst))
+            differences.append(f"by {kind}, recall is higher at {best[1]} ({more}) than at {worst[1]} ({less})")
+    hold = f"intervals that hold for all {len(table)} parts together"
     if not differences:
-        return "Recall does not differ between these parts by more than their intervals allow."
-    return f"Beyond what their intervals allow, {'; '.join(differences)}."
+        return f"Recall does not differ between these parts by more than {hold} allow."
+    return f"Beyond what {hold} allow, {'; '.join(differences)}."

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from fraud_utils import words
+from fraud_utils.data import DataError
 from fraud_utils.evaluation.decisions import best_f1_threshold
 from fraud_utils.evaluation.metrics import average_precision
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
@@ -16,15 +17,56 @@ from fraud_utils.evaluation.scores import out_of_fold
 from fraud_utils.models import Candidate
 
 LEAK = 4.0  # standard errors
+SMOTE = "SMOTE 1:10"
 Procedure = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def shuffled_labels(procedure: Procedure, y: np.ndarray, repeats: int = 10, seed: int = 7) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Check:
+    """What shuffled labels showed.
+
+    Attributes
+    ----------
+    roc_auc : float
+        Mean over shuffles; one half where nothing leaks.
+    z : float
+        Its distance from one half in standard errors; beyond `LEAK` it leaks.
+    left_out : str
+        Why the check could not be made, and then neither figure is known; "" where it was.
+    """
+
+    roc_auc: float = float("nan")
+    z: float = float("nan")
+    left_out: str = ""
+
+
+def shuffled(y: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Labels that mean nothing, as alike within groups of rows as the real ones.
+
+    Where hardly a group holds both labels, as with copies of a row, each group takes the labels of another. Where many
+    do, as cards may, all groups' labels are strung together and laid over the rows, both in random order from group to
+    group and within them: a card's frauds stay together, whatever the size of the card that gets them, and every row
+    is as likely to be a fraud as every other.
+    """
+    _, group_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    shares = np.bincount(group_of, y) / sizes
+    if np.count_nonzero((shares > 0) & (shares < 1)) <= 0.1 * np.count_nonzero(shares):
+        return (rng.random(len(y)) < rng.permutation(shares)[group_of]).astype(y.dtype)
+    given, taken = (np.lexsort((rng.random(len(y)), rng.permutation(len(sizes))[group_of])) for _ in range(2))
+    result = np.empty_like(y)
+    result[taken] = np.roll(y[given], rng.integers(len(y)))
+    return result
+
+
+def shuffled_labels(
+    procedure: Procedure, y: np.ndarray, repeats: int = 10, seed: int = 7, groups: np.ndarray | None = None
+) -> Check:
     """Run a whole way of measuring on labels that mean nothing; an honest one then finds nothing.
 
     A permutation test (Ojala and Garriga 2010, "Permutation tests for studying classifier performance") of the
     procedure, not of a model: whatever carries held-out labels into the scores, be it a feature computed on all rows,
-    resampling before the split, or a threshold chosen on the rows it is judged on, survives the shuffling.
+    resampling before the split, or a threshold chosen on the rows it is judged on, survives the shuffling. The
+    standard error is that of a mean over shuffles, whose spread holds whatever rows and folds have in common.
 
     Parameters
     ----------
@@ -32,47 +74,51 @@ def shuffled_labels(procedure: Procedure, y: np.ndarray, repeats: int = 10, seed
         From labels, shape (rows,), to the labels and the scores (or alerts) of the rows it judges by. It must do
         everything that depends on labels.
     y : numpy.ndarray, shape (rows,)
-
-    Returns
-    -------
-    roc_auc : float
-        Mean over shuffles; one half where nothing leaks.
-    z : float
-        Its distance from one half in standard errors; beyond `LEAK` it leaks.
+    groups : numpy.ndarray, optional
+        Rows of one group have labels that depend on each other (`shuffled`). Without it each row is its own.
     """
-    from scipy.stats import mannwhitneyu, norm
+    from scipy.stats import norm, rankdata, t
 
     rng = np.random.default_rng(seed)
-    areas, distances = [], []
+    groups = np.arange(len(y)) if groups is None else groups
+    areas = []
     for _ in range(repeats):
-        truth, score = procedure(rng.permutation(y))
-        test = mannwhitneyu(score[truth == 1], score[truth == 0], alternative="greater", method="asymptotic")
-        areas.append(test.statistic / (truth.sum() * (len(truth) - truth.sum())))
-        distances.append(norm.isf(np.clip(test.pvalue, 1e-300, 1 - 1e-16)))
-    return float(np.mean(areas)), float(np.sum(distances) / np.sqrt(repeats))
+        truth, score = procedure(shuffled(y, groups, rng))
+        frauds = int((truth == 1).sum())
+        above = rankdata(score)[truth == 1].sum() - frauds * (frauds + 1) / 2  # pairs in which the fraud is higher
+        areas.append(above / (frauds * (len(truth) - frauds)))
+    distance, error = float(np.mean(areas)) - 0.5, float(np.std(areas, ddof=1) / np.sqrt(repeats))
+    # Few shuffles estimate their own spread: Student's tail, said as the normal distribution's standard errors.
+    tail = t.sf(abs(distance) / error, repeats - 1) if error > 0 else 0.0 if distance else 0.5
+    return Check(0.5 + distance, float(np.copysign(norm.isf(max(tail, 1e-300)), distance)))
 
 
-def check(candidate: Candidate, rows: Rows, protocol: Protocol, shuffles: int = 3) -> tuple[float, float]:
+def check(candidate: Candidate, rows: Rows, protocol: Protocol, shuffles: int = 10) -> Check:
     """Put `out_of_fold` itself to the test of `shuffled_labels`, with one candidate.
 
-    Labels are shuffled between groups, so that copies still share theirs.
+    A row's score is judged by its rank within its fold: a fold with more frauds than the others leaves them fewer, so
+    that ranks between folds would show a model to be worse than chance.
     """
-    _, first, group_of = np.unique(rows.groups, return_index=True, return_inverse=True)
     once = replace(protocol, repeats=1)
 
     def procedure(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        shuffled = replace(rows, y=labels[group_of])
-        return shuffled.y, out_of_fold([candidate], shuffled, once).of(candidate)
+        scores = out_of_fold([candidate], replace(rows, y=labels), once)
+        return labels, pd.Series(scores.of(candidate)).groupby(scores.block).rank(pct=True).to_numpy()
 
-    return shuffled_labels(procedure, rows.y[first], shuffles, protocol.seed)
+    try:
+        return shuffled_labels(procedure, rows.y, shuffles, protocol.seed, rows.groups)
+    except DataError as error:
+        return Check(left_out=f"Not checked with shuffled labels: once they are shuffled, {error}.")
 
 
-def describe_check(roc_auc: float, z: float) -> str:
-    """Say what shuffled labels showed."""
-    verdict = "this way of measuring leaks" if z > LEAK else "nothing leaks into the scores"
+def describe_check(check: Check) -> str:
+    """Say what shuffled labels showed, or why they could not."""
+    if check.left_out:
+        return check.left_out
+    verdict = "this way of measuring leaks" if check.z > LEAK else "nothing is shown to leak into the scores"
     return (
         f"With shuffled labels, which no honest model can predict, the folds above give a ROC AUC of "
-        f"{words.decimals(roc_auc)}, {words.decimals(z, 1, '+')} standard errors from one half: {verdict}."
+        f"{words.decimals(check.roc_auc)}, {words.decimals(check.z, 1, '+')} standard errors from one half: {verdict}."
     )
 
 
@@ -82,7 +128,7 @@ def lab(candidate: Candidate, rows: Rows, test_scores: Scores, threshold: float,
     Parameters
     ----------
     candidate : Candidate
-        The model; the ways that resample take its learner and settings with SMOTE 1:10.
+        The model; the way that resamples takes its learner and settings with `SMOTE`.
     rows : Rows
         The training rows; fits that `out_of_fold` made by the same protocol and cache are not made again.
     threshold : float
@@ -91,7 +137,7 @@ def lab(candidate: Candidate, rows: Rows, test_scores: Scores, threshold: float,
     Returns
     -------
     pandas.DataFrame
-        `metric`, `wrong`, `right`, by the wrong way's name.
+        `metric`, `wrong`, `right`, by the wrong way's name. `attrs["left_out"]` says what could not be measured.
     """
     from sklearn.metrics import f1_score, precision_score, roc_auc_score
 
@@ -101,10 +147,10 @@ def lab(candidate: Candidate, rows: Rows, test_scores: Scores, threshold: float,
     balanced = np.concatenate([frauds, rng.choice(legitimate, min(len(frauds), len(legitimate)), replace=False)])
     alert, peeked = score >= threshold, score >= best_f1_threshold(y, score)
     ways = {}
-    if rows.complete:
-        smote, plain = candidate.treated("SMOTE 1:10"), candidate.treated("none")
+    smote, plain = candidate.treated(SMOTE), candidate.treated("none")
+    if not (obstacle := smote.treatment.obstacle(rows.y, rows.complete)):
         X, labels = smote.treatment.resample(rows.X, rows.y, protocol.seed)
-        more = Rows(X, labels, np.arange(len(labels)), np.zeros(len(labels)))
+        more = Rows(X, labels, np.arange(len(labels)))
         wrong, right = _area(plain, more, protocol), _area(smote, rows, protocol)
         ways["SMOTE before the folds"] = ("average precision", wrong, right)
     apart = replace(rows, groups=np.arange(len(rows)))
@@ -114,7 +160,9 @@ def lab(candidate: Candidate, rows: Rows, test_scores: Scores, threshold: float,
     wrong, right = (precision_score(y[of], alert[of], zero_division=0) for of in (balanced, slice(None)))
     ways["balanced test set"] = ("precision", wrong, right)
     ways["ROC AUC of alerts, not scores"] = ("ROC AUC", roc_auc_score(y, alert), roc_auc_score(y, score))
-    return pd.DataFrame.from_dict(ways, orient="index", columns=["metric", "wrong", "right"])
+    table = pd.DataFrame.from_dict(ways, orient="index", columns=["metric", "wrong", "right"])
+    table.attrs["left_out"] = f" {SMOTE} before the folds is left out: {obstacle}." if obstacle else ""
+    return table
 
 
 def _area(candidate: Candidate, rows: Rows, protocol: Protocol) -> float:
@@ -128,4 +176,4 @@ def describe(table: pd.DataFrame) -> str:
     for name, gap in (table["wrong"] - table["right"]).items():
         side = f"{words.decimals(abs(gap))} {'above' if gap > 0 else 'below'}"
         parts.append(f"{name} {side if abs(gap) >= 0.0005 else 'no different here'} ({table.loc[name, 'metric']})")
-    return f"Against the right figure: {'; '.join(parts)}."
+    return f"Against the right figure: {'; '.join(parts)}.{table.attrs.get('left_out', '')}"

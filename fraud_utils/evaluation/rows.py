@@ -26,20 +26,23 @@ class Rows:
         1 for fraud, 0 for legitimate.
     groups : numpy.ndarray of int, shape (rows,)
         Rows of one group share a fold: exact copies, or a card's transactions.
-    time : numpy.ndarray, shape (rows,)
-        Seconds, ascending.
+    time : numpy.ndarray of shape (rows,), or None
+        Seconds, ascending; None where the table has no times.
     amount : numpy.ndarray of shape (rows,), or None
         In the table's currency.
     names : tuple of str
         Of the columns of `X`.
+    origin : str or None
+        The instant of second 0, as ISO 8601; None where it is not known.
     """
 
     X: np.ndarray
     y: np.ndarray
     groups: np.ndarray
-    time: np.ndarray
+    time: np.ndarray | None = None
     amount: np.ndarray | None = None
     names: tuple[str, ...] = ()
+    origin: str | None = None
 
     @classmethod
     def of(cls, frame: pd.DataFrame, schema: Schema, features: FeatureMap) -> Rows:
@@ -48,9 +51,10 @@ class Rows:
             features.matrix(frame),
             frame[schema.label].to_numpy(),
             fold_groups(frame, schema),
-            frame[schema.time].to_numpy(),
+            frame[schema.time].to_numpy() if schema.time else None,
             frame[schema.amount].to_numpy() if schema.amount else None,
             features.names,
+            frame.attrs.get("provenance", {}).get("origin"),
         )
 
     def __len__(self) -> int:
@@ -63,8 +67,8 @@ class Rows:
 
     @property
     def days(self) -> float:
-        """Between the first and the last."""
-        return float(np.ptp(self.time) / 86400)
+        """Between the first and the last; 0 where the table has no times."""
+        return 0.0 if self.time is None else float(np.ptp(self.time) / 86400)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from fraud_utils.evaluation.metrics import average_precision
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
 from fraud_utils.models import Candidate
 
+LEAST = 6  # frauds to fit on: SMOTE looks for a fraud's neighbours among so many, and cannot work with fewer
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # places of the rows to fit, and of those to score
 
 
@@ -32,11 +33,11 @@ def assign_folds(rows: Rows, folds: int, seed: int) -> np.ndarray:
     _, group_of = np.unique(rows.groups, return_inverse=True)
     fraud_groups = np.zeros(group_of.max() + 1, dtype=int)
     np.maximum.at(fraud_groups, group_of, rows.y)
-    # SMOTE looks for a fraud's neighbours among six, the smallest number that it can work with.
-    if fraud_groups.sum() * (folds - 1) // folds < 6:
+    if fraud_groups.sum() * (folds - 1) // folds < LEAST:
+        frauds, distinct = int(rows.y.sum()), int(fraud_groups.sum())
+        which = f" (of {frauds}, the others copies or of the same entities)" if frauds > distinct else ""
         raise DataError(
-            f"{int(fraud_groups.sum())} distinct frauds before the test set are too few for {folds} folds; "
-            "bring a longer table"
+            f"{distinct} distinct frauds{which} before the test set are too few for {folds} folds; bring a longer table"
         )
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     fold_of_group = np.empty(len(fraud_groups), dtype=int)
@@ -97,12 +98,17 @@ def forward_chaining(candidates: Sequence[Candidate], rows: Rows, protocol: Prot
     Returns
     -------
     pandas.DataFrame
-        A row a candidate, a column a block that has frauds; the columns' names count rows and frauds.
+        A row a candidate, a column a block that has frauds; the columns' names count rows and frauds. Without columns
+        where nothing can be compared; `attrs["left_out"]` then says why.
     """
     y, time, place = rows.y, rows.time, np.arange(len(rows))
+    if time is None:
+        return _left_out("The table has no times, so nothing can be fitted on the past and judged on what came next.")
     edges = [int(np.searchsorted(time, time[len(y) * k // blocks])) for k in range(1, blocks)] + [len(y)]
     parts = [(place[:start], place[start:end]) for start, end in itertools.pairwise(edges)]
-    parts = [(train, new) for train, new in parts if y[train].sum() >= 6 and y[new].any()]
+    parts = [(train, new) for train, new in parts if y[train].sum() >= LEAST and 0 < y[new].sum() < len(new)]
+    if not parts:
+        return _left_out(f"No block in time has frauds and at least {LEAST} before it, so there is nothing to judge.")
     scored = _score(candidates, rows, parts, protocol, "Forward chaining")
     headings = {f"block {k} ({int(y[new].sum())} frauds)": new for k, (_, new) in enumerate(parts, 2)}
     return _by_part(scored, headings)
@@ -111,12 +117,21 @@ def forward_chaining(candidates: Sequence[Candidate], rows: Rows, protocol: Prot
 def random_splits(candidates: Sequence[Candidate], rows: Rows, protocol: Protocol) -> pd.DataFrame:
     """Average precision on stratified random fifths of all rows, the rest fitted: how most results are published.
 
-    Copies of a transaction stay on one side. A row a candidate, a column a split.
+    Copies of a transaction stay on one side. A row a candidate, a column a split; without columns, and with a reason
+    as `forward_chaining` gives, where the test set is drawn at random, too.
     """
+    if rows.time is None:
+        return _left_out("The table has no times, so its test set is one random draw already: nothing to compare.")
     seeds = range(protocol.seed + 1000, protocol.seed + 1000 + protocol.random_splits)
     parts = [folds_of(rows, 5, seed)[0] for seed in seeds]
     scored = _score(candidates, rows, parts, protocol, "Random splits")
     return _by_part(scored, {f"split {k}": new for k, (_, new) in enumerate(parts, 1)})
+
+
+def _left_out(reason: str) -> pd.DataFrame:
+    table = pd.DataFrame()
+    table.attrs["left_out"] = reason
+    return table
 
 
 def _score(candidates: Sequence[Candidate], rows: Rows, parts: Parts, protocol: Protocol, what: str) -> Scores:

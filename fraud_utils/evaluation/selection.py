@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import words
-from fraud_utils.intervals import LEVEL, percentile
+from fraud_utils.intervals import LEVEL, percentile, together
 from fraud_utils.models import Candidate
 
 
@@ -21,9 +21,11 @@ def choose(
 ) -> tuple[Candidate, str]:
     """Choose the XGBoost to serve, by a rule fixed beforehand.
 
-    The cheapest XGBoost in the tie set whose average precision is at most one standard error below the best (Breiman et
-    al. 1984, "Classification and regression trees"), cost being the rows that its treatment leaves times its rounds
-    (counted, not timed, so that the choice is the same tomorrow); where there is none, the best XGBoost.
+    The cheapest XGBoost in the tie set, cost being the rows that its treatment leaves times its rounds (counted, not
+    timed, so that the choice is the same tomorrow); where no XGBoost ties with the best, the best XGBoost. Of the tie
+    set only those are eligible that a paired comparison of their own does not put behind the best, and whose average
+    precision is at most one standard error below it (Breiman et al. 1984, "Classification and regression trees"), for
+    the set is wide where many candidates are compared, and cheapness is no reason to serve a worse one.
 
     Parameters
     ----------
@@ -50,9 +52,11 @@ def choose(
             f"the best XGBoost, since the container serves XGBoost; {best} is better by {low} to {high} of average "
             "precision on the same out-of-fold rows"
         )
-    chosen = min(eligible, key=lambda c: sum(c.treatment.counts(y)) * c.hyperparameters["num_round"])
+    near = [c for c in eligible if percentile(resampled[best] - resampled[c.name])[0] <= 0]
+    near = near or [max(eligible, key=lambda c: points[c.name])]
+    chosen = min(near, key=lambda c: sum(c.treatment.counts(y)) * c.hyperparameters["num_round"])
     rank = f"one of {len(tied)} statistically tied for the lead" if len(tied) > 1 else "better than every other"
-    reason = f"the cheapest XGBoost in the tie set: {rank} at {words.percent(LEVEL)} on the same out-of-fold rows"
+    reason = f"the cheapest XGBoost as good as the best: {rank} at {words.percent(LEVEL)} on the same out-of-fold rows"
     if best != chosen.name:
         interval = percentile(resampled[best] - resampled[chosen.name])
         distance = words.decimals_between(points[best] - points[chosen.name], interval)
@@ -94,16 +98,16 @@ def _served(candidates: Sequence[Candidate]) -> list[Candidate]:
 def family_differences(table: pd.DataFrame, resampled: pd.DataFrame) -> pd.DataFrame:
     """The best XGBoost minus the best of each other learner, paired: `value`, `low`, `high`, by candidate.
 
-    Best by average precision on the same rows, so that the winners of both sides are equally favoured. Averages and
-    candidates that contain an XGBoost are left out. `attrs["leader"]` names the XGBoost.
+    Best by average precision on the same rows, so that the winners of both sides are equally favoured; the intervals
+    hold together. Averages and candidates that contain an XGBoost are left out. `attrs["leader"]` names the XGBoost.
     """
     points = table["average_precision"]
     leader = points[table["learner"] == "xgboost"].idxmax()
     others = table[~table["learner"].str.contains("xgboost") & (table["kind"] == "supervised")]
     others = others[others["learner"] != "average"]
-    rows = {}
-    for name in points[others.index].groupby(others["learner"]).idxmax():
-        low, high = percentile(resampled[leader] - resampled[name])
+    rows, names = {}, points[others.index].groupby(others["learner"]).idxmax()
+    for name in names:
+        low, high = percentile(resampled[leader] - resampled[name], together(len(names)))
         rows[name] = {"value": points[leader] - points[name], "low": low, "high": high}
     differences = pd.DataFrame.from_dict(rows, orient="index").sort_values("value")
     differences.attrs["leader"] = leader

@@ -29,7 +29,7 @@ def effects(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     pandas.DataFrame
         By `name`, of a column as models see it (`FeatureMap.names`): `superiority`, and folded to the side above
         0.5 `value`, `low`, `high`; `group` says which way ("higher in fraud", "lower in fraud"). The intervals hold
-        together. Rows without a value are left out column by column; columns with one value are at 0.5.
+        together. Rows without a value are left out column by column, and columns that are alike in all rows altogether.
     """
     features = FeatureMap.fit(schema, frame)
     X, fraud = features.matrix(frame), frame[schema.label].to_numpy() == 1
@@ -63,16 +63,18 @@ def _superiority(positive: np.ndarray, negative: np.ndarray) -> tuple[float, flo
 
 def effects_finding(table: pd.DataFrame) -> Finding:
     """Which columns separate the classes, as far as their intervals allow a ranking."""
+    if table.empty:
+        return Finding("No column has a value to tell the classes apart by.")
     best, name = table.iloc[0], words.code(table.index[0])
     figure = words.decimals_between(best["value"], best[["low", "high"]].tolist())
     if best["low"] <= 0.5:
         return Finding(
-            "No single column is shown to separate frauds from legitimate transactions: every interval contains 0.5, "
+            "No single column is shown to separate frauds from legitimate rows: every interval contains 0.5, "
             "which is no effect.",
             f"The largest observed effect is that of {name}, {figure}.",
         )
     way = "higher" if best["group"].startswith("higher") else "lower"
-    effect = f"a fraud has a {way} value than a legitimate transaction with probability {figure}"
+    effect = f"a fraud has a {way} value than a legitimate row with probability {figure}"
     tied = [words.code(other) for other in table.index[1:][table["high"].iloc[1:] >= best["low"]]]
     headline = f"{name} separates the classes best{' of all columns' if len(table) > 1 else ''}: {effect}."
     if tied:
@@ -116,7 +118,8 @@ def histograms(frame: pd.DataFrame, schema: Schema, columns: Sequence[str], bins
             share = np.histogram(values.clip(edges[0], edges[-1]), edges)[0] / max(len(values), 1)
             of_kind = {"name": name, "kind": kind, "left": edges[:-1], "right": edges[1:], "share": share}
             parts.append(pd.DataFrame(of_kind))
-    return pd.concat(parts, ignore_index=True)
+    empty = pd.DataFrame(columns=["name", "kind", "left", "right", "share"])
+    return pd.concat(parts, ignore_index=True) if parts else empty
 
 
 def _values(frame: pd.DataFrame, schema: Schema, columns: Sequence[str]) -> dict[str, list[np.ndarray]]:
@@ -146,18 +149,20 @@ def outside(frame: pd.DataFrame, schema: Schema, columns: Sequence[str]) -> pd.D
             beyond = (of_class[code] < low) | (of_class[code] > high)
             row |= shares([beyond.sum()], [len(beyond)], level).add_prefix(f"{KINDS[code]}_").iloc[0].to_dict()
         rows.append(row)
-    return pd.DataFrame(rows).set_index("name")
+    return pd.DataFrame(rows).set_index("name") if rows else pd.DataFrame()
 
 
 def outside_finding(table: pd.DataFrame) -> Finding:
     """Which of the columns shows the most frauds by an unusual value alone."""
+    if table.empty:
+        return Finding("No column has a value, so there are no unusual ones.")
     more = table[apart(table, "fraud_", "legitimate_") > 0]
     if more.empty:
         return Finding(
-            "In none of these columns are frauds shown to have unusual values more often than legitimate transactions."
+            "In none of these columns are frauds shown to have unusual values more often than legitimate rows."
         )
     name = more["fraud_share"].idxmax()
     return Finding(
         f"By {words.code(name)} alone, {in_words(more.loc[name], 'fraud_')} of frauds lie outside the range that holds "
-        "99 % of legitimate transactions."
+        "99 % of legitimate rows."
     )

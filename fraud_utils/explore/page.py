@@ -8,18 +8,24 @@ from zlib import crc32
 import pandas as pd
 
 from fraud_utils import words
+from fraud_utils.data import WITHOUT_TIME, Schema
 
 
-def heading(frame: pd.DataFrame) -> str:
-    """The table's name in Markdown, under a warning where the transactions are simulated."""
+def heading(frame: pd.DataFrame, schema: Schema) -> str:
+    """The table's name and how it was read, in Markdown, under a warning where it is simulated."""
     provenance = frame.attrs["provenance"]
-    name = f"The table: **{provenance['name']}**"
+    parts = [f"The table: **{provenance['name']}**"]
     if provenance["simulated"]:
-        name = (
-            "> **SIMULATED transactions.** They show how the notebook works and say nothing about real cards.\n\n"
-            + name
-        )
-    return words.markdown(name)
+        warning = f"> **SIMULATED {words.plural(schema.noun)}.** They show how the notebook works and say nothing about"
+        parts.insert(0, f"{warning} real fraud.")
+    notes = list(provenance.get("read_as", ()))
+    if unlabelled := provenance.get("unlabelled"):
+        notes.append(f"Left out for want of a label: {words.count(unlabelled, 'row')}.")
+    if not schema.time:
+        notes.append(WITHOUT_TIME)
+    if notes:
+        parts.append("\n".join(f"- {note}" for note in notes))
+    return words.markdown("\n\n".join(parts))
 
 
 def styled(table: pd.DataFrame) -> Any:

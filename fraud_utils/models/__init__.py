@@ -1,7 +1,7 @@
 """What is compared: learners, treatments of the imbalance, and the candidates they make together."""
 
 from fraud_utils.models.boosting import LIBRARY_DEFAULTS, XGBOOST, fit_xgboost
-from fraud_utils.models.candidates import Candidate, build, candidates, xgboost_by_hand
+from fraud_utils.models.candidates import Candidate, build, candidates, left_out, xgboost_by_hand
 from fraud_utils.models.treatments import FORMS, Treatment, kept_share
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "candidates",
     "fit_xgboost",
     "kept_share",
+    "left_out",
     "xgboost_by_hand",
 ]

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fraud_utils.artifact import FeatureMap
 from fraud_utils.models.boosting import LIBRARY_DEFAULTS, XGBOOST
 from fraud_utils.models.treatments import Treatment
@@ -136,7 +138,9 @@ def _coded(features: FeatureMap | None) -> dict[str, Any]:
     return {"categorical": features.coded} if features and features.coded else {}
 
 
-def candidates(profile: str = "full", complete: bool = True, features: FeatureMap | None = None) -> list[Candidate]:
+def candidates(
+    profile: str = "full", complete: bool = True, features: FeatureMap | None = None, y: np.ndarray | None = None
+) -> list[Candidate]:
     """List what notebook 02 compares.
 
     Left out, since they cost much and teach nothing here: SMOTE at full ratio for the forests (twice the rows of
@@ -152,14 +156,27 @@ def candidates(profile: str = "full", complete: bool = True, features: FeatureMa
         Whether the table has no missing values; otherwise treatments that cannot take them are left out.
     features : FeatureMap, optional
         Says where the matrix holds the amount, without which there is no amount rule, and codes of categories.
+    y : numpy.ndarray, optional
+        Labels of the training rows; treatments that change nothing there are left out.
     """
-    if profile not in ("full", "quick"):
-        raise ValueError(f"profile is {profile!r}; it must be 'full' or 'quick'")
+    obstacles = left_out(profile, complete, y)
     listed = [Candidate("dummy")]
     if features and features.amount:
         listed.append(Candidate("amount rule", hyperparameters={"column": len(features.numeric)}))
-    listed += _quick(features) if profile == "quick" else _full(features)
-    return [c for c in listed if complete or not c.treatment.needs_complete_rows]
+    return [c for c in [*listed, *_of(profile, features)] if c.imbalance not in obstacles]
+
+
+def left_out(profile: str = "full", complete: bool = True, y: np.ndarray | None = None) -> dict[str, str]:
+    """Treatments of the imbalance that `candidates` leaves out, and why."""
+    some = np.arange(1000) == 0 if y is None else y  # so rare that every treatment changes something
+    names = dict.fromkeys(candidate.imbalance for candidate in _of(profile))
+    return {name: why for name in names if (why := Treatment.parse(name).obstacle(some, complete))}
+
+
+def _of(profile: str, features: FeatureMap | None = None) -> list[Candidate]:
+    if profile not in ("full", "quick"):
+        raise ValueError(f"profile is {profile!r}; it must be 'full' or 'quick'")
+    return _quick(features) if profile == "quick" else _full(features)
 
 
 def _quick(features: FeatureMap | None) -> list[Candidate]:

@@ -62,6 +62,21 @@ class Treatment:
             return min(legitimate, frauds * (self.each or 1)), frauds
         return legitimate, max(frauds, legitimate // (self.each or 1))
 
+    def obstacle(self, y: np.ndarray, complete: bool = True) -> str:
+        """Why it cannot act on rows with these labels, or would change nothing; "" where it can.
+
+        Parameters
+        ----------
+        complete : bool
+            Whether no value of the rows is missing.
+        """
+        if self.needs_complete_rows and not complete:
+            return "values are missing, between which it cannot interpolate"
+        frauds = int((y == 1).sum())
+        if self.method != "none" and self.counts(y) == (len(y) - frauds, frauds):
+            return f"1 row in {len(y) / frauds:.2g} is a fraud already, so that it changes nothing"
+        return ""
+
     def kept_share(self, y: np.ndarray) -> float:
         """Prior odds of fraud before it over those after it: the `b` of `artifact.prior_correction`.
 

@@ -18,7 +18,19 @@ class _Checked:
 
 @dataclass(frozen=True)
 class Data(_Checked):
-    """The table of a run: its name, where it came from, its size and its checksum."""
+    """The table of a run: its name, where it came from, its size and its checksum.
+
+    Attributes
+    ----------
+    largest_amount, median_fraud : float, optional
+        Of all amounts, and of those of frauds; None without amounts.
+    read_as : tuple of str
+        What was detected or decided when the file was read, a sentence each.
+    unlabelled : int
+        Rows that were left out because they have no label.
+    origin : str, optional
+        The instant of second 0, as ISO 8601; None where the table's times have no date.
+    """
 
     name: str
     simulated: bool = False
@@ -29,6 +41,11 @@ class Data(_Checked):
     columns: int | None = None
     currency: str | None = None
     noun: str = "transaction"
+    largest_amount: FiniteFloat | None = None
+    median_fraud: FiniteFloat | None = None
+    read_as: tuple[str, ...] = ()
+    unlabelled: int = 0
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,21 @@ class Day(_Checked):
     saved: FiniteFloat | None = None
     saved_ci: Interval | None = None
 
+    def over(self, days: float) -> Day:
+        """What it means over so many days."""
+        return Day(
+            days * self.alerts,
+            _times(days, self.alerts_ci),
+            days * self.frauds_caught,
+            _times(days, self.frauds_caught_ci),
+            None if self.saved is None else days * self.saved,
+            self.saved_ci and _times(days, self.saved_ci),
+        )
+
+
+def _times(factor: float, interval: Interval) -> Interval:
+    return factor * interval[0], factor * interval[1]
+
 
 @dataclass(frozen=True)
 class Choice(_Checked):
@@ -168,6 +200,29 @@ class Choice(_Checked):
 
 
 @dataclass(frozen=True)
+class Group(_Checked):
+    """What the deciding threshold means for a group of people in the test set.
+
+    Attributes
+    ----------
+    column, name : str
+        What tells groups apart, and which one this is.
+    false_alarms, recall : float, optional
+        Share of its legitimate rows, and of its frauds, that raise an alert; None where it has none of them. The
+        intervals of all groups hold together.
+    """
+
+    column: str
+    name: str
+    rows: int
+    frauds: int
+    false_alarms: FiniteFloat | None
+    false_alarms_ci: Interval
+    recall: FiniteFloat | None
+    recall_ci: Interval
+
+
+@dataclass(frozen=True)
 class Endpoint(_Checked):
     """The proof that served scores equal the notebook's."""
 
@@ -187,6 +242,7 @@ class Sections(_Checked):
     models: tuple[Model, ...] | None = None
     tie_set: tuple[str, ...] | None = None
     chosen: Choice | None = None
+    groups: tuple[Group, ...] | None = None
     endpoint: Endpoint | None = None
 
     @property

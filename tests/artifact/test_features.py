@@ -1,14 +1,55 @@
-"""The matrix that models see: indicators of frequent values, ranks where there are more."""
+"""How raw columns become what a model sees."""
 
 import numpy as np
+import pandas as pd
+import pytest
 
 from fraud_utils.artifact import FeatureMap
 from fraud_utils.data import Schema
 
-SCHEMA = Schema("market", label="y", time="t", amount="paid", features=("a",), categorical=("few", "many"))
+SCHEMA = Schema(
+    "shop", "fraud", "when", "paid", features=("late", "same", "gaps", "x"), categorical=("land", "shop", "desk")
+)
+FRAME = pd.DataFrame(
+    {
+        "late": [np.nan] * 4,
+        "same": [2.5] * 4,
+        "gaps": [1.0, np.nan, 1.0, 1.0],
+        "x": [1.0, 2.0, 3.0, 4.0],
+        "land": ["SE"] * 4,
+        "shop": ["a", "b", "a", None],
+        "desk": [None, "till", "till", None],
+        "paid": [9.0] * 4,
+    }
+)
+MARKET = Schema("market", label="y", time="t", amount="paid", features=("a",), categorical=("few", "many"))
 MANY = np.repeat([f"v{number:02d}" for number in range(40)], np.arange(40, 0, -1))
-COLUMNS = {"a": np.arange(820.0), "paid": np.ones(820), "few": np.resize(["x", "y"], 820), "many": MANY}
-FEATURES = FeatureMap.fit(SCHEMA, COLUMNS)
+COLUMNS = {"a": np.arange(820.0), "paid": np.arange(820.0), "few": np.resize(["x", "y"], 820), "many": MANY}
+FEATURES = FeatureMap.fit(MARKET, COLUMNS)
+
+
+def test_columns_that_are_alike_in_all_training_rows_are_left_out_and_named():
+    assert FeatureMap.constant(SCHEMA, FRAME) == {
+        "late": "no value", "same": "always 2.5", "paid": "always 9", "land": "always SE",
+    }  # fmt: skip
+    features = FeatureMap.fit(SCHEMA, FRAME)
+    assert features.raw == ("gaps", "x", "shop", "desk") and features.amount is None
+    assert features.names == ("gaps", "x", "shop=a", "shop=b", "desk=till")
+    assert features.matrix(FRAME).shape == (4, 5)
+    assert FeatureMap.from_dict(features.to_dict()) == features
+    assert FeatureMap.fit(SCHEMA, {name: FRAME[name].to_numpy() for name in FRAME}) == features
+
+
+def test_a_column_that_begins_after_the_training_rows_is_not_learnt_from():
+    later = FRAME.assign(late=5.0, same=3.0)
+    features = FeatureMap.fit(SCHEMA, FRAME)
+    np.testing.assert_array_equal(features.matrix(later), features.matrix(FRAME))
+
+
+def test_without_a_column_that_varies_there_is_nothing_to_learn():
+    alone = Schema("same", "fraud", "when", None, features=("same", "late"))
+    with pytest.raises(ValueError, match="no column to learn from: in all training rows 'same'"):
+        FeatureMap.fit(alone, FRAME)
 
 
 def test_a_column_of_many_values_also_becomes_its_values_rank_by_frequency():

@@ -20,7 +20,7 @@ def changed(column: str, row: int, value: object) -> pd.DataFrame:
     [
         pytest.param(small().drop(columns="b"), ["column 'b' is missing; add it"], id="missing column"),
         pytest.param(
-            small().rename(columns={"amount": "amuont"}), ["column 'amount'", "has 'amuont': rename it"], id="misspelt"
+            small().rename(columns={"amount": "amuont"}), ["column 'amount'", "did you mean 'amuont'"], id="misspelt"
         ),
         pytest.param(small().assign(note=1), ["column 'note'", "ignored"], id="extra column"),
         pytest.param(changed("a", 7, "abc"), ["row 7", "column 'a'", "'abc'", "not a number"], id="text"),
@@ -73,5 +73,5 @@ def test_another_table_with_timestamps_categories_and_an_entity(tmp_path):
     groups = fold_groups(loaded, schema)
     assert groups[1] == groups[2] != groups[0]
     frame.loc[1, "when"] = "yesterday"
-    with pytest.raises(DataError, match="row 2, column 'when': no timestamp"):
+    with pytest.raises(DataError, match=r"row 2 \(line 3\), column 'when': 'yesterday' is no timestamp"):
         load_transactions(written(tmp_path, frame), schema)

@@ -100,3 +100,19 @@ def test_skipping_the_correction_shows_in_probabilities_and_sentences():
     assert "At 5 EUR a review" in text
     bare = calibration.quality(made.rows(np.zeros((40_000, 0)), y), ways, 5.0)
     assert "EUR" not in calibration.describe(bare, 5.0, "EUR")
+
+
+def test_where_a_treatment_changes_nothing_there_is_no_correction_to_show():
+    truth, y, rng = true_probabilities(4000, 0.3, 1, seed=3)
+    rebalanced = Candidate("xgboost", "undersample 1:10")
+    scores = made.scores(
+        y, pd.DataFrame({"xgboost": truth}), rng.integers(0, 3, 4000), amount=rng.exponential(60, 4000)
+    )
+    ways = calibration.with_and_without_correction(scores, rebalanced)
+    assert list(ways) == []
+    text = calibration.describe(
+        calibration.quality(scores.rows, calibration.calibrated(scores, Candidate("xgboost")).join(ways), 5.0),
+        5.0,
+        "EUR",
+    )
+    assert "no correction" in text and "not corrected" not in text and "lowest log loss" in text

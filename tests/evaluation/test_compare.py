@@ -65,6 +65,26 @@ def test_the_tie_set_holds_whatever_reaches_the_best_in_a_paired_comparison():
     assert compare.tie_set([C, B, A], table, resampled) == [A, B]
 
 
+def test_where_all_are_alike_hardly_a_comparison_puts_one_behind():
+    """The best of many that are equal is far from the worst by chance; an interval of each pair would say behind."""
+    rng, claims = np.random.default_rng(1), 0
+    listed = [Candidate("logistic regression", note=str(number)) for number in range(15)]
+    names = [candidate.name for candidate in listed]
+    for _ in range(100):
+        points = rng.normal(0.8, 0.02, 15)
+        resampled = pd.DataFrame(points + rng.normal(0, 0.02, (300, 15)), columns=names)
+        table = pd.DataFrame({"average_precision": points, "kind": "supervised"}, names)
+        claims += len(compare.tie_set(listed, table, resampled)) < 15
+        assert compare.collapsed(table, resampled) == []
+    assert claims <= 10  # five are expected
+
+
+def test_candidates_that_score_alike_are_tied():
+    resampled = pd.DataFrame(dict.fromkeys((a, b), np.random.default_rng(0).normal(0.8, 0.05, 200)))
+    table = pd.DataFrame({"average_precision": [0.8, 0.8]}, [a, b])
+    assert compare.tie_set([A, B], table, resampled) == [A, B]
+
+
 def test_the_sentence_on_ties_claims_no_loser_where_there_is_none():
     points = {"average_precision": [0.8, 0.7, 0.7], "average_precision_ci": [[0.7, 0.9], [0.6, 0.8], [0.6, 0.8]]}
     table = pd.DataFrame(points, [a, b, c])
@@ -112,4 +132,16 @@ def test_sentences_on_splits_compare_them_with_the_last_rows():
     parts = pd.DataFrame({"one": [0.9, 0.5], "two": [0.8, 0.6]}, [a, b])
     assert compare.describe_forward(parts, A) == f"{a} has the highest average precision in 2 of 2 blocks."
     test = pd.DataFrame({"average_precision": [0.7, 0.4]}, [a, b])
+    none = pd.DataFrame()
+    none.attrs["left_out"] = "There are no times."
+    assert compare.describe_forward(none, A) == compare.describe_splits(none, test) == "There are no times."
     assert f"{a} 0.850 (from 0.800 to 0.900) against 0.700; {b} 0.550" in compare.describe_splits(parts, test)
+
+
+def test_what_is_left_out_is_named_with_its_reason():
+    assert compare.describe_left_out({}, {}) == "- Every column and every treatment of the imbalance takes part."
+    text = compare.describe_left_out(
+        {"late": "no value", "same": "always 1"}, {"SMOTE": "it is so", "SMOTE 1:10": "it is so", "other": "of that"}
+    )
+    assert "`late` (no value) and `same` (always 1)" in text
+    assert "SMOTE and SMOTE 1:10, since it is so." in text and "other, since of that." in text

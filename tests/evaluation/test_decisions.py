@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score
 from fraud_utils.evaluation import Protocol, Scores, decisions
 from fraud_utils.models import Candidate
 from fraud_utils.record import Day, Threshold
+from fraud_utils.words import Pace
 
 DUMMY = Candidate("dummy")
 HALF = (Threshold("f1", 0.5),)
@@ -155,7 +156,27 @@ def test_the_interval_of_money_saved_is_as_wide_as_resampled_rows_make_it():
 
 def test_a_day_is_shown_with_its_bounds_and_without_what_is_not_known():
     day = Day(56.26, (33.4, 89.0), 50.0, (28.6, 81.3))
-    shown = decisions.readable_days({"f1": day})
+    shown = decisions.readable_days({"f1": day}, Pace("day", 1.0))
     assert list(shown) == [(name, side) for name in ("alerts", "frauds caught") for side in ("a day", "low", "high")]
     assert list(shown.loc["f1", "alerts"]) == [56.3, 33.4, 89.0]
-    assert decisions.readable_days({}).empty
+    assert list(decisions.readable_days({"f1": day}, Pace("week", 7.0))["alerts"].loc["f1"]) == [393.8, 233.8, 623.0]
+    assert decisions.readable_days({}, Pace("day", 1.0)).empty
+
+
+def test_without_times_there_is_no_budget_by_the_day_and_counts_are_per_thousand_rows():
+    rng = np.random.default_rng(0)
+    y = (rng.random(2000) < 0.05).astype(int)
+    scores = made.scores(y, pd.DataFrame({"dummy": np.clip(0.5 * y + rng.random(2000) / 2, 0, 1)}), time=None)
+    alerting = decisions.thresholds(scores, DUMMY, 3.0, 50)
+    assert [each.aim for each in alerting] == ["f1", "precision"]
+    text = decisions.describe_thresholds(alerting, 50)
+    assert text == "The table has no times, so a budget of 50 alerts a day sets no threshold."
+    assert decisions.per_day(scores, DUMMY, HALF, 3.0, Protocol()) == {}
+    shown = decisions.per_thousand(scores, DUMMY, HALF, 3.0, Protocol())
+    assert shown.loc["f1", ("alerts", "a thousand rows")] == round((scores.of(DUMMY) >= 0.5).sum() / 2, 1)
+
+
+def test_an_aim_without_a_threshold_is_named():
+    assert "nine tenths" in decisions.describe_thresholds((Threshold("f1", 0.5), Threshold("alerts_a_day", 0.1, 5)), 5)
+    every = (Threshold("f1", 0.5), Threshold("precision", 0.5, 0.9), Threshold("alerts_a_day", 0.1, 5))
+    assert decisions.describe_thresholds(every, 5) == ""

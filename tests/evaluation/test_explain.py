@@ -65,12 +65,15 @@ def test_the_most_expensive_errors_come_first():
     assert [len(rows) for rows in explain.worst(scores, CANDIDATE, 0.5, most=1).values()] == [1, 1]
     table = explain.errors(scores, CANDIDATE, 0.5)
     assert list(table["error"]) == ["missed fraud", "missed fraud", "false alarm", "false alarm"]
-    assert [list(table[name]) for name in ("amount", "hour")] == [[50, 5, 1, 1], [1, 0, 4, 3]]
+    assert list(table["amount"]) == [50, 5, 1, 1]
+    assert list(table["when"]) == ["day 1, 01:00", "day 1, 00:00", "day 1, 04:00", "day 1, 03:00"]
     assert list(table["probability"]) == [0.2, 0.1, 0.95, 0.8]
     assert table["reasons"].iloc[0] == explain.in_words(SHARES.iloc[1], pd.Series(X[1], NAMES))
-    bare = replace(scores, rows=replace(few, amount=None))
+    dated = explain.errors(replace(scores, rows=replace(few, origin="2015-03-04T00:00:00+00:00")), CANDIDATE, 0.5)
+    assert dated["when"].iloc[0] == "2015-03-04 01:00"
+    bare = replace(scores, rows=replace(few, amount=None, time=None))
     assert list(explain.worst(bare, CANDIDATE, 0.5)["missed fraud"]) == [0, 1]
-    assert "amount" not in explain.errors(bare, CANDIDATE, 0.5)
+    assert list(explain.errors(bare, CANDIDATE, 0.5)) == ["error", "probability", "reasons"]
 
 
 def test_a_sample_has_all_frauds_and_so_many_others():
@@ -107,3 +110,40 @@ def test_a_difference_between_parts_is_claimed_only_beyond_the_intervals():
     by_day = explain.by_parts(ROWS, ROWS.time < 86_400)
     text = explain.describe_parts(by_day).replace("\N{NO-BREAK SPACE}", " ")
     assert "by day, recall is higher at 1 (100 %) than at 2 (0 %)" in text
+
+
+@pytest.mark.parametrize(("days", "frauds"), [(2, 400), (30, 1740), (84, 4872), (365, 3650)])
+def test_with_one_recall_for_all_parts_hardly_a_table_claims_a_difference(days, frauds):
+    rng, claims, tables = np.random.default_rng(days), 0, 100
+    for _ in range(tables):
+        rows = made.rows(
+            np.zeros((frauds, 0)), np.ones(frauds, np.int8),
+            time=np.sort(rng.uniform(0, 86_400 * days, frauds)), amount=rng.exponential(80, frauds),
+        )  # fmt: skip
+        claims += "higher" in explain.describe_parts(explain.by_parts(rows, rng.random(frauds) < 0.68))
+    assert claims <= 0.05 * tables
+
+
+def test_a_bad_week_is_found_among_many():
+    rng = np.random.default_rng(0)
+    time = np.sort(rng.uniform(0, 86_400 * 364, 3640))
+    rows = made.rows(np.zeros((3640, 0)), np.ones(3640, np.int8), time=time, origin="2015-01-01T00:00:00+00:00")
+    bad = (time >= 86_400 * 70) & (time < 86_400 * 77)
+    table = explain.by_parts(rows, rng.random(3640) < np.where(bad, 0.05, 0.7))
+    assert len(table.loc["week"]) == 52
+    assert "by week, recall is higher at" in explain.describe_parts(table)
+    assert "than at 2015-03-12 (" in explain.describe_parts(table)  # the seventy-first day of the year
+    assert "for all 56 parts together" in explain.describe_parts(table)
+
+
+def test_amount_bands_have_the_size_of_the_amounts():
+    large = explain.by_parts(replace(ROWS, amount=ROWS.amount * 1000), X[:, 1] > 2)
+    assert ("amount", "50,000 to 100,000") in large.index
+    usual = explain.by_parts(ROWS, X[:, 1] > 2)
+    assert list(large.loc["amount", "rows"]) == list(usual.loc["amount", "rows"])
+
+
+def test_without_amounts_and_times_there_are_no_parts():
+    table = explain.by_parts(replace(ROWS, amount=None, time=None), X[:, 1] > 2)
+    assert table.empty
+    assert explain.describe_parts(table).startswith("The table has neither amounts nor times")

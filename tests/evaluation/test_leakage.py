@@ -1,15 +1,19 @@
 """Planted leaks: a check must find each, and find nothing in the honest way beside it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from evaluation import made
 from imblearn.over_sampling import SMOTE
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 
-from fraud_utils.evaluation import Protocol, leakage, out_of_fold
+from fraud_utils.evaluation import Protocol, Rows, leakage, out_of_fold
 from fraud_utils.evaluation.decisions import best_f1_threshold
+from fraud_utils.evaluation.leakage import Check
 from fraud_utils.models import Candidate
 
 RNG = np.random.default_rng(0)
@@ -79,29 +83,78 @@ HONEST = {
 
 @pytest.mark.parametrize("name", LEAKS)
 def test_a_planted_leak_is_found(name):
-    area, z = leakage.shuffled_labels(LEAKS[name], Y, 20)
-    assert z > 4, (area, z)
-    assert area > 0.5
+    found = leakage.shuffled_labels(LEAKS[name], Y, 20)
+    assert found.z > 4, found
+    assert found.roc_auc > 0.5
 
 
 @pytest.mark.parametrize("name", HONEST)
 def test_nothing_is_found_in_an_honest_way(name):
-    area, z = leakage.shuffled_labels(HONEST[name], Y, 20)
-    assert z < 4, (area, z)
-    assert area == pytest.approx(0.5, abs=0.04)
+    found = leakage.shuffled_labels(HONEST[name], Y, 20)
+    assert found.z < 4, found
+    assert found.roc_auc == pytest.approx(0.5, abs=0.04)
 
 
-def test_the_notebooks_own_way_is_checked_on_shuffled_labels():
-    area, z = leakage.check(NEIGHBOURS, made.rows(X, Y), ONCE, shuffles=10)
-    assert z < 4
-    twice = np.tile(np.arange(ROWS), 2)
-    # Copies in groups of their own: with shuffled labels that copies share, the neighbours still know them.
-    leaking = leakage.shuffled_labels(lambda y: held_out(NEIGHBOURS, X[twice], y[twice]), Y, 3)
-    assert leaking[1] > 4
-    assert f"{area:.3f}" in leakage.describe_check(area, z)
-    assert "nothing leaks" in leakage.describe_check(0.5, 0.1)
-    assert "leaks" in leakage.describe_check(0.9, 12.0)
-    assert "nothing" not in leakage.describe_check(0.9, 12.0)
+BAYES = Candidate("Bayes", estimator=GaussianNB())
+SIZES = {
+    "cards of many sizes": lambda rng: np.ceil(2 * rng.pareto(1.0, 200) + 1).astype(int).clip(max=200),
+    "rows without a card and cards": lambda rng: np.concatenate([np.ones(600, int), rng.integers(2, 60, 30)]),
+    "cards of which few begin with a fraud": lambda rng: rng.integers(10, 40, 60),
+    "copies": lambda rng: rng.choice([1, 1, 1, 2, 3], 800),
+}
+
+
+def cards(kind: str, seed: int) -> Rows:
+    """Rows whose features tell the card and its size, and whose fraud rates differ between cards."""
+    rng = np.random.default_rng(seed)
+    sizes = SIZES[kind](rng)
+    card = np.repeat(np.arange(len(sizes)), sizes)
+    risk = -4.5 + 2.5 * rng.normal(size=len(sizes))[card] + 0.5 * (sizes[card] > 15)
+    if kind == "copies":
+        y = (rng.random(len(sizes)) < 0.08)[card].astype(np.int8)
+    else:
+        y = (rng.random(len(card)) < 1 / (1 + np.exp(-risk))).astype(np.int8)
+    X = np.column_stack([rng.normal(size=(len(sizes), 3))[card], np.log(sizes[card]), y + rng.normal(size=len(card))])
+    return made.rows(X.astype(np.float32), y, groups=card)
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_the_standard_error_holds_where_rows_come_in_groups(kind):
+    found = [leakage.check(BAYES, cards(kind, seed), replace(ONCE, seed=seed)).z for seed in range(7)]
+    assert np.abs(found).max() < 3, found
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_a_group_on_both_sides_is_found(kind):
+    rows = cards(kind, 0)
+    found = leakage.shuffled_labels(lambda y: held_out(NEIGHBOURS, rows.X, y), rows.y, 20, groups=rows.groups)
+    assert found.z > leakage.LEAK, found
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_shuffled_labels_have_as_many_frauds_and_as_many_groups_with_some(kind):
+    rows, rng = cards(kind, 3), np.random.default_rng(0)
+    drawn = [leakage.shuffled(rows.y, rows.groups, rng) for _ in range(100)]
+    assert np.mean(drawn) == pytest.approx(rows.y.mean(), rel=0.1)
+    concerned = [len(np.unique(rows.groups[y == 1])) for y in drawn]
+    assert np.mean(concerned) == pytest.approx(len(np.unique(rows.groups[rows.y == 1])), rel=0.5)
+    if kind == "copies":
+        assert all(np.ptp(y[rows.groups == group]) == 0 for y in drawn[:3] for group in np.unique(rows.groups))
+
+
+def test_a_check_that_cannot_be_made_says_why():
+    groups = np.arange(600) // 30
+    y = ((np.arange(600) % 30 < 10) & (groups < 3)).astype(np.int8)
+    found = leakage.check(BAYES, made.rows(X[:600], y, groups=groups), ONCE)
+    assert np.isnan(found.z)
+    assert leakage.describe_check(found).startswith("Not checked with shuffled labels: once they are shuffled, ")
+    assert "distinct frauds" in found.left_out and "too few for 3 folds" in found.left_out
+
+
+def test_the_sentence_on_the_check_follows_the_figures():
+    assert "0.512, +0.1 standard errors from one half: nothing is shown" in leakage.describe_check(Check(0.512, 0.1))
+    leak = leakage.describe_check(Check(0.9, 12.0))
+    assert "this way of measuring leaks" in leak and "nothing" not in leak
 
 
 def test_the_lab_puts_each_wrong_figure_beside_the_right_one():
@@ -143,3 +196,12 @@ def test_the_lab_leaves_out_smote_where_values_are_missing():
     table = leakage.lab(candidate, made.rows(holes, Y), test_scores, 0.5, ONCE)
     assert "SMOTE before the folds" not in table.index
     assert len(table) == 4
+    assert "SMOTE 1:10 before the folds is left out: values are missing" in leakage.describe(table)
+
+
+def test_the_lab_leaves_out_smote_where_it_changes_nothing():
+    often = (np.arange(ROWS) % 5 == 0).astype(np.int8)
+    test_scores = made.scores(often, pd.DataFrame({"xgboost": X[:, 0].astype(float)}))
+    table = leakage.lab(Candidate("xgboost", "none", {"num_round": 5}), made.rows(X, often), test_scores, 0.5, ONCE)
+    assert len(table) == 4
+    assert "SMOTE 1:10 before the folds is left out: 1 row in 5 is a fraud already" in leakage.describe(table)

@@ -41,6 +41,16 @@ def test_a_table_without_amounts_has_none():
     assert rows.amount is None and rows.names == ("v",)
 
 
+def test_a_table_without_times_has_no_days_and_one_with_dates_knows_when_it_began():
+    bare = Schema("bare", label="fraud", time=None, amount=None, features=("v",))
+    rows = Rows.of(FRAME, bare, FeatureMap.fit(bare, FRAME))
+    assert rows.time is None and rows.days == 0 and rows.origin is None
+    dated = FRAME.copy()
+    dated.attrs["provenance"] = {"origin": "2015-03-04T00:00:00+00:00"}
+    features = FeatureMap.fit(SCHEMA, dated)
+    assert Rows.of(dated.iloc[2:], SCHEMA, features).origin == "2015-03-04T00:00:00+00:00"
+
+
 def test_repeats_are_seen_only_by_who_asks_for_them():
     one, two = Candidate("dummy"), Candidate("xgboost")
     scores = made.scores(np.array([0, 1, 0]), pd.DataFrame({"dummy": np.arange(6.0), "xgboost": np.arange(6.0) * 2}))

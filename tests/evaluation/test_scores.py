@@ -144,3 +144,31 @@ def test_random_splits_keep_groups_together_and_differ():
 def test_too_few_frauds_for_the_folds_is_an_error():
     with pytest.raises(DataError, match="5 distinct frauds before the test set are too few for 5 folds"):
         evaluation.out_of_fold(LEARNERS[:1], made.noise(300, 5), Protocol(folds=5))
+
+
+def test_without_times_nothing_is_fitted_on_the_past_and_no_split_is_compared_with_a_random_one():
+    rows = replace(made.noise(300, 30), time=None)
+    for table in (evaluation.forward_chaining([MEMORY], rows, ONCE), evaluation.random_splits([MEMORY], rows, ONCE)):
+        assert table.empty
+        assert table.attrs["left_out"].startswith("The table has no times")
+
+
+def test_blocks_without_enough_frauds_before_them_are_left_out_with_the_reason():
+    y = (np.arange(300) >= 270).astype(np.int8)
+    table = evaluation.forward_chaining([MEMORY], made.rows(np.zeros((300, 1)), y), ONCE)
+    assert table.empty and "at least 6 before it" in table.attrs["left_out"]
+
+
+def test_a_column_that_only_held_out_rows_have_stops_no_learner():
+    rows = made.noise(300, 60)
+    rows.X[:, 1], rows.X[5, 1] = np.nan, 1.0
+    listed = [Candidate(name) for name in ("histogram gradient boosting", "logistic regression", "xgboost")]
+    scored = evaluation.out_of_fold(listed, rows, ONCE)
+    assert np.isfinite(scored.values).all(axis=None)
+
+
+def test_frauds_of_few_entities_are_counted_as_such():
+    groups = np.arange(600) // 30
+    rows = made.rows(np.zeros((600, 1)), (groups < 5).astype(np.int8), groups=groups)
+    with pytest.raises(DataError, match=r"5 distinct frauds \(of 150, the others copies or of the same entities\)"):
+        evaluation.out_of_fold([MEMORY], rows, ONCE)

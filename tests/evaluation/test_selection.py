@@ -34,6 +34,17 @@ def test_the_choice_is_the_cheapest_xgboost_that_ties_with_the_best():
     assert "better than every other" in chosen(xgboost=0.8, **{"random forest": 0.5})[1]
 
 
+def test_a_cheap_xgboost_that_its_own_comparison_puts_behind_is_not_chosen_for_being_in_the_tie_set():
+    points = {"xgboost": 0.84, "xgboost + undersample 1:10": 0.80} | {
+        f"random forest + SMOTE 1:{k}": 0.8 for k in range(2, 20)
+    }
+    listed, table, resampled = comparison(**points)
+    tied = compare.tie_set(listed, table, resampled)
+    assert any(candidate.name == "xgboost + undersample 1:10" for candidate in tied)
+    candidate, _ = selection.choose(listed, tied, table, resampled, Y)
+    assert candidate.name == "xgboost"
+
+
 def test_choosing_a_worse_xgboost_says_what_it_costs():
     candidate, reason = chosen(**{"random forest": 0.9, "xgboost + SMOTE": 0.6, "xgboost": 0.7})
     assert candidate.name == "xgboost"

@@ -101,4 +101,5 @@ def test_codes_are_numbers_where_smote_makes_rows_between_them():
     pipeline = models.build(candidate).fit(X, y)
     booster = models.fit_xgboost(X, y, "SMOTE 1:10", candidate.hyperparameters)
     np.testing.assert_array_equal(pipeline[-1].booster_.inplace_predict(X), booster.inplace_predict(X))
+    assert booster.feature_types is None
     assert "categorical" not in candidate.settings

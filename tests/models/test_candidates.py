@@ -109,3 +109,17 @@ def test_smote_is_left_out_where_values_are_missing():
     for candidate in models.candidates("full", complete=False, features=FEATURES):
         if not candidate.members:
             assert np.isfinite(scores_of(candidate, holes)).all(), candidate.name
+
+
+def test_treatments_that_change_nothing_are_left_out_and_named():
+    y = np.arange(1000) % 5 == 0  # 1 fraud in 5: more than the 1 in 11 that these would make
+    listed = models.candidates("quick", y=y, features=FEATURES)
+    assert {candidate.imbalance for candidate in listed} == {"none"}
+    assert set(models.left_out("quick", y=y)) == {"undersample 1:10", "SMOTE 1:10"}
+    assert "1 row in 5 is a fraud already" in models.left_out("quick", y=y)["SMOTE 1:10"]
+    full = {candidate.imbalance for candidate in models.candidates("full", y=y)}
+    assert full == {"none", "class weight", "undersample 1:1", "SMOTE"}
+    assert list(models.left_out("full", y=Y)) == ["undersample 1:50"]  # 1 in 30
+    rare = np.arange(1000) % 200 == 0
+    assert models.left_out("full", y=rare) == {} and models.candidates("full", y=rare) == models.candidates("full")
+    assert "values are missing" in models.left_out("full", complete=False, y=rare)["SMOTE"]

@@ -77,3 +77,11 @@ def test_knowing_the_treatments_imports_no_learners():
     """The container checks a name before it reads data; what it imports for that delays its first message."""
     script = "import sys, fraud_utils.models as m; m.Treatment.parse('SMOTE'); print('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_an_obstacle_is_named_exactly_where_the_rows_would_stay_as_they_are(name):
+    treatment = Treatment.parse(name)
+    same = treatment.counts(Y) == (2940, 60) and name != "none"
+    assert bool(treatment.obstacle(Y)) == same == (name in ("undersample 1:100", "SMOTE 1:1000"))
+    assert bool(treatment.obstacle(Y, complete=False)) == (same or "SMOTE" in name)
