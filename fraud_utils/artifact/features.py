@@ -25,8 +25,8 @@ class FeatureMap:
     Numeric columns pass as they are; the amount becomes sign(a) log(1 + |a|), since it spans five orders of magnitude;
     a categorical column becomes one indicator for each of its most frequent training values, and any other value
     is all zeros. A column of more values than have indicators also becomes its value's rank by frequency, from 0;
-    values that training rows did not have, and missing ones, share the rank after the last. Columns that are alike in
-    all training rows (`constant`) are left out.
+    values that training rows did not have, and missing ones, share the rank after the last.
+    Columns that are alike in all training rows (`constant`) are left out.
 
     Attributes
     ----------

@@ -21,9 +21,11 @@ def choose(
 ) -> tuple[Candidate, str]:
     """Choose the XGBoost to serve, by a rule fixed beforehand.
 
-    The cheapest XGBoost in the tie set whose average precision is at most one standard error below the best (Breiman et
-    al. 1984, "Classification and regression trees"), cost being the rows that its treatment leaves times its rounds
-    (counted, not timed, so that the choice is the same tomorrow); where there is none, the best XGBoost.
+    The cheapest XGBoost in the tie set, cost being the rows that its treatment leaves times its rounds (counted, not
+    timed, so that the choice is the same tomorrow); where no XGBoost ties with the best, the best XGBoost. Of the tie
+    set only those are eligible that a paired comparison of their own does not put behind the best, and whose average
+    precision is at most one standard error below it (Breiman et al. 1984, "Classification and regression trees"), for
+    the set is wide where many candidates are compared, and cheapness is no reason to serve a worse one.
 
     Parameters
     ----------

@@ -56,7 +56,7 @@ def later_parts(rows: Rows, parts: int, seed: int) -> Parts:
 
 def _suggest(trial: Any, eta_by_hand: float) -> dict[str, float | int]:
     """One setting; its rounds are not asked for, since where it stops is seen."""
-    eta = trial.suggest_float("eta", eta_by_hand / 1.5, eta_by_hand * 2, log=True)
+    eta = trial.suggest_float("eta", eta_by_hand / 1.25, eta_by_hand * 2, log=True)
     return {
         "num_round": round(LEARNT / eta),
         "eta": eta,

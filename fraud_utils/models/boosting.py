@@ -62,8 +62,8 @@ def fit_xgboost(
         Name of a `Treatment`; it touches these rows only.
     hyperparameters : mapping, optional
         XGBoost's native names and `num_round`; what is not given is `XGBOOST`'s. `categorical` holds the places of the
-        columns that are codes of categories (`FeatureMap.coded`), for XGBoost to part by sets of them; SMOTE makes
-        rows between codes, so after it they are numbers like others.
+        columns that are codes of categories (`FeatureMap.coded`), for XGBoost to part by sets of them. Where SMOTE
+        has made rows between codes, these are no categories: such a column is a number like others.
     **training
         Passed to `xgboost.train`: `evals`, `callbacks`, `early_stopping_rounds`, `xgb_model`. And `weight`, of shape
         (rows,), for a treatment that leaves the rows as they are.
@@ -81,8 +81,7 @@ def fit_xgboost(
     settings = {**XGBOOST, **(hyperparameters or {})}
     rounds = int(settings.pop("num_round"))
     coded = settings.pop("categorical", ())
-    if treatment.needs_complete_rows:
-        coded = ()
+    coded = [place for place in coded if not np.mod(X[:, place], 1).any()]
     kinds = ["c" if place in coded else "q" for place in range(X.shape[1])] if coded else None
     settings |= {"objective": "binary:logistic", "tree_method": "hist", "seed": seed, "nthread": nthread}
     settings["seed_per_iteration"] = True  # a job that resumes from a checkpoint then draws what it would have drawn

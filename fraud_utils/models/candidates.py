@@ -165,8 +165,7 @@ def candidates(
     listed = [Candidate("dummy")]
     if features and features.amount:
         listed.append(Candidate("amount rule", hyperparameters={"column": len(features.numeric)}))
-    listed += _quick(features) if profile == "quick" else _full(features)
-    return [c for c in listed if c.imbalance not in obstacles]
+    return [c for c in [*listed, *_of(profile, features)] if c.imbalance not in obstacles]
 
 
 def left_out(profile: str = "full", complete: bool = True, y: np.ndarray | None = None) -> dict[str, str]:
@@ -176,7 +175,13 @@ def left_out(profile: str = "full", complete: bool = True, y: np.ndarray | None 
     return {name: why for name in names if (why := Treatment.parse(name).obstacle(some, complete))}
 
 
-def _quick(features: FeatureMap | None = None) -> list[Candidate]:
+def _of(profile: str, features: FeatureMap | None = None) -> list[Candidate]:
+    if profile not in ("full", "quick"):
+        raise ValueError(f"profile is {profile!r}; it must be 'full' or 'quick'")
+    return _quick(features) if profile == "quick" else _full(features)
+
+
+def _quick(features: FeatureMap | None) -> list[Candidate]:
     forest = {"n_estimators": 20, "max_samples": 0.1, "min_samples_leaf": 2}
     boosted = xgboost_by_hand("quick", features)
     main = [Candidate("logistic regression"), Candidate("random forest", "none", forest), boosted]

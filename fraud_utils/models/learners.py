@@ -102,8 +102,6 @@ def _amount_rule(settings: dict[str, Any], treatment: Treatment, seed: int) -> S
 
 
 def _xgboost(settings: dict[str, Any], treatment: Treatment, seed: int) -> Steps:
-    if treatment.needs_complete_rows:  # the sampler before it leaves numbers between the codes of categories
-        settings.pop("categorical", None)
     return [XGBoost(settings, "class weight" if treatment.class_weight else "none", seed)]
 
 

@@ -22,6 +22,10 @@ FRAME = pd.DataFrame(
         "paid": [9.0] * 4,
     }
 )
+MARKET = Schema("market", label="y", time="t", amount="paid", features=("a",), categorical=("few", "many"))
+MANY = np.repeat([f"v{number:02d}" for number in range(40)], np.arange(40, 0, -1))
+COLUMNS = {"a": np.arange(820.0), "paid": np.arange(820.0), "few": np.resize(["x", "y"], 820), "many": MANY}
+FEATURES = FeatureMap.fit(MARKET, COLUMNS)
 
 
 def test_columns_that_are_alike_in_all_training_rows_are_left_out_and_named():
@@ -46,12 +50,6 @@ def test_without_a_column_that_varies_there_is_nothing_to_learn():
     alone = Schema("same", "fraud", "when", None, features=("same", "late"))
     with pytest.raises(ValueError, match="no column to learn from: in all training rows 'same'"):
         FeatureMap.fit(alone, FRAME)
-
-
-MARKET = Schema("market", label="y", time="t", amount="paid", features=("a",), categorical=("few", "many"))
-MANY = np.repeat([f"v{number:02d}" for number in range(40)], np.arange(40, 0, -1))
-COLUMNS = {"a": np.arange(820.0), "paid": np.ones(820), "few": np.resize(["x", "y"], 820), "many": MANY}
-FEATURES = FeatureMap.fit(MARKET, COLUMNS)
 
 
 def test_a_column_of_many_values_also_becomes_its_values_rank_by_frequency():

@@ -96,9 +96,13 @@ def test_codes_of_categories_are_parted_by_sets():
 
 
 def test_codes_are_numbers_where_smote_makes_rows_between_them():
+    """Also where it made them long before: the lab of wrong measurements resamples before the folds."""
     X, y = merchants(3000, 1)
     candidate = Candidate("xgboost", "SMOTE 1:10", {"num_round": 5, "categorical": (1,)})
     pipeline = models.build(candidate).fit(X, y)
     booster = models.fit_xgboost(X, y, "SMOTE 1:10", candidate.hyperparameters)
     np.testing.assert_array_equal(pipeline[-1].booster_.inplace_predict(X), booster.inplace_predict(X))
+    assert booster.feature_types is None
+    before = models.Treatment.parse("SMOTE 1:10").resample(X, y, 3)
+    assert models.fit_xgboost(*before, hyperparameters=candidate.hyperparameters).feature_types is None
     assert "categorical" not in candidate.settings
