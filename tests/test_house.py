@@ -33,14 +33,15 @@ MAY_USE = {
     "container/serve.py": {"serving"},
 }
 MODULE, CLASS, FUNCTION, LONGER, ARGUMENTS = 400, 200, 40, 0.02, 6  # lines; share of functions that may be longer
-# Tests of what is no module: the house, the lock and environments, the Makefile, the notebooks, the image, all findings
-# of a table together, how near simulated rows come, and what goes to AWS beside the code.
+# Tests of what is no module: the house, the lock and environments, the Makefile, the notebooks, the image, all answers
+# and all findings of a table together, how near simulated rows come, and what goes to AWS beside the code.
 NO_MODULE = {
     "test_house",
     "test_environment",
     "test_make",
     "notebooks/test_notebooks",
     "container/test_image",
+    "evaluation/test_evaluation",
     "explore/test_explore",
     "data/simulate/test_likeness",
     "deploy/test_policy",
