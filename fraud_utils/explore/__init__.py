@@ -17,7 +17,7 @@ from fraud_utils.explore.copies import duplicates, duplicates_finding
 from fraud_utils.explore.drift import BANDS, stability, stability_finding
 from fraud_utils.explore.integrity import class_sizes, imbalance_finding, integrity, integrity_finding
 from fraud_utils.explore.joint import correlations, correlations_finding, projection, projection_finding
-from fraud_utils.explore.page import heading, styled
+from fraud_utils.explore.page import first_rows, heading, styled
 from fraud_utils.explore.time import bursts_finding, on_time_axis, rate_along_time, rate_by_hour, rate_finding, volume
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "duplicates_finding",
     "effects",
     "effects_finding",
+    "first_rows",
     "heading",
     "histograms",
     "imbalance_finding",

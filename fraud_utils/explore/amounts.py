@@ -129,14 +129,16 @@ def price_points_finding(table: pd.DataFrame, schema: Schema) -> Finding:
     if not len(table):
         return Finding("No two frauds have the same amount, so there are no price points.")
     first = table.iloc[0]
-    near = [words.money(amount, schema.currency) for amount in table.index[table["fraud_high"] >= first["fraud_low"]]]
-    alone = first["fraud_low"] > table.attrs["second_high"]
+    name, *near = (
+        words.money(amount, schema.currency) for amount in table.index[table["fraud_high"] >= first["fraud_low"]]
+    )
+    others = f" within chance of {words.listed(near, 3)}" if near else " within chance of others"
     headline = (
-        f"The most common fraud amount is {near[0]}: {in_words(first, 'fraud_')} of frauds, "
+        f"The most common fraud amount is {name}: {in_words(first, 'fraud_')} of frauds, "
         f"{in_words(first, 'legitimate_')} of legitimate ones."
-        if alone
-        else f"No single amount is shown to be the most common among frauds: {words.listed(near, 3)} "
-        f"{'has' if len(near) == 1 else 'have'} {first['frauds']:,.0f} or, within chance, as many."
+        if first["fraud_low"] > table.attrs["second_high"]
+        else f"No single amount is shown to be the most common among frauds: {name} has "
+        f"{words.count(first['frauds'], 'fraud')},{others}."
     )
     typical = table.index[apart(table, "fraud_", "legitimate_") > 0]
     if not len(typical):

@@ -63,8 +63,6 @@ def _superiority(positive: np.ndarray, negative: np.ndarray) -> tuple[float, flo
 
 def effects_finding(table: pd.DataFrame) -> Finding:
     """Which columns separate the classes, as far as their intervals allow a ranking."""
-    if table.empty:
-        return Finding("No column has a value to tell the classes apart by.")
     best, name = table.iloc[0], words.code(table.index[0])
     figure = words.decimals_between(best["value"], best[["low", "high"]].tolist())
     if best["low"] <= 0.5:
@@ -118,8 +116,7 @@ def histograms(frame: pd.DataFrame, schema: Schema, columns: Sequence[str], bins
             share = np.histogram(values.clip(edges[0], edges[-1]), edges)[0] / max(len(values), 1)
             of_kind = {"name": name, "kind": kind, "left": edges[:-1], "right": edges[1:], "share": share}
             parts.append(pd.DataFrame(of_kind))
-    empty = pd.DataFrame(columns=["name", "kind", "left", "right", "share"])
-    return pd.concat(parts, ignore_index=True) if parts else empty
+    return pd.concat(parts, ignore_index=True)
 
 
 def _values(frame: pd.DataFrame, schema: Schema, columns: Sequence[str]) -> dict[str, list[np.ndarray]]:
@@ -149,13 +146,11 @@ def outside(frame: pd.DataFrame, schema: Schema, columns: Sequence[str]) -> pd.D
             beyond = (of_class[code] < low) | (of_class[code] > high)
             row |= shares([beyond.sum()], [len(beyond)], level).add_prefix(f"{KINDS[code]}_").iloc[0].to_dict()
         rows.append(row)
-    return pd.DataFrame(rows).set_index("name") if rows else pd.DataFrame()
+    return pd.DataFrame(rows).set_index("name")
 
 
 def outside_finding(table: pd.DataFrame) -> Finding:
     """Which of the columns shows the most frauds by an unusual value alone."""
-    if table.empty:
-        return Finding("No column has a value, so there are no unusual ones.")
     more = table[apart(table, "fraud_", "legitimate_") > 0]
     if more.empty:
         return Finding(

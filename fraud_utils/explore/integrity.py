@@ -12,7 +12,10 @@ from fraud_utils.words import Finding
 
 
 def integrity(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Describe every column: role, missing and distinct values, range, and the most common value of a text column."""
+    """Describe every column: role, missing and distinct values, range, and the most common value of a text column.
+
+    Times with a date have no range here: their seconds say nothing, and the finding gives the dates.
+    """
     roles = dict.fromkeys(schema.measures, "feature") | dict.fromkeys(schema.categorical, "categorical")
     roles = dict.fromkeys(schema.groups, "group") | dict.fromkeys(schema.entities, "entity") | roles
     single = ((schema.label, "label"), (schema.time, "time"), (schema.amount, "amount"), (schema.entity, "entity"))
@@ -21,9 +24,10 @@ def integrity(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     for name in schema.columns:
         column = frame[name]
         row = {"column": name, "role": roles[name], "missing": int(column.isna().sum()), "distinct": column.nunique()}
-        if column.dtype.kind in "fiu":
+        numeric = column.dtype.kind in "fiu"
+        if numeric and not (name == schema.time and frame.attrs.get("provenance", {}).get("origin")):
             row |= {"minimum": float(column.min()), "median": float(column.median()), "maximum": float(column.max())}
-        elif row["distinct"]:
+        elif not numeric and row["distinct"]:
             row["most_common"] = str(column.value_counts().index[0])
         rows.append(row)
     table = pd.DataFrame(rows).set_index("column")
@@ -50,7 +54,7 @@ def integrity_finding(table: pd.DataFrame, frame: pd.DataFrame, schema: Schema) 
         gap = (
             f", and {without} {'has' if table['missing'][name] == 1 else 'have'} none" if table["missing"][name] else ""
         )
-        detail.append(f"{words.code(name)} has {table['distinct'][name]:,} distinct values{gap}.")
+        detail.append(f"{words.code(name)} has {words.count(table['distinct'][name], 'distinct value')}{gap}.")
     if schema.amount:
         amount = frame[schema.amount].to_numpy()
         for kind, chosen in (("zero", amount == 0), ("negative", amount < 0)):

@@ -18,14 +18,17 @@ def heading(frame: pd.DataFrame, schema: Schema) -> str:
     if provenance["simulated"]:
         warning = f"> **SIMULATED {words.plural(schema.noun)}.** They show how the notebook works and say nothing about"
         parts.insert(0, f"{warning} real fraud.")
-    notes = list(provenance.get("read_as", ()))
-    if unlabelled := provenance.get("unlabelled"):
-        notes.append(f"Left out for want of a label: {words.count(unlabelled, 'row')}.")
-    if not schema.time:
-        notes.append(WITHOUT_TIME)
-    if notes:
+    if notes := [*provenance.get("read_as", ()), *(() if schema.time else (WITHOUT_TIME,))]:
         parts.append("\n".join(f"- {note}" for note in notes))
     return words.markdown("\n\n".join(parts))
+
+
+def first_rows(frame: pd.DataFrame, schema: Schema, rows: int = 5) -> pd.DataFrame:
+    """The beginning of the table, its times as dates where they are known."""
+    head, origin = frame.head(rows), frame.attrs.get("provenance", {}).get("origin")
+    if not schema.time or not origin:
+        return head
+    return head.assign(**{schema.time: [words.moment(seconds, origin) for seconds in head[schema.time]]})
 
 
 def styled(table: pd.DataFrame) -> Any:

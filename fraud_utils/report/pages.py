@@ -182,7 +182,7 @@ def write_summary(folder: Path, run: RunRecord) -> None:
         currency=run.data.currency if run.data and any(day.saved is not None for day in days) else None,
         figures=figures,
         links=_links(folder, "index"),
-        findings=[*findings.sentences(run), *findings.doubts(run, run.parameters.get("review_cost")), *_open(run)],
+        findings=[*_open(run), *findings.sentences(run), *findings.doubts(run, run.parameters.get("review_cost"))],
         pace=findings.pace(run),
         rates=findings.rates(run),
     )

@@ -60,7 +60,7 @@ def test_price_points_typical_tied_and_none():
     frame.loc[rows[:2], "paid"], frame.loc[rows[2:4], "paid"] = 11.5, 12.0
     tied = explore.price_points_finding(explore.price_points(frame, SCHEMA), SCHEMA)
     assert "No single amount is shown to be the most common" in tied.headline
-    assert "11.50 SEK and 12 SEK have 2" in tied.headline
+    assert "11.50 SEK has 2 frauds, within chance of 12 SEK." in tied.headline
     frame.loc[rows[:60], "paid"] = 99.99
     points = explore.price_points(frame, SCHEMA)
     assert points.loc[99.99, "frauds"] == 60

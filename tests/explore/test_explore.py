@@ -131,7 +131,6 @@ KINDS: dict[str, tuple[pd.DataFrame, dict[str, Any]]] = {
     "constant and empty columns": (ODD, {"features": ("zero", "empty", "x", "late"), "categorical": ("gone",)}),
     "400 columns": (WIDE, {"features": V}),
     "words only": (WORDS, {"amount": None, "features": (), "categorical": ("land", "shop")}),
-    "one column of words, all missing": (ODD, {"amount": None, "features": (), "categorical": ("gone",)}),
     "no amount": (ODD, {"amount": None, "features": ("x",)}),
     "amounts of zero": (PLAIN.assign(sum=0.0), {"features": ("x",)}),
     "amounts nearly alike": (PLAIN.assign(sum=10_000 + PLAIN.index * 0.5), {"features": ("x",)}),

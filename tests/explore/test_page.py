@@ -15,6 +15,14 @@ def test_the_page_names_the_table_and_warns_of_simulated_ones():
     assert explore.heading(frame, SCHEMA).startswith("> **SIMULATED")
 
 
+def test_the_first_rows_have_dates_where_they_are_known():
+    frame = noise()
+    assert explore.first_rows(frame, SCHEMA).equals(frame.head())
+    frame.attrs["provenance"]["origin"] = "2015-03-02T00:00:00Z"
+    frame.loc[0, "at"] = 60.0
+    assert explore.first_rows(frame, SCHEMA)["at"][0] == "2015-03-02 00:01"
+
+
 def test_shares_are_never_rounded_to_all_or_nothing():
     rates = pd.DataFrame(
         {"rate": [0.999_996, 1.0, 1e-7, np.nan], "low": 0.0, "high": 1.0, "rows": [1_234_567, 1, 1, 1]}
@@ -28,9 +36,9 @@ def test_shares_are_never_rounded_to_all_or_nothing():
 def test_the_page_says_how_the_table_was_read_what_was_left_out_and_what_it_cannot_know():
     timeless = Schema("claims", label="fraud", time=None, amount=None, features=("p",), noun="claim")
     frame = noise()
-    frame.attrs["provenance"] |= {"read_as": ["The separator is ;."], "unlabelled": 3}
+    frame.attrs["provenance"] |= {"read_as": ["The separator is ;.", "3 rows left out."]}
     shown = explore.heading(frame, timeless)
-    assert "- The separator is ;.\n- Left out for want of a label: 3 rows.\n- The table has no times" in shown
+    assert "- The separator is ;.\n- 3 rows left out.\n- The table has no times" in shown
     assert "whether the past predicts the future, it cannot know" in shown
     assert "no times" not in explore.heading(frame, SCHEMA)
     frame.attrs["provenance"]["simulated"] = True

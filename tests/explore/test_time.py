@@ -117,3 +117,14 @@ def test_volume_begins_with_dates_where_they_are_known_and_has_weeks_beyond_two_
     assert volume["rows"].sum() == 3000
     assert explore.on_time_axis(86_400.0, frame, SCHEMA) == pd.Timestamp("2015-03-03")
     assert "weekly counts" in text(explore.bursts_finding(volume, 7))
+
+
+def test_weeks_with_one_rate_are_told_apart_at_most_as_often_as_the_level_says():
+    """Of 84 weeks the extremes always look different; the level holds for all of them together."""
+    rng, weeks = np.random.default_rng(0), pd.Index(range(1, 85), name="week")
+    rows = rng.poisson(200, (40, 84)) + 1
+    claims = sum(
+        "differs" in explore.rate_finding(rates(counted, rng.binomial(counted, 0.05), weeks), seed=7).headline
+        for counted in rows
+    )
+    assert claims <= 6  # of 40 at a level of 5 %: more has a chance below 0.4 %
