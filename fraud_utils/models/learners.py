@@ -28,7 +28,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from fraud_utils.models.estimators import AnomalyScores, Reconstruction, XGBoost
+from fraud_utils.models.estimators import AnomalyScores, Reconstruction, TailBins, XGBoost
 from fraud_utils.models.treatments import Treatment
 
 Steps = list[Any]
@@ -66,6 +66,10 @@ def _scale(seed: int = 0) -> Any:
     return StandardScaler()
 
 
+def _bin_tails(seed: int = 0) -> Any:
+    return TailBins()
+
+
 def _sample(seed: int) -> Any:
     return FunctionSampler(func=_some_rows, kw_args={"seed": seed}, validate=False)
 
@@ -98,6 +102,8 @@ def _amount_rule(settings: dict[str, Any], treatment: Treatment, seed: int) -> S
 
 
 def _xgboost(settings: dict[str, Any], treatment: Treatment, seed: int) -> Steps:
+    if treatment.needs_complete_rows:  # the sampler before it leaves numbers between the codes of categories
+        settings.pop("categorical", None)
     return [XGBoost(settings, "class weight" if treatment.class_weight else "none", seed)]
 
 
@@ -142,9 +148,11 @@ LEARNERS = {
     "xgboost defaults": Learner(_xgboost),
     "bagged xgboost": Learner(_bagged_xgboost, draws_inside=True),
     "xgboost on anomaly scores": Learner(_xgboost_on_anomaly_scores),
-    # L2 and a fixed number of trees: with the library's own settings it collapses where frauds are rare.
+    # L2 and a fixed number of trees: with the library's own settings it collapses where frauds are rare. It allows 255
+    # bins, too few to see a rule in a column's last 0.2 %: where that is fraud, spending 64 of them on the tails raises
+    # its average precision from .27 to .51, and on the reference data, out of fold, by .003 to .005 in two seeds.
     "histogram gradient boosting": Learner(
-        _steps(model=HistGradientBoostingClassifier, learning_rate=0.05, max_iter=200, max_leaf_nodes=15,
+        _steps(_bin_tails, model=HistGradientBoostingClassifier, learning_rate=0.05, max_iter=200, max_leaf_nodes=15,
                l2_regularization=10, early_stopping=False),
         class_weights=True,
     ),

@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LinearRegression
 
-from fraud_utils.models.estimators import AnomalyScores, Reconstruction, XGBoost
+from fraud_utils.models.estimators import AnomalyScores, Reconstruction, TailBins, XGBoost
 
 X = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
 X[:, 2] = X[:, 0]  # a plane, but for the rows that leave it
@@ -34,3 +34,26 @@ def test_labels_are_given_at_one_half():
     probability = model.predict_proba(X)
     assert probability.sum(axis=1) == pytest.approx(1)
     np.testing.assert_array_equal(model.predict(X), probability[:, 1] > 0.5)
+
+
+def test_bins_are_finest_in_the_tails_and_keep_the_order():
+    column = np.random.default_rng(0).permutation(20_000).astype(np.float32)
+    holes = np.where(column == 5, np.nan, column)
+    binned = TailBins().fit(column[:, None]).transform(np.column_stack([column]))[:, 0]
+    in_order = binned[np.argsort(column)]
+    assert (np.diff(in_order) >= 0).all()
+    assert len(np.unique(binned)) <= 255
+    assert len(np.unique(in_order[-40:])) >= 8  # 0.2 % of the rows, half a bin of equal frequency
+    assert len(np.unique(in_order[:40])) >= 8
+    assert np.unique(in_order[9000:11000]).size >= 15
+    again = TailBins().fit(holes[:, None]).transform(holes[:, None])[:, 0]
+    np.testing.assert_array_equal(np.isnan(again), np.isnan(holes))
+
+
+def test_bins_of_columns_with_few_or_no_values_are_those_values():
+    X = np.column_stack([np.arange(50) % 2, np.full(50, np.nan), np.full(50, 3.0)]).astype(np.float32)
+    binned = TailBins().fit(X).transform(X)
+    assert binned.dtype == np.float32
+    assert len(np.unique(binned[:, 0])) == 2
+    assert np.isnan(binned[:, 1]).all()
+    assert len(np.unique(binned[:, 2])) == 1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
 
 from fraud_utils import models
 from fraud_utils.models import Candidate
@@ -37,3 +38,11 @@ def test_adding_a_learner_is_one_entry(monkeypatch):
     monkeypatch.setitem(LEARNERS, "ours", Learner(lambda settings, treatment, seed: [LogisticRegression(**settings)]))
     model = models.build(Candidate("ours", "undersample 1:1", {"C": 0.5})).fit(X, Y)
     assert (model[-1].C, Candidate("ours").kind) == (0.5, "supervised")
+
+
+def test_histogram_gradient_boosting_sees_a_rule_in_the_last_thousandths_of_a_column():
+    rng = np.random.default_rng(0)
+    amount = rng.gamma(1.5, 35, (2, 12_000, 1)).astype(np.float32)
+    y = amount[..., 0] > np.quantile(amount, 0.998)
+    model = models.build(Candidate("histogram gradient boosting")).fit(amount[0], y[0])
+    assert average_precision_score(y[1], model.predict_proba(amount[1])[:, 1]) > 0.8  # by equal bins, .42
