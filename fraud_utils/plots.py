@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.dates as mdates
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -130,43 +131,58 @@ def plot_intervals(data: pd.DataFrame, ax: Axes, reference: float | None = None,
     return ax
 
 
-def plot_volume(data: pd.DataFrame, ax: Axes, cut_day: float | None = None) -> Axes:
-    """Transactions and frauds along the table (`explore.volume`); the test part, from `cut_day` on, is shaded."""
+def plot_volume(data: pd.DataFrame, ax: Axes, cut: Any = None) -> Axes:
+    """Rows and frauds along the table (`explore.volume`); the test part, from `cut` on its axis, is shaded."""
     hours = int(data["bin_hours"].iloc[0])
-    unit = "hour" if hours == 1 else "day"
-    width, end = hours / 24, data["day"].iloc[-1] + hours / 24
-    edges = [*data["day"], end]
+    unit = {1: "hour", 24: "day"}.get(hours, "week")
+    start, label = _dated(data["start"], ax, "days from the beginning of the first day")
+    end = start[-1] + hours / 24
+    edges = [*start, end]
     ax.stairs(data["rows"], edges, color=BLUE, fill=True, alpha=0.25)
     ax.stairs(data["rows"], edges, color=BLUE, linewidth=1.2)
-    ax.set(xlabel="days from the beginning of the first day", ylabel=f"transactions per {unit}", ylim=(0, None))
+    ax.set(xlabel=label, ylabel=f"rows per {unit}", ylim=(0, None))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     ax.yaxis.label.set_color(BLUE)
     ax.set_xlim(edges[0], end)
     frauds = ax.twinx()
-    frauds.plot(data["day"] + width / 2, data["frauds"], ".-", color=ORANGE, linewidth=0.8, markersize=5)
+    frauds.plot(start + hours / 48, data["frauds"], ".-", color=ORANGE, linewidth=0.8, markersize=5)
     frauds.set(ylabel=f"frauds per {unit}", ylim=(0, 1.15 * max(data["frauds"].max(), 1)))
     frauds.yaxis.label.set_color(ORANGE)
     frauds.yaxis.set_major_locator(MaxNLocator(integer=True))
     frauds.spines["right"].set_visible(True)
     frauds.grid(visible=False)
-    if cut_day is not None:
-        ax.axvspan(cut_day, end, color=GREY, alpha=0.15, linewidth=0)
-        ax.text(cut_day, 0.98, " test part", transform=ax.get_xaxis_transform(), va="top", color="#404040")
+    if cut is not None:
+        place = mdates.date2num(cut) if isinstance(cut, pd.Timestamp) else cut
+        ax.axvspan(place, end, color=GREY, alpha=0.15, linewidth=0)
+        ax.text(place, 0.98, " test part", transform=ax.get_xaxis_transform(), va="top", color="#404040")
     return ax
+
+
+def _dated(when: Any, ax: Axes, label: str) -> tuple[np.ndarray, str]:
+    """Places on an x axis, and its label; dates mark the axis themselves."""
+    if not pd.api.types.is_datetime64_dtype(when):
+        return np.asarray(when), label
+    locator = mdates.AutoDateLocator(minticks=min(3, len(when)), maxticks=7)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+    return np.asarray(mdates.date2num(when)), "time (UTC)" if label.startswith("days") else label
 
 
 def plot_rates(data: pd.DataFrame, ax: Axes) -> Axes:
     """Fraud rates with intervals by the table's index, and the overall rate as a line (`explore.rate_by_hour`)."""
     seen = data[data["rows"] > 0]
     overall = seen["frauds"].sum() / seen["rows"].sum()
-    ax.vlines(seen.index, seen["low"], seen["high"], color=ORANGE, linewidth=2)
-    ax.plot(seen.index, seen["rate"], "o", color=ORANGE, markersize=6 if len(seen) <= 40 else 3, clip_on=False)
+    if not isinstance(data.index, pd.DatetimeIndex):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins="auto", min_n_ticks=1))
+    place, label = _dated(seen.index, ax, str(data.index.name))
+    step = np.diff(place).min() if len(place) > 1 else 1
+    ax.vlines(place, seen["low"], seen["high"], color=ORANGE, linewidth=2)
+    ax.plot(place, seen["rate"], "o", color=ORANGE, markersize=6 if len(seen) <= 40 else 3, clip_on=False)
     ax.axhline(overall, color=GREY, linestyle="--", linewidth=1)
     ax.text(1.005, overall, "overall", transform=ax.get_yaxis_transform(), va="center", color=GREY)
     ax.yaxis.set_major_formatter(_percent_axis(min(seen["high"].max(), 1)))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins="auto", min_n_ticks=1))
-    ax.set(xlabel=str(data.index.name), ylabel="fraud rate", ylim=(0, min(1.08 * seen["high"].max(), 1.02)))
-    ax.set_xlim(seen.index.min() - 0.7, seen.index.max() + 0.7)
+    ax.set(xlabel=label, ylabel="fraud rate", ylim=(0, min(1.08 * seen["high"].max(), 1.02)))
+    ax.set_xlim(place.min() - 0.7 * step, place.max() + 0.7 * step)
     return ax
 
 
@@ -215,7 +231,7 @@ def plot_correlations(data: pd.DataFrame, ax: Axes, value: str, top: int = 15) -
     """Heat map of one column of `explore.correlations`: "legitimate", "fraud" or "difference".
 
     The first `top` columns are drawn, whose names can still be read beside two more panels. Differences run from -2 to
-    2; those whose interval contains zero are left grey, as are undefined coefficients.
+    2; those within chance are left grey, as are undefined coefficients.
     """
     names = [*dict.fromkeys([*data["first"], *data["second"]])][:top]
     data = data[data["first"].isin(names) & data["second"].isin(names)]
@@ -228,7 +244,7 @@ def plot_correlations(data: pd.DataFrame, ax: Axes, value: str, top: int = 15) -
     rows, columns = data["first"].map(place), data["second"].map(place)
     shown = data[value]
     if value == "difference":
-        shown = shown.where((data["low"] > 0) | (data["high"] < 0))
+        shown = shown.where(data["differ"])
     matrix[rows, columns] = matrix[columns, rows] = shown
     limit = 2 if value == "difference" else 1
     colours = mpl.colormaps["PuOr_r"].with_extremes(bad="#E4E4E4")

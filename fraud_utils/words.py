@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 PERCENT = "\N{NO-BREAK SPACE}%"
@@ -107,8 +108,56 @@ def money(amount: float, currency: str) -> str:
 
 
 def count(number: float, noun: str) -> str:
-    """A number of things, as `1 fraud` or `1,234 frauds`."""
-    return f"{int(number):,} {noun}{'' if number == 1 else 's'}"
+    """A number of things, as `1 fraud`, `1,234 frauds` or `2 policies`."""
+    return f"{int(number):,} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """A regular plural: `claims`, `policies`, `batches`."""
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}{'es' if noun.endswith(('s', 'x', 'z', 'ch', 'sh')) else 's'}"
+
+
+def moment(seconds: float, origin: str | None = None) -> str:
+    """When it was, to the minute: `2015-03-04 13:05`, or `day 3, 13:05` where no date is known for second 0.
+
+    Parameters
+    ----------
+    origin : str, optional
+        The instant of second 0, as ISO 8601 writes it. Without it, days are counted from 1 at second 0.
+    """
+    if origin:
+        return f"{datetime.fromisoformat(origin) + timedelta(seconds=seconds):%Y-%m-%d %H:%M}"
+    day, minute = divmod(math.floor(seconds / 60), 24 * 60)
+    return f"day {day + 1:,}, {minute // 60:02d}:{minute % 60:02d}".replace("-", MINUS)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The unit of time in which a page counts events, and its length in days."""
+
+    unit: str
+    days: float
+
+
+def pace(per_day: float, span_days: float, most: float = math.inf) -> Pace:
+    """Day, week or month: the shortest in which at least one event is usual.
+
+    A unit longer than what was seen is never taken, for nobody knows whether it would go on like that.
+
+    Parameters
+    ----------
+    per_day : float
+        Events a day; of several kinds, the rarest that matters.
+    span_days : float
+        The time in which they were counted.
+    most : float, optional
+        How many units the time may have.
+    """
+    seen = [Pace("day", 1.0), *(each for each in (Pace("week", 7.0), Pace("month", 30.4375)) if each.days <= span_days)]
+    enough = (each for each in seen if per_day * each.days >= 1 and span_days <= most * each.days)
+    return next(enough, seen[-1])
 
 
 def duration(seconds: float) -> str:

@@ -91,13 +91,13 @@ def test_rates_draw_intervals_and_skip_empty_hours(ax):
 def test_volume_draws_both_counts_and_the_test_part(ax, frame):
     volume = explore.volume(frame, SCHEMA)
     split = split_transactions(frame, SCHEMA)
-    cut = explore.day_of(split.test_from, frame, SCHEMA)
+    cut = explore.on_time_axis(split.test_from, frame, SCHEMA)
     plots.plot_volume(volume, ax, cut)
     assert ax.patches[0].get_data().values.tolist() == volume["rows"].tolist()
     twin = next(other for other in ax.figure.axes if other is not ax)
     assert twin.lines[0].get_ydata().tolist() == volume["frauds"].tolist()
     assert ax.patches[-1].get_x() == pytest.approx(cut)
-    assert ax.get_ylabel() == "transactions per hour"
+    assert ax.get_ylabel() == "rows per hour"
 
 
 def test_amounts_show_zero_and_every_step(ax, frame):
@@ -140,14 +140,14 @@ def test_histograms_give_each_column_an_axis_and_each_class_its_own_shares():
     plt.close(figure)
 
 
-def test_correlations_are_symmetric_and_grey_where_not_apart(ax):
+def test_correlations_are_symmetric_and_grey_within_chance(ax):
     pairs = pd.DataFrame(
         {
             "first": ["a", "a", "b"],
             "second": ["b", "c", "c"],
             "fraud": [0.9, 0.3, 0.4],
         }
-    ).assign(difference=[0.8, 0.1, np.nan], low=[0.5, -0.1, np.nan], high=[1.0, 0.3, np.nan])
+    ).assign(difference=[0.8, 0.1, np.nan], differ=[True, False, False])
     plots.plot_correlations(pairs, ax, "fraud")
     matrix = np.ma.filled(ax.images[0].get_array(), np.nan)
     assert matrix[0, 1] == matrix[1, 0] == 0.9 and matrix[2, 1] == 0.4

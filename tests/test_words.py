@@ -172,3 +172,38 @@ def test_a_dollar_is_a_currency_and_no_formula():
     assert words.Finding("Alone.")._repr_markdown_() == "**Alone.**"
     assert words.bullets(["5 $", "`x`"]) == "- 5 \\$\n- `x`"
     assert words.code("sum_$") == "`sum_$`"
+
+
+@pytest.mark.parametrize(
+    ("noun", "several"),
+    [
+        ("claim", "claims"),
+        ("policy", "policies"),
+        ("payment by day", "payment by days"),
+        ("batch", "batches"),
+        ("tax", "taxes"),
+        ("registration", "registrations"),
+    ],
+)
+def test_a_noun_takes_its_regular_plural(noun, several):
+    assert words.count(2, noun) == f"2 {several}"
+    assert words.count(1, noun) == f"1 {noun}"
+    assert words.count(0, noun) == f"0 {several}"
+
+
+def test_a_moment_is_a_date_where_one_is_known_else_a_day_and_a_time():
+    afternoon = 2 * 86_400 + 13 * 3_600 + 5 * 60 + 59.9
+    assert words.moment(afternoon) == "day 3, 13:05"
+    assert words.moment(0) == "day 1, 00:00"
+    assert words.moment(-60) == "day 0, 23:59"
+    for origin in ("2015-03-02T00:00:00+00:00", "2015-03-02T00:00:00Z", "2015-03-02"):
+        assert words.moment(afternoon, origin) == "2015-03-04 13:05"
+
+
+def test_a_pace_counts_in_the_shortest_unit_that_sees_an_event_but_in_none_longer_than_the_table():
+    assert words.pace(per_day=180, span_days=0.4).unit == "day"
+    assert words.pace(per_day=0.28, span_days=900).unit == "week"
+    assert words.pace(per_day=0.05, span_days=900).unit == "month"
+    assert words.pace(per_day=0.001, span_days=900).unit == "month"
+    assert words.pace(per_day=0.05, span_days=20).unit == "week"
+    assert words.pace(per_day=0.05, span_days=2).unit == "day"

@@ -103,6 +103,7 @@ def _simulated(seed: int) -> pd.DataFrame:
 
 
 def _provenance(frame: pd.DataFrame, schema: Schema, name: str, sha256: str) -> dict[str, Any]:
+    amount = frame[schema.amount] if schema.amount else None
     return {
         "name": name,
         "sha256": sha256,
@@ -111,6 +112,8 @@ def _provenance(frame: pd.DataFrame, schema: Schema, name: str, sha256: str) -> 
         "columns": len(frame.columns),
         "currency": schema.currency if schema.amount else None,
         "noun": schema.noun,
+        "largest_amount": None if amount is None else float(amount.max()),
+        "median_fraud": None if amount is None else float(amount[frame[schema.label] == 1].median()),
         "read_as": (),
         "unlabelled": 0,
         "origin": None,

@@ -13,6 +13,10 @@ import pandas as pd
 from fraud_utils import words
 from fraud_utils.data.schema import DataError, Schema
 
+WITHOUT_TIME = (
+    "The table has no times, so its test set is drawn at random: whether the past predicts the future, it cannot know."
+)
+
 
 def duplicate_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
     """Number the groups of rows that are equal in every column but the label and the id.
@@ -69,13 +73,14 @@ class Split:
     def describe(self, provenance: Mapping[str, Any]) -> str:
         """Say what lies on either side."""
         frauds, rows = provenance["frauds"], words.count(provenance["rows"], provenance.get("noun", "transaction"))
-        cut = "drawn at random" if self.test_from is None else f"before second {self.test_from:,.0f}"
+        cut, rest, doubt = "drawn at random", "others", f" {WITHOUT_TIME}"
+        if self.test_from is not None:
+            cut, rest, doubt = f"before {words.moment(self.test_from, provenance.get('origin'))}", "from then on", ""
         return (
             f"{provenance['name']}: {rows}, {words.count(frauds, 'fraud')} "
             f"({words.percent(frauds / provenance['rows'])}). Choices are made on the {self.train_rows:,} {cut} "
-            f"({words.count(self.train_frauds, 'fraud')}); the test set is the "
-            f"{self.test_rows:,} {'others' if self.test_from is None else 'from then on'} "
-            f"({words.count(self.test_frauds, 'fraud')})."
+            f"({words.count(self.train_frauds, 'fraud')}); the test set is the {self.test_rows:,} {rest} "
+            f"({words.count(self.test_frauds, 'fraud')}).{doubt}"
         )
 
 

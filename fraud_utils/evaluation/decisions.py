@@ -13,6 +13,7 @@ from fraud_utils.evaluation.rows import Protocol, Rows, Scores
 from fraud_utils.intervals import percentile, poisson
 from fraud_utils.models import Candidate
 from fraud_utils.record import Day, Threshold
+from fraud_utils.words import Pace
 
 AROUND = (0.1, 0.3, 1, 3, 10, 30)  # times the cost of a review
 
@@ -182,12 +183,13 @@ def _day(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protocol) 
     return Day(**counts, saved=float(point), saved_ci=(low, high))
 
 
-def readable_days(days: Mapping[str, Day]) -> pd.DataFrame:
-    """What each way of alerting means per day, each figure with its bounds beside it."""
-    table = pd.DataFrame.from_dict({name: asdict(day) for name, day in days.items()}, orient="index")
+def readable_days(days: Mapping[str, Day], pace: Pace) -> pd.DataFrame:
+    """What each way of alerting means per day, week or month, each figure with its bounds beside it."""
+    scaled = {name: asdict(day.over(pace.days)) for name, day in days.items()}
+    table = pd.DataFrame.from_dict(scaled, orient="index")
     shown = {}
     for name in (name for name in table if f"{name}_ci" in table and table[name].notna().all()):
         bounds = np.array(table[f"{name}_ci"].tolist())
-        for side, values in (("a day", table[name]), ("low", bounds[:, 0]), ("high", bounds[:, 1])):
+        for side, values in ((f"a {pace.unit}", table[name]), ("low", bounds[:, 0]), ("high", bounds[:, 1])):
             shown[name.replace("_", " "), side] = values
     return pd.DataFrame(shown, index=table.index).round(1)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fraud_utils import intervals, words
-from fraud_utils.record import Day, Sections
+from fraud_utils.record import Data, Day, Sections
 
 
 def sentences(run: Sections) -> list[str]:
@@ -32,6 +32,7 @@ def alerting(run: Sections) -> list[str]:
     if not shares or not split or not split.test_rows or not split.test_frauds or not threshold or not run.served:
         return []
     rows, frauds = split.test_rows, split.test_frauds
+    noun = run.data.noun if run.data else "transaction"
     caught = round(shares["recall"] * frauds)
     where = f"At its fixed threshold, a score of {threshold.score:.3g}, {run.served.name}"
     if not caught:
@@ -41,18 +42,60 @@ def alerting(run: Sections) -> list[str]:
         ]
     alerts = round(caught / shares["precision"])
     result = [
-        f"{where} raises {words.count(alerts, 'alert')} on the {words.count(rows, 'transaction')} of the test set "
+        f"{where} raises {words.count(alerts, 'alert')} on the {words.count(rows, noun)} of the test set "
         f"({words.plain(1000 * alerts / rows)} per 1,000) and catches {caught:,} of {words.count(frauds, 'fraud')}, "
         f"{_share(shares['recall'], shares['recall_ci'])}; "
         f"{_share(shares['precision'], shares['precision_ci'])} of its alerts are frauds."
     ]
     if run.day and split.test_days:
+        unit, day = pace(run).unit, run.day.over(pace(run).days)
         result.append(
             f"At the pace of the test set, which spans {words.duration(86_400 * split.test_days)}, that is "
-            f"{words.plain_between(run.day.alerts, run.day.alerts_ci)} alerts a day, and "
-            f"{words.plain_between(run.day.frauds_caught, run.day.frauds_caught_ci)} frauds caught a day."
+            f"{words.plain_between(day.alerts, day.alerts_ci)} alerts a {unit}, and "
+            f"{words.plain_between(day.frauds_caught, day.frauds_caught_ci)} frauds caught a {unit}."
         )
     return result
+
+
+def pace(run: Sections) -> words.Pace:
+    """The unit of time in which the pages of a run count: one in which a fraud is usual in the test set."""
+    split = run.split
+    if not split or not split.test_days or not split.test_frauds:
+        return words.Pace("day", 1.0)
+    return words.pace(split.test_frauds / split.test_days, split.test_days)
+
+
+def doubts(run: Sections, review_cost: float | None) -> list[str]:
+    """Parameters that do not fit the table: a budget beyond its rows, a review that costs next to nothing or all."""
+    return [*_budget_doubts(run), *_cost_doubts(run.data, review_cost)]
+
+
+def _budget_doubts(run: Sections) -> list[str]:
+    split, alerting = run.split, run.chosen.alerting if run.chosen else ()
+    budget = max((each.target or 0 for each in alerting if each.aim == "alerts_a_day"), default=0)
+    if not split or not split.test_rows or not split.test_days or budget <= split.test_rows / split.test_days:
+        return []
+    return [
+        f"The budget of {words.plain(budget)} alerts a day is above the "
+        f"{words.plain(split.test_rows / split.test_days)} rows a day of the test set: all of them can be reviewed, so "
+        "its threshold decides nothing. Lower alerts_per_day."
+    ]
+
+
+def _cost_doubts(data: Data | None, review_cost: float | None) -> list[str]:
+    if review_cost is None or not data or not data.currency or data.largest_amount is None or data.median_fraud is None:
+        return []
+    cost = f"A review is said to cost {words.money(review_cost, data.currency)}"
+    if review_cost > data.largest_amount:
+        largest = words.money(data.largest_amount, data.currency)
+        return [f"{cost}, more than the largest amount, {largest}: no review can pay. Lower review_cost."]
+    if review_cost < data.median_fraud / 1_000:
+        median = words.money(data.median_fraud, data.currency)
+        return [
+            f"{cost}, less than a thousandth of the median fraud, {median}: nearly every review pays. Is review_cost "
+            f"in {data.currency}?"
+        ]
+    return []
 
 
 def rates(run: Sections) -> dict[str, Any]:
@@ -90,8 +133,8 @@ def money(run: Sections) -> list[str]:
     if currency and run.day and run.day.saved_ci:
         verdict = ("no savings are proven:", "it saves", "it loses money:")[_sign(run.day.saved_ci)]
         result.append(
-            f"At that threshold {verdict} {_saved(run.day, currency)}, compared with the cheaper of reviewing nothing "
-            "or everything."
+            f"At that threshold {verdict} {_saved(run, run.day, currency)}, compared with the cheaper of reviewing "
+            "nothing or everything."
         )
     saved, interval = run.served.test.figure("savings")
     if saved is not None and interval:
@@ -102,7 +145,7 @@ def money(run: Sections) -> list[str]:
         )
         day = run.chosen.per_day.get("amount")
         if currency and day and day.saved_ci and _sign(day.saved_ci) == _sign(interval):
-            sentence += f", {_saved(day, currency)}"
+            sentence += f", {_saved(run, day, currency)}"
         result.append(f"{sentence}.")
     return result
 
@@ -112,8 +155,10 @@ def _sign(interval: Sequence[float]) -> int:
     return int(interval[0] > 0) - int(interval[1] < 0)
 
 
-def _saved(day: Day, currency: str) -> str:
-    return f"{words.decimals_between(day.saved, day.saved_ci, 0)} {currency} a day"
+def _saved(run: Sections, day: Day, currency: str) -> str:
+    unit = pace(run)
+    day = day.over(unit.days)
+    return f"{words.decimals_between(day.saved, day.saved_ci, 0)} {currency} a {unit.unit}"
 
 
 # Average precision --------------------------------------------------------------------------------------------------

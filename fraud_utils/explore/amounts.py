@@ -10,6 +10,8 @@ from fraud_utils.data import Schema
 from fraud_utils.explore.rates import KINDS, apart, in_words, shares
 from fraud_utils.words import Finding
 
+QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+
 
 def amount_distribution(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Share of each class at or below an amount: `kind`, `amount`, `share`; steps kept, at most 2,000 a class."""
@@ -26,7 +28,7 @@ def amount_distribution(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def amounts_below(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Share of frauds and of legitimate transactions below 1, 3, 10, 30, ... (as far as the amounts reach).
+    """Share of each class below the table's own quantiles, from 5 % to 99 % of the amounts above zero, rounded.
 
     Returns
     -------
@@ -37,10 +39,9 @@ def amounts_below(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     if not schema.amount or not (frame[schema.amount] > 0).any():
         return pd.DataFrame()
     amount, label = frame[schema.amount].to_numpy(), frame[schema.label].to_numpy()
-    positive = amount[amount > 0]
-    first, last = np.log10(np.quantile(positive, 0.05)), np.log10(positive.max())
-    edges = [m * 10.0**e for e in range(int(np.floor(first)), int(np.ceil(last)) + 1) for m in (1, 3)]
-    edges = [edge for edge in edges if 10**first < edge <= 10**last] or [float(positive.max())]
+    exactly = np.unique(np.quantile(amount[amount > 0], QUANTILES))
+    rounded = np.unique([float(f"{edge:.2g}") for edge in exactly])
+    edges = rounded if len(rounded) > len(exactly) / 2 else exactly  # unless all amounts are nearly alike
     index, level = pd.Index(edges, name="below"), intervals.together(2 * len(edges))
     parts = []
     for kind in ("fraud", "legitimate"):
@@ -63,7 +64,7 @@ def amounts_finding(table: pd.DataFrame, frame: pd.DataFrame, schema: Schema) ->
         if len(more):
             row, amount = part.loc[more.idxmax()], words.money(more.idxmax(), schema.currency)
             of_each = f"{in_words(row, 'fraud_')} are {where}, compared with {in_words(row, 'legitimate_')}"
-            claims.append((more.max(), size, f"{of_each.format(amount)} of legitimate transactions"))
+            claims.append((more.max(), size, f"{of_each.format(amount)} of legitimate ones"))
     if not claims:
         return Finding(
             "Fraud amounts are not shown to differ from legitimate ones: the intervals overlap at every amount of the "
@@ -83,14 +84,14 @@ def _medians(frame: pd.DataFrame, schema: Schema) -> str:
     medians, largest = ([words.money(summary(part), schema.currency) for part in (fraud, legitimate)]
                         for summary in (np.median, np.max))  # fmt: skip
     sentence = (
-        f"The median amount is {medians[0]} among frauds and {medians[1]} among legitimate transactions, the largest "
+        f"The median amount is {medians[0]} among frauds and {medians[1]} among legitimate ones, the largest "
         f"{largest[0]} and {largest[1]}."
     )
     top = np.sort(fraud)[len(fraud) - len(fraud) // 10 :]
     if fraud.min() >= 0 and top.sum() > fraud.sum() / 2:
         sentence += (
             f" The {len(top):,} largest frauds make up {words.percent(top.sum() / fraud.sum())} of all fraud amounts, "
-            "so any total in money rests on few transactions."
+            "so any total in money rests on few of them."
         )
     return sentence
 
@@ -102,8 +103,8 @@ def price_points(frame: pd.DataFrame, schema: Schema, top: int = 10) -> pd.DataF
     -------
     pandas.DataFrame
         `frauds`, `legitimate`, `fraud_share`, `fraud_low`, `fraud_high`, `legitimate_share`, `legitimate_low`,
-        `legitimate_high`; only amounts that two frauds have. The intervals hold together. Empty without an amount
-        column.
+        `legitimate_high`; only amounts that two frauds have. The intervals hold together; `attrs["second_high"]` is
+        the upper end of the second amount's share of the frauds. Empty without an amount column.
     """
     if not schema.amount:
         return pd.DataFrame()
@@ -116,26 +117,31 @@ def price_points(frame: pd.DataFrame, schema: Schema, top: int = 10) -> pd.DataF
         shares(table[column], total, level, table.index).add_prefix(f"{kind}_")
         for kind, column, total in (("fraud", "frauds", len(fraud)), ("legitimate", "legitimate", len(legitimate)))
     ]
-    return pd.concat([table, *parts], axis=1)
+    table = pd.concat([table, *parts], axis=1)
+    table.attrs["second_high"] = float(intervals.exact(counts.iloc[1], len(fraud), level)[1]) if len(counts) > 1 else 0
+    return table
 
 
 def price_points_finding(table: pd.DataFrame, schema: Schema) -> Finding:
-    """Which exact amounts frauds have more often than legitimate transactions do."""
+    """Which exact amounts frauds have more often than legitimate rows do."""
     if not schema.amount:
         return Finding("The table has no amount column, so there are no price points.")
     if not len(table):
         return Finding("No two frauds have the same amount, so there are no price points.")
     first = table.iloc[0]
-    tied = [words.money(amount, schema.currency) for amount in table.index[table["frauds"] == first["frauds"]]]
+    name, *near = (
+        words.money(amount, schema.currency) for amount in table.index[table["fraud_high"] >= first["fraud_low"]]
+    )
+    others = f" within chance of {words.listed(near, 3)}" if near else " within chance of others"
     headline = (
-        f"The most common fraud amount is {tied[0]}: {in_words(first, 'fraud_')} of frauds, "
-        f"{in_words(first, 'legitimate_')} of legitimate transactions."
-        if len(tied) == 1
-        else f"No single amount is the most common among frauds: {words.listed(tied[:3])} have "
-        f"{first['frauds']:,.0f} frauds each."
+        f"The most common fraud amount is {name}: {in_words(first, 'fraud_')} of frauds, "
+        f"{in_words(first, 'legitimate_')} of legitimate ones."
+        if first["fraud_low"] > table.attrs["second_high"]
+        else f"No single amount is shown to be the most common among frauds: {name} has "
+        f"{words.count(first['frauds'], 'fraud')},{others}."
     )
     typical = table.index[apart(table, "fraud_", "legitimate_") > 0]
     if not len(typical):
         return Finding(headline, "No amount is shown to be typical of fraud: all intervals of the two classes overlap.")
     amounts = words.listed(words.money(amount, schema.currency) for amount in typical)
-    return Finding(headline, f"More common among frauds than among legitimate transactions: {amounts}.")
+    return Finding(headline, f"More common among frauds than among legitimate ones: {amounts}.")

@@ -67,12 +67,12 @@ def effects_finding(table: pd.DataFrame) -> Finding:
     figure = words.decimals_between(best["value"], best[["low", "high"]].tolist())
     if best["low"] <= 0.5:
         return Finding(
-            "No single column is shown to separate frauds from legitimate transactions: every interval contains 0.5, "
+            "No single column is shown to separate frauds from legitimate rows: every interval contains 0.5, "
             "which is no effect.",
             f"The largest observed effect is that of {name}, {figure}.",
         )
     way = "higher" if best["group"].startswith("higher") else "lower"
-    effect = f"a fraud has a {way} value than a legitimate transaction with probability {figure}"
+    effect = f"a fraud has a {way} value than a legitimate row with probability {figure}"
     tied = [words.code(other) for other in table.index[1:][table["high"].iloc[1:] >= best["low"]]]
     headline = f"{name} separates the classes best{' of all columns' if len(table) > 1 else ''}: {effect}."
     if tied:
@@ -154,10 +154,10 @@ def outside_finding(table: pd.DataFrame) -> Finding:
     more = table[apart(table, "fraud_", "legitimate_") > 0]
     if more.empty:
         return Finding(
-            "In none of these columns are frauds shown to have unusual values more often than legitimate transactions."
+            "In none of these columns are frauds shown to have unusual values more often than legitimate rows."
         )
     name = more["fraud_share"].idxmax()
     return Finding(
         f"By {words.code(name)} alone, {in_words(more.loc[name], 'fraud_')} of frauds lie outside the range that holds "
-        "99 % of legitimate transactions."
+        "99 % of legitimate rows."
     )

@@ -8,7 +8,7 @@ from scipy import stats
 
 from fraud_utils import intervals, words
 from fraud_utils.data import Schema, Split
-from fraud_utils.explore.time import DAY, HOUR
+from fraud_utils.explore.time import DAY, HOUR, NO_TIME
 from fraud_utils.words import Finding
 
 BANDS = {"moderate": 0.1, "large": 0.25}  # the usual ones of the stability index (Siddiqi 2006)
@@ -28,8 +28,10 @@ def stability(split: Split, schema: Schema, bins: int = 10) -> pd.DataFrame:
         By `column`: `psi`; `chance`, what it stays under without any drift (chi-square with as many degrees of
         freedom as filled bins less one, times 1 / train rows + 1 / test rows: Yurdakul 2018; all columns together at
         95 %); `band` ("stable", or as in `BANDS`); `psi_same_hours`, the index against only those training rows that
-        fall into the hours of the day that the test part covers.
+        fall into the hours of the day that the test part covers. Empty without a time column.
     """
+    if not schema.time:
+        return pd.DataFrame()
     hour_train, hour_test = (part[schema.time].to_numpy() % DAY // HOUR for part in (split.train, split.test))
     same = np.isin(hour_train, np.unique(hour_test))
     columns = [*schema.numeric, *schema.categorical]
@@ -77,6 +79,8 @@ def _psi(before: np.ndarray, after: np.ndarray) -> float:
 
 def stability_finding(table: pd.DataFrame, split: Split, schema: Schema) -> Finding:
     """Which columns have shifted, beyond chance and by the usual bands, and what the time of day has to do with it."""
+    if table.empty:
+        return Finding(f"{NO_TIME}drift along time cannot be seen: both parts were drawn at random from the same rows.")
     moderate, large = BANDS["moderate"], BANDS["large"]
     beyond_chance = table["psi"] > table["chance"]
     shifted = table[(table["psi"] >= moderate) & beyond_chance]

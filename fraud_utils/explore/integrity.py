@@ -12,17 +12,22 @@ from fraud_utils.words import Finding
 
 
 def integrity(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Describe every column: role, missing and distinct values, range, and the most common value of a text column."""
+    """Describe every column: role, missing and distinct values, range, and the most common value of a text column.
+
+    Times with a date have no range here: their seconds say nothing, and the finding gives the dates.
+    """
     roles = dict.fromkeys(schema.measures, "feature") | dict.fromkeys(schema.categorical, "categorical")
-    roles |= {schema.label: "label", schema.time: "time"}
-    roles |= {name: role for name, role in ((schema.amount, "amount"), (schema.entity, "entity")) if name}
+    roles = dict.fromkeys(schema.groups, "group") | dict.fromkeys(schema.entities, "entity") | roles
+    single = ((schema.label, "label"), (schema.time, "time"), (schema.amount, "amount"), (schema.entity, "entity"))
+    roles |= {name: role for name, role in single if name}
     rows = []
     for name in schema.columns:
         column = frame[name]
         row = {"column": name, "role": roles[name], "missing": int(column.isna().sum()), "distinct": column.nunique()}
-        if column.dtype.kind in "fiu":
+        numeric = column.dtype.kind in "fiu"
+        if numeric and not (name == schema.time and frame.attrs.get("provenance", {}).get("origin")):
             row |= {"minimum": float(column.min()), "median": float(column.median()), "maximum": float(column.max())}
-        elif row["distinct"]:
+        elif not numeric and row["distinct"]:
             row["most_common"] = str(column.value_counts().index[0])
         rows.append(row)
     table = pd.DataFrame(rows).set_index("column")
@@ -31,20 +36,25 @@ def integrity(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 def integrity_finding(table: pd.DataFrame, frame: pd.DataFrame, schema: Schema) -> Finding:
     """Size, span, missing values, constant columns and unusual amounts."""
-    label, time = frame[schema.label].to_numpy(), frame[schema.time].to_numpy()
+    label = frame[schema.label].to_numpy()
     missing = table["missing"][table["missing"] > 0].sort_values(ascending=False, kind="stable")
     gaps = "no value is missing"
     if len(missing):
-        where = f"in {len(missing):,} columns, most of them" if len(missing) > 1 else "all of them"
+        where = f"in {len(missing):,} columns, the most of them" if len(missing) > 1 else "all of them"
         gaps = (
             f"{words.count(missing.sum(), 'value')} missing, {where} in {words.code(missing.index[0])} "
             f"({words.percent(missing.iloc[0] / len(frame))} of its rows)"
         )
-    detail = [f"The table has {len(table)} columns and spans {words.duration(time[-1] - time[0])}."]
-    if constant := [words.code(name) for name in table.index if table["distinct"][name] < 2]:
-        detail.append(f"Nothing can be learned from columns with a single value: {words.listed(constant)}.")
-    if schema.entity:
-        detail.append(f"{words.code(schema.entity)} has {table['distinct'][schema.entity]:,} distinct values.")
+    detail = [f"The table has {words.count(len(table), 'column')} and {_span(frame, schema)}."]
+    for what, number in (("a single value", 1), ("no value at all", 0)):
+        if names := [words.code(name) for name in table.index[table["distinct"] == number]]:
+            detail.append(f"Nothing can be learned from columns with {what}: {words.listed(names, 20)}.")
+    for name in filter(None, (schema.entity, *schema.entities)):
+        without = words.count(table["missing"][name], "row")
+        gap = (
+            f", and {without} {'has' if table['missing'][name] == 1 else 'have'} none" if table["missing"][name] else ""
+        )
+        detail.append(f"{words.code(name)} has {words.count(table['distinct'][name], 'distinct value')}{gap}.")
     if schema.amount:
         amount = frame[schema.amount].to_numpy()
         for kind, chosen in (("zero", amount == 0), ("negative", amount < 0)):
@@ -52,7 +62,18 @@ def integrity_finding(table: pd.DataFrame, frame: pd.DataFrame, schema: Schema) 
                 are = "is" if chosen.sum() == 1 else "are"
                 amounts = words.count(chosen.sum(), "amount")
                 detail.append(f"{amounts} {are} {kind}, {label[chosen].sum():,} of them fraud.")
-    return Finding(f"{len(frame):,} transactions, {words.count(label.sum(), 'fraud')}; {gaps}.", " ".join(detail))
+    size = f"{words.count(len(frame), schema.noun)}, {words.count(label.sum(), 'fraud')}"
+    return Finding(f"{size}; {gaps}.", " ".join(detail))
+
+
+def _span(frame: pd.DataFrame, schema: Schema) -> str:
+    """From when to when, as far as dates are known."""
+    if not schema.time:
+        return "no times"
+    first, last = frame[schema.time].iloc[0], frame[schema.time].iloc[-1]
+    origin = frame.attrs.get("provenance", {}).get("origin")
+    dates = f", from {words.moment(first, origin)} to {words.moment(last, origin)} (UTC)" if origin else ""
+    return f"spans {words.duration(last - first)}{dates}"
 
 
 def class_sizes(split: Split) -> pd.DataFrame:
@@ -62,7 +83,7 @@ def class_sizes(split: Split) -> pd.DataFrame:
     return rates(rows, frauds, pd.Index(["all", "training", "test"], name="part"))
 
 
-def imbalance_finding(table: pd.DataFrame) -> Finding:
+def imbalance_finding(table: pd.DataFrame, schema: Schema) -> Finding:
     """How rare fraud is, what accuracy is worth, and whether the two parts are shown to differ."""
     whole, train, test = (table.loc[part] for part in ("all", "training", "test"))
     verdict = {
@@ -71,11 +92,13 @@ def imbalance_finding(table: pd.DataFrame) -> Finding:
         -1: "fraud is rarer in the test part",
     }[apart(pd.concat([train.add_prefix("train_"), test]), "", "train_")]
     ratio = whole["rows"] / whole["frauds"]
-    rarity = f"One transaction in {ratio:,.0f}" if ratio >= 10 else f"{words.percent(whole['rate'])} of transactions"
+    rarity = f"One {schema.noun} in {ratio:,.0f} is"
+    if ratio < 10:
+        rarity = f"{words.percent(whole['rate'])} of {words.plural(schema.noun)} are"
     return Finding(
-        f"{rarity} {'is' if ratio >= 10 else 'are'} fraud: {whole['frauds']:,.0f} of {whole['rows']:,.0f}, "
+        f"{rarity} fraud: {whole['frauds']:,.0f} of {whole['rows']:,.0f}, "
         f"{test['frauds']:,.0f} of them in the test part.",
         f"Calling everything legitimate would be right {words.percent(1 - whole['rate'])} of the time and catch no "
-        f"fraud, so accuracy says little here. The fraud rate is {in_words(train)} before the cut in time and "
-        f"{in_words(test)} after it: {verdict}.",
+        f"fraud, so accuracy says little here. The fraud rate is {in_words(train)} in the training part and "
+        f"{in_words(test)} in the test part{'' if schema.time else ', drawn at random'}: {verdict}.",
     )

@@ -8,18 +8,27 @@ from zlib import crc32
 import pandas as pd
 
 from fraud_utils import words
+from fraud_utils.data import WITHOUT_TIME, Schema
 
 
-def heading(frame: pd.DataFrame) -> str:
-    """The table's name in Markdown, under a warning where the transactions are simulated."""
+def heading(frame: pd.DataFrame, schema: Schema) -> str:
+    """The table's name and how it was read, in Markdown, under a warning where it is simulated."""
     provenance = frame.attrs["provenance"]
-    name = f"The table: **{provenance['name']}**"
+    parts = [f"The table: **{provenance['name']}**"]
     if provenance["simulated"]:
-        name = (
-            "> **SIMULATED transactions.** They show how the notebook works and say nothing about real cards.\n\n"
-            + name
-        )
-    return words.markdown(name)
+        warning = f"> **SIMULATED {words.plural(schema.noun)}.** They show how the notebook works and say nothing about"
+        parts.insert(0, f"{warning} real fraud.")
+    if notes := [*provenance.get("read_as", ()), *(() if schema.time else (WITHOUT_TIME,))]:
+        parts.append("\n".join(f"- {note}" for note in notes))
+    return words.markdown("\n\n".join(parts))
+
+
+def first_rows(frame: pd.DataFrame, schema: Schema, rows: int = 5) -> pd.DataFrame:
+    """The beginning of the table, its times as dates where they are known."""
+    head, origin = frame.head(rows), frame.attrs.get("provenance", {}).get("origin")
+    if not schema.time or not origin:
+        return head
+    return head.assign(**{schema.time: [words.moment(seconds, origin) for seconds in head[schema.time]]})
 
 
 def styled(table: pd.DataFrame) -> Any:

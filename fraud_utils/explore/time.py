@@ -14,49 +14,75 @@ from fraud_utils.intervals import LEVEL
 from fraud_utils.words import Finding
 
 HOUR, DAY = 3600, 86_400
+NO_TIME = "The table has no time column, so "
 
 
 def volume(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Transactions and frauds along the whole table, by the hour or, beyond two weeks, by the day.
+    """Rows and frauds along the whole table, by the hour; beyond two weeks by the day, beyond two years by the week.
 
     Returns
     -------
     pandas.DataFrame
-        `day` (in days from the first row's midnight, the bin's start), `rows`, `frauds`, `bin_hours`.
+        `start` of each bin (as `on_time_axis` gives it), `rows`, `frauds`, `bin_hours`. Empty without a time column.
     """
+    if not schema.time:
+        return pd.DataFrame()
     time = frame[schema.time].to_numpy()
-    width = HOUR if time[-1] - time[0] <= 14 * DAY else DAY
-    place = (time // width).astype(np.int64)
-    start = place[0]
-    rows = np.bincount(place - start)
-    frauds = np.bincount(place - start, weights=frame[schema.label]).astype(np.int64)
-    day = day_of(np.arange(start, start + len(rows)) * width, frame, schema)
-    return pd.DataFrame({"day": day, "rows": rows, "frauds": frauds, "bin_hours": width // HOUR})
+    span = (time[-1] - time[0]) / DAY
+    width = HOUR if span <= 14 else DAY if span <= 731 else 7 * DAY
+    first = time[0] // DAY * DAY
+    place = ((time - first) // width).astype(np.int64)
+    rows = np.bincount(place - place[0])
+    frauds = np.bincount(place - place[0], weights=frame[schema.label]).astype(np.int64)
+    start = on_time_axis(first + np.arange(place[0], place[-1] + 1) * width, frame, schema)
+    return pd.DataFrame({"start": start, "rows": rows, "frauds": frauds, "bin_hours": width // HOUR})
 
 
-def day_of(time: Any, frame: pd.DataFrame, schema: Schema) -> Any:
-    """Seconds of the table's time column as days from the midnight before its first row."""
+def on_time_axis(time: Any, frame: pd.DataFrame, schema: Schema) -> Any:
+    """Seconds of the time column as dates where they are known, else as days from the midnight before the first row."""
+    if time is None or not schema.time:
+        return None
+    if origin := _origin(frame):
+        return origin + pd.to_timedelta(time, unit="s")
     return (time - frame[schema.time].iloc[0] // DAY * DAY) / DAY
 
 
-def rate_along_time(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Fraud rate by `day` or, beyond eight weeks, by `week`, counted from 1.
+def _origin(frame: pd.DataFrame) -> pd.Timestamp | None:
+    """The date and time of second 0, UTC; None where nobody knows them."""
+    origin = frame.attrs.get("provenance", {}).get("origin")
+    return pd.to_datetime(origin, utc=True).tz_localize(None) if origin else None
 
-    A day begins where the time is a multiple of 86,400 seconds, the first week with the first day.
+
+def rate_along_time(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Fraud rate by `day`, `week` or `month`: the shortest with a fraud in each, and at most 56 of them if not months.
+
+    A day begins where the time is a multiple of 86,400 seconds, the first week with the first day. They are known by
+    the date of their beginning, else counted from 1, a month then being a twelfth of a year.
     """
-    day = np.floor(day_of(frame[schema.time].to_numpy(), frame, schema)).astype(np.int64)
-    if day[-1] < 56:
-        return _rates_by(day + 1, frame[schema.label], "day")
-    return _rates_by(day // 7 + 1, frame[schema.label], "week")
+    if not schema.time:
+        return _rates_by(np.empty(0), pd.Series(dtype=float), "day")
+    time, label = frame[schema.time].to_numpy(), frame[schema.label]
+    first = time[0] // DAY * DAY
+    span = (time[-1] - first) / DAY
+    unit = words.pace(label.sum() / max(span, 1), span, most=56)
+    place = ((time - first) // (unit.days * DAY)).astype(np.int64)
+    if not _origin(frame):
+        return _rates_by(place + 1, label, unit.unit)
+    if unit.unit == "month":
+        of_month = on_time_axis(time, frame, schema).to_period("M").to_timestamp()
+        return _rates_by(of_month, label, "month")
+    return _rates_by(on_time_axis(first + place * unit.days * DAY, frame, schema), label, unit.unit)
 
 
 def rate_by_hour(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Fraud rate by hour of the day, 0 to 23, counted from where the time is a multiple of 86,400 seconds."""
+    if not schema.time:
+        return _rates_by(np.empty(0), pd.Series(dtype=float), "hour")
     hour = (frame[schema.time].to_numpy() % DAY // HOUR).astype(np.int64)
     return _rates_by(hour, frame[schema.label], "hour", range(24))
 
 
-def _rates_by(group: np.ndarray, label: pd.Series, name: str, index: Any = None) -> pd.DataFrame:
+def _rates_by(group: Any, label: pd.Series, name: str, index: Any = None) -> pd.DataFrame:
     index = pd.Index(np.unique(group) if index is None else index, name=name)
     place = index.get_indexer(group)
     rows = np.bincount(place, minlength=len(index))
@@ -69,25 +95,37 @@ def rate_finding(table: pd.DataFrame, seed: int) -> Finding:
     A difference is claimed where two intervals lie apart.
     """
     seen, unit = table[table["rows"] > 0], str(table.index.name)
-    at = f"{'on' if unit == 'day' else 'in'} {unit}"
+    if seen.empty:
+        return Finding(f"{NO_TIME}{unit}s cannot be compared.")
     if len(seen) == 1:
-        return Finding(f"All transactions fall into one {unit}, so there is nothing to compare.")
+        return Finding(f"All rows fall into one {unit}, so there is nothing to compare.")
     statistic, p_value = chi_square(seen["rows"].to_numpy(), seen["frauds"].to_numpy(), seed)
     test = f"A test of equal rates gives {_chi_square_in_words(statistic, len(seen), p_value)}"
     high, low = seen["low"].idxmax(), seen["high"].idxmin()
     if seen["low"][high] > seen["high"][low]:
         return Finding(
-            f"The fraud rate differs between {unit}s: {in_words(seen.loc[high])} {at} {high}, but "
-            f"{in_words(seen.loc[low])} {at} {low}.",
+            f"The fraud rate differs between {unit}s: {_rate_at(seen, high)}, but {_rate_at(seen, low)}.",
             f"{_beside_overall(seen, unit)} {test}.",
         )
     high, low = seen["rate"].idxmax(), seen["rate"].idxmin()
-    hint = ", which speaks against them only if transactions are independent" if p_value <= 1 - LEVEL else ""
+    hint = ", which speaks against them only if rows are independent" if p_value <= 1 - LEVEL else ""
     return Finding(
         f"No two {unit}s are shown to differ in their fraud rate.",
-        f"Observed rates run from {in_words(seen.loc[low])} {at} {low} to {in_words(seen.loc[high])} {at} {high}, "
-        f"and all intervals overlap. {test}{hint}.",
+        f"Observed rates run from {_rate_at(seen, low)} to {_rate_at(seen, high)}, and all intervals overlap. "
+        f"{test}{hint}.",
     )
+
+
+def _rate_at(table: pd.DataFrame, key: Any) -> str:
+    """A rate and when it was seen, as `0.4 % [0.1, 1.2] on day 3`, `... on 2015-03-04` or `... in 2015-03`."""
+    unit = str(table.index.name)
+    when = _name(key, unit) if isinstance(key, pd.Timestamp) else f"{unit} {key}"
+    week = "the week from " if unit == "week" and isinstance(key, pd.Timestamp) else ""
+    return f"{in_words(table.loc[key])} {'on' if unit == 'day' else 'in'} {week}{when}"
+
+
+def _name(key: Any, unit: str) -> str:
+    return f"{key:{'%Y-%m' if unit == 'month' else '%Y-%m-%d'}}" if isinstance(key, pd.Timestamp) else str(key)
 
 
 def _chi_square_in_words(statistic: float, groups: int, p_value: float) -> str:
@@ -104,8 +142,8 @@ def _beside_overall(seen: pd.DataFrame, unit: str) -> str:
             part, plural = seen[chosen], unit if chosen.sum() == 1 else f"{unit}s"
             sentences.append(
                 f"Clearly {side} the overall rate of {words.percent(overall)}: {plural} "
-                f"{words.listed(map(str, part.index))}, with "
-                f"{words.percent(part['rows'].sum() / seen['rows'].sum())} of the transactions and "
+                f"{words.listed((_name(key, unit) for key in part.index), 8)}, with "
+                f"{words.percent(part['rows'].sum() / seen['rows'].sum())} of the rows and "
                 f"{words.percent(part['frauds'].sum() / seen['frauds'].sum())} of the frauds."
             )
     return " ".join(sentences)
@@ -116,10 +154,12 @@ def bursts_finding(table: pd.DataFrame, seed: int) -> Finding:
 
     The ratio of the variances is the design effect of clusters in time (Kish 1965, Survey Sampling).
     """
-    hourly = table["bin_hours"].iloc[0] == 1
-    seen, unit, counts = table[table["rows"] > 0], *(("hour", "hourly") if hourly else ("day", "daily"))
+    if table.empty:
+        return Finding(f"{NO_TIME}bursts cannot be seen.")
+    unit, counts = {1: ("hour", "hourly"), 24: ("day", "daily")}.get(table["bin_hours"].iloc[0], ("week", "weekly"))
+    seen = table[table["rows"] > 0]
     if len(seen) == 1:
-        return Finding(f"All transactions fall into one {unit}, so bursts cannot be seen.")
+        return Finding(f"All rows fall into one {unit}, so bursts cannot be seen.")
     rows, frauds = seen["rows"].to_numpy(), seen["frauds"].to_numpy()
     statistic, p_value = chi_square(rows, frauds, seed)
     rate, scale = frauds.sum() / rows.sum(), len(seen) / (len(seen) - 1)
@@ -132,6 +172,6 @@ def bursts_finding(table: pd.DataFrame, seed: int) -> Finding:
         )
     return Finding(
         f"Frauds come in bursts or rhythms: {counts} counts vary {ratio:.1f} times more than a steady rate would.",
-        f"A steady rate is ruled out ({test}). Intervals of rates, which take transactions as independent, may "
+        f"A steady rate is ruled out ({test}). Intervals of rates, which take rows as independent, may "
         f"therefore be {ratio**0.5:.1f} times too narrow.",
     )

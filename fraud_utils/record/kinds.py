@@ -22,6 +22,8 @@ class Data(_Checked):
 
     Attributes
     ----------
+    largest_amount, median_fraud : float, optional
+        Of all amounts, and of those of frauds; None without amounts.
     read_as : tuple of str
         What was detected or decided when the file was read, a sentence each.
     unlabelled : int
@@ -39,6 +41,8 @@ class Data(_Checked):
     columns: int | None = None
     currency: str | None = None
     noun: str = "transaction"
+    largest_amount: FiniteFloat | None = None
+    median_fraud: FiniteFloat | None = None
     read_as: tuple[str, ...] = ()
     unlabelled: int = 0
     origin: str | None = None
@@ -144,6 +148,21 @@ class Day(_Checked):
     frauds_caught_ci: Interval
     saved: FiniteFloat | None = None
     saved_ci: Interval | None = None
+
+    def over(self, days: float) -> Day:
+        """What it means over so many days."""
+        return Day(
+            days * self.alerts,
+            _times(days, self.alerts_ci),
+            days * self.frauds_caught,
+            _times(days, self.frauds_caught_ci),
+            None if self.saved is None else days * self.saved,
+            self.saved_ci and _times(days, self.saved_ci),
+        )
+
+
+def _times(factor: float, interval: Interval) -> Interval:
+    return factor * interval[0], factor * interval[1]
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,9 @@ class Comparable:
         self.facts = _facts(finished)
         data, split = finished.data, finished.split
         # Without a checksum nobody knows whether two tables are the same one.
-        self.rows = (data.sha256, split and (split.test_from, split.test_rows)) if data and data.sha256 else None
+        at_random = finished.parameters.get("seed") if split and split.test_from is None else None
+        test = split and (split.test_from, split.test_rows, at_random)
+        self.rows = (data.sha256, test) if data and data.sha256 else None
         try:
             self.resamples = record.resamples(run.folder)
         except record.RecordError:
@@ -82,19 +84,19 @@ class Comparable:
         """
         simulated = [bool(each.record.data and each.record.data.simulated) for each in (self, other)]
         if simulated[0] != simulated[1]:
-            note = "One run is of SIMULATED transactions and the other of real ones: their figures are not compared."
+            note = "One run is of SIMULATED rows and the other of real ones: their figures are not compared."
             return note, [("", "not compared")] * len(MEASURES)
         same_rows = self.rows is not None and self.rows == other.rows
         differences = [self._difference(other, place, same_rows) for place in range(len(MEASURES))]
         if any(difference for difference, _ in differences):
             note = (
-                "Paired: both runs scored the same transactions, and each 95 % interval is of the difference on the "
-                "same resamples of them; one in twenty misses. The intervals reflect the choice of transactions, not "
+                "Paired: both runs scored the same rows, and each 95 % interval is of the difference on the "
+                "same resamples of them; one in twenty misses. The intervals reflect the choice of rows, not "
                 "the luck of a fit: runs that differ only in their seed show how much that adds."
             )
         elif same_rows:
             note = (
-                "Not paired: the transactions are the same, but one of the runs has no resamples.json that fits; run "
+                "Not paired: the rows are the same, but one of the runs has no resamples.json that fits; run "
                 "it again to pair them. Intervals that overlap show no difference."
             )
         elif self.rows is not None and other.rows is not None and self.rows[0] == other.rows[0]:
@@ -142,10 +144,10 @@ def _facts(run: RunRecord) -> dict[tuple[str, str], str]:
         {
             "name": data_name(data),
             "SHA-256": data and data.sha256 and data.sha256[:12],
-            "transactions": data and data.rows,
+            "rows": data and data.rows,
             "frauds": data and data.frauds,
-            "test set from time": split and split.test_from,
-            "test transactions": split and split.test_rows,
+            "test set from": _begin(run),
+            "test rows": split and split.test_rows,
             "frauds among them": split and split.test_frauds,
         },
         run.parameters,
@@ -167,6 +169,12 @@ def _facts(run: RunRecord) -> dict[tuple[str, str], str]:
         for group, facts in zip(GROUPS, groups, strict=True)
         for name, value in facts.items()
     }
+
+
+def _begin(run: RunRecord) -> str | None:
+    """When the test set begins; None where it was drawn at random."""
+    split, origin = run.split, run.data.origin if run.data else None
+    return None if not split or split.test_from is None else words.moment(split.test_from, origin)
 
 
 def _fact(value: Any) -> str:

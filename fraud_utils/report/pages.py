@@ -38,9 +38,9 @@ def render(template: str, *scripts: str, **values: Any) -> str:
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     figures = (words.decimals, words.decimals_between, words.percent, words.percent_between, words.plain_between,
-               words.count, words.cell, words.duration)  # fmt: skip
+               words.count, words.plural, words.cell, words.duration)  # fmt: skip
     environment.filters |= {filter.__name__: filter for filter in figures}
-    environment.filters |= {"moment": _moment, "apart": _apart}
+    environment.filters |= {"moment": _moment, "when": words.moment, "apart": _apart}
     return environment.get_template(template).render(**values, **_inlined(*scripts))
 
 
@@ -176,16 +176,24 @@ def write_summary(folder: Path, run: RunRecord) -> None:
     text = render(
         "summary.html.j2",
         run=run,
-        facts=asdict(run.data) if run.data else {},
+        facts={name: value for name, value in asdict(run.data).items() if name != "read_as"} if run.data else {},
         models=sorted(run.models or (), key=_precision, reverse=True),
         ways=_ways(run.chosen) if run.chosen else [],
         currency=run.data.currency if run.data and any(day.saved is not None for day in days) else None,
         figures=figures,
         links=_links(folder, "index"),
-        findings=findings.sentences(run),
+        findings=[*_open(run), *findings.sentences(run), *findings.doubts(run, run.parameters.get("review_cost"))],
+        pace=findings.pace(run),
         rates=findings.rates(run),
     )
     (folder / "index.html").write_text(text, encoding="utf-8")
+
+
+def _open(run: RunRecord) -> list[str]:
+    """What a split at random leaves open."""
+    from fraud_utils.data import WITHOUT_TIME
+
+    return [WITHOUT_TIME] if run.split and run.split.train_rows and run.split.test_from is None else []
 
 
 def _precision(model: Model) -> float:

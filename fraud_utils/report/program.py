@@ -76,7 +76,7 @@ def _overview(run: RunRecord) -> str:
         difference = run.endpoint.max_abs_difference
         same = "not compared" if difference is None else f"scores differ by at most {difference:.2g}"
         kept = "" if run.endpoint.deleted else "; NOT deleted, it bills until it is"
-        lines["endpoint"] = f"{words.count(run.endpoint.rows, 'transaction')}, {same}{kept}"
+        lines["endpoint"] = f"{words.count(run.endpoint.rows, 'row')}, {same}{kept}"
     width = max(map(len, lines))
     return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
 

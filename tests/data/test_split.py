@@ -73,7 +73,7 @@ def test_a_split_says_what_lies_on_either_side():
     text = split_transactions(small(), SMALL, 0.2).describe({"name": "small", "rows": 40, "frauds": 10})
     for part in (
         "small: 40 transactions, 10 frauds (25\N{NO-BREAK SPACE}%)",
-        "the 32 before second 32 (8 frauds)",
+        "the 32 before day 1, 00:00 (8 frauds)",
         "the 8",
     ):
         assert part in text

@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score
 from fraud_utils.evaluation import Protocol, Scores, decisions
 from fraud_utils.models import Candidate
 from fraud_utils.record import Day, Threshold
+from fraud_utils.words import Pace
 
 DUMMY = Candidate("dummy")
 HALF = (Threshold("f1", 0.5),)
@@ -155,7 +156,8 @@ def test_the_interval_of_money_saved_is_as_wide_as_resampled_rows_make_it():
 
 def test_a_day_is_shown_with_its_bounds_and_without_what_is_not_known():
     day = Day(56.26, (33.4, 89.0), 50.0, (28.6, 81.3))
-    shown = decisions.readable_days({"f1": day})
+    shown = decisions.readable_days({"f1": day}, Pace("day", 1.0))
     assert list(shown) == [(name, side) for name in ("alerts", "frauds caught") for side in ("a day", "low", "high")]
     assert list(shown.loc["f1", "alerts"]) == [56.3, 33.4, 89.0]
-    assert decisions.readable_days({}).empty
+    assert list(decisions.readable_days({"f1": day}, Pace("week", 7.0))["alerts"].loc["f1"]) == [393.8, 233.8, 623.0]
+    assert decisions.readable_days({}, Pace("day", 1.0)).empty

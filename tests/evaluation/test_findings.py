@@ -66,6 +66,32 @@ def test_findings_of_a_model_that_works():
     ]
 
 
+def test_where_frauds_are_rare_the_pages_count_by_the_week():
+    run = replace(RUN, data=Data("claims", currency="EUR", noun="claim"), split=replace(RUN.split, test_days=100.0))
+    assert "20 frauds" in text(run) and "the 10,000 claims of the test set" in text(run)
+    assert "that is 420 [235, 693] alerts a week, and 336 [174, 587] frauds caught a week." in text(run)
+    assert "it saves 36,473 [8,400, 68,600] EUR a week" in text(run)
+    assert "a day" not in text(run)
+
+
+def test_a_budget_above_the_rows_of_a_day_is_said():
+    budget = replace(RUN.chosen, alerting=(*RUN.chosen.alerting, Threshold("alerts_a_day", 0.5, 100.0)))
+    slow = replace(RUN, chosen=budget, split=replace(RUN.split, test_days=1_000.0))
+    assert findings.doubts(slow, 3.0)[0].startswith("The budget of 100 alerts a day is above the 10 rows a day of the")
+    assert findings.doubts(replace(RUN, chosen=budget), 3.0) == []
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"), [(3.0, ""), (500.0, ""), (501.0, "more than the largest amount, 500 EUR"), (0.02, ""),
+                       (0.019, "less than a thousandth of the median fraud, 20 EUR"), (None, "")]
+)  # fmt: skip
+def test_a_review_that_costs_next_to_nothing_or_more_than_any_amount_is_pointed_out(cost, said):
+    run = replace(RUN, data=Data("mine.csv", currency="EUR", largest_amount=500.0, median_fraud=20.0))
+    found = findings.doubts(run, cost)
+    assert len(found) == bool(said) and all(said in sentence for sentence in found)
+    assert findings.doubts(replace(RUN, data=Data("mine.csv", currency="EUR")), 1e9) == []
+
+
 def test_without_a_signal_nothing_is_claimed():
     none = replace(DAY, saved=100.0, saved_ci=(-200.0, 400.0), frauds_caught=0.0, frauds_caught_ci=(0.0, 14.8))
     test = judged(0.003, 0.0015, 0.02, precision=0.0, recall=0.0, savings=0.1, savings_ci=(-0.2, 0.4))

@@ -25,7 +25,7 @@ def test_duplicates_are_counted_with_their_frauds_labels_and_leaks():
     exact, timeless = copies.loc["exact copies"], copies.loc["equal but for the time"]
     assert [exact[k] for k in ("groups", "copies", "frauds", "mixed_groups", "seen_in_test")] == [2, 3, 3, 1, 0]
     assert [timeless[k] for k in ("groups", "copies", "seen_in_test")] == [3, 4, 1]
-    low, high = intervals.exact(3, 3, intervals.together(4))
+    low, high = intervals.exact(2, 2, intervals.together(4))  # three copies of two rows
     assert exact[["copy_rate", "copy_low", "copy_high"]].tolist() == pytest.approx([1, float(low), float(high)])
     finding = explore.duplicates_finding(copies)
     assert finding.headline == "3 rows are exact copies of an earlier row, 3 of them fraud."
@@ -45,3 +45,13 @@ def test_no_copies_is_said():
     finding = explore.duplicates_finding(explore.duplicates(frame, split_transactions(frame, SCHEMA), SCHEMA))
     assert finding.headline == "No row is an exact copy of another."
     assert finding.detail == "No row repeats an earlier one at another time."
+
+
+def test_many_copies_of_one_fraud_are_one_observation():
+    frame = noise(rows=1000, rate=0.03)
+    frame.loc[100:139] = frame.loc[100].to_numpy()
+    frame.loc[100:139, "fraud"] = 1
+    frame["fraud"] = frame["fraud"].astype("int8")
+    copies = explore.duplicates(frame, split_transactions(frame, SCHEMA), SCHEMA)
+    assert copies.loc["exact copies", "copy_rate"] == 1
+    assert "no difference is claimed" in explore.duplicates_finding(copies).detail

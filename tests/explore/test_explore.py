@@ -1,13 +1,20 @@
 """All findings of a table together: what it shows is said, and what it does not show is not."""
 
 import itertools
+import re
+from typing import Any
 
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from noise import SCHEMA, noise, text
 
-from fraud_utils import explore
+from fraud_utils import explore, plots
 from fraud_utils.data import ULB, Schema, load_transactions, split_transactions
 from fraud_utils.words import Finding
 
@@ -17,14 +24,14 @@ def all_findings(frame: pd.DataFrame, schema: Schema, seed: int = 7) -> dict[str
     train, effects = split.train, explore.effects(split.train, schema)
     return {
         "integrity": explore.integrity_finding(explore.integrity(frame, schema), frame, schema),
-        "imbalance": explore.imbalance_finding(explore.class_sizes(split)),
+        "imbalance": explore.imbalance_finding(explore.class_sizes(split), schema),
         "bursts": explore.bursts_finding(explore.volume(frame, schema), seed),
         "days": explore.rate_finding(explore.rate_along_time(frame, schema), seed),
         "hours": explore.rate_finding(explore.rate_by_hour(train, schema), seed),
         "amounts": explore.amounts_finding(explore.amounts_below(train, schema), train, schema),
         "points": explore.price_points_finding(explore.price_points(train, schema), schema),
         "effects": explore.effects_finding(effects),
-        "pairs": explore.correlations_finding(explore.correlations(train, schema, effects.index[:30])),
+        "pairs": explore.correlations_finding(explore.correlations(train, schema, effects.index[:30], seed)),
         "unusual": explore.outside_finding(explore.outside(train, schema, effects.index[:9])),
         "copies": explore.duplicates_finding(explore.duplicates(frame, split, schema)),
         "drift": explore.stability_finding(explore.stability(split, schema), split, schema),
@@ -33,7 +40,7 @@ def all_findings(frame: pd.DataFrame, schema: Schema, seed: int = 7) -> dict[str
 
 
 CLAIMS = {
-    "imbalance": "after it: fraud is",
+    "imbalance": "in the test part: fraud is",
     "bursts": "come in bursts or rhythms",
     "days": "rate differs",
     "hours": "rate differs",
@@ -98,6 +105,83 @@ def test_any_table_gives_findings():
         assert "nan" not in explore.styled(tidy).to_html().lower()
 
 
+def some(rows: int = 400, seed: int = 3, **columns: Any) -> pd.DataFrame:
+    """Rows with a time, an amount and a label, one in ten a fraud, and with these columns."""
+    rng = np.random.default_rng(seed)
+    given = {name: column(rng, rows) if callable(column) else column for name, column in columns.items()}
+    frame = pd.DataFrame({"at": np.arange(rows) * 7_000.0, "sum": rng.exponential(50, rows).round(2), **given})
+    return frame.assign(bad=(rng.permutation(rows) % 10 == 0).astype("int8"))
+
+
+def words_of(*values: str) -> Any:
+    return lambda rng, rows: pd.Series(rng.choice(values, rows), dtype="category")
+
+
+ODD = some(zero=0.0, empty=np.nan, x=lambda rng, rows: rng.normal(size=rows))
+ODD["gone"] = pd.Series([None] * len(ODD), dtype="category")
+ODD["late"] = np.where(np.arange(len(ODD)) > 350, 1.0, np.nan)
+V = tuple(f"V{place}" for place in range(400))
+WIDE = some(**dict.fromkeys(V, lambda rng, rows: np.where(rng.random(rows) < 0.5, np.nan, rng.normal(size=rows))))
+NAMED = some(card=words_of("a", "b"), shop=words_of("c", "d"), age=words_of("old", "young"), x=1.0)
+NAMED["card"] = NAMED["card"].where(np.arange(len(NAMED)) % 3 > 0)
+WORDS = some(land=words_of("SE", "NO", "DK"), shop=words_of("a", "b"))
+PLAIN = some(x=lambda rng, rows: rng.normal(size=rows))
+KINDS: dict[str, tuple[pd.DataFrame, dict[str, Any]]] = {
+    "without times": (PLAIN, {"time": None, "features": ("x",), "noun": "claim"}),
+    "constant and empty columns": (ODD, {"features": ("zero", "empty", "x", "late"), "categorical": ("gone",)}),
+    "400 columns": (WIDE, {"features": V}),
+    "words only": (WORDS, {"amount": None, "features": (), "categorical": ("land", "shop")}),
+    "no amount": (ODD, {"amount": None, "features": ("x",)}),
+    "amounts of zero": (PLAIN.assign(sum=0.0), {"features": ("x",)}),
+    "amounts nearly alike": (PLAIN.assign(sum=10_000 + PLAIN.index * 0.5), {"features": ("x",)}),
+    "entities and groups": (NAMED, {"entity": "card", "entities": ("shop",), "groups": ("age",), "features": ("x",)}),
+    "one time of day": (PLAIN.assign(at=PLAIN.index // 8 * 86_400.0), {"features": ("x",)}),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_kind_of_table_gives_findings_figures_and_no_warning(kind):
+    frame, roles = KINDS[kind]
+    schema = Schema(**{"name": kind, "label": "bad", "time": "at", "amount": "sum"} | roles)
+    frame = frame[list(schema.columns)]
+    for origin in (None, "2015-03-02T00:00:00Z"):
+        frame.attrs["provenance"] = {"name": kind, "simulated": False, "origin": origin}
+        found = all_findings(frame, schema)
+        for name, finding in found.items():
+            assert not re.search(r"\bnan\b|\bNone\b(?! of)", text(finding)), name
+            assert schema.time or "no time column" in text(finding) or name not in ("bursts", "days", "hours", "drift")
+    draw(frame, schema)
+
+
+def draw(frame: pd.DataFrame, schema: Schema) -> None:
+    """Every figure of the notebook."""
+    plots.set_style()
+    split = split_transactions(frame, schema)
+    train, names = split.train, explore.effects(split.train, schema).index
+    figure, axes = plt.subplots(4, 5, figsize=(20, 16), dpi=40)
+    ax = iter(axes.flat)
+    if schema.time:
+        cut = explore.on_time_axis(split.test_from, frame, schema)
+        plots.plot_volume(explore.volume(frame, schema), next(ax), cut)
+        plots.plot_rates(explore.rate_along_time(frame, schema), next(ax))
+        plots.plot_rates(explore.rate_by_hour(train, schema), next(ax))
+        stability, own = explore.stability(split, schema), plt.subplots()
+        plots.plot_stability(stability, own[1], explore.BANDS)
+        own[0].canvas.draw()
+        plt.close(own[0])
+    if schema.amount:
+        plots.plot_amounts(explore.amount_distribution(train, schema), next(ax), schema.currency)
+    plots.plot_intervals(explore.effects(train, schema), next(ax), reference=0.5)
+    pairs = explore.correlations(train, schema, names[:30], 7)
+    for value in ("legitimate", "fraud", "difference"):
+        plots.plot_correlations(pairs, next(ax), value)
+    plots.plot_projection(explore.projection(train, schema, 7), next(ax))
+    plots.plot_histograms(explore.histograms(train, schema, names[:9]), list(ax)[:9])
+    figure.canvas.draw()
+    plt.close(figure)
+
+
 @pytest.mark.real_data
 def test_the_reference_set(real_data):
     frame = load_transactions(real_data, ULB)
@@ -105,11 +189,12 @@ def test_the_reference_set(real_data):
     integrity = text(explore.integrity_finding(explore.integrity(frame, ULB), frame, ULB))
     assert "284,807 transactions, 492 frauds; no value is missing" in integrity
     assert "1,825 amounts are zero, 27 of them fraud" in integrity
-    assert "75 of them in the test part" in explore.imbalance_finding(explore.class_sizes(split)).headline
+    assert "75 of them in the test part" in explore.imbalance_finding(explore.class_sizes(split), ULB).headline
     days = explore.rate_along_time(frame, ULB)
     assert days[["rows", "frauds"]].to_numpy().tolist() == [[144_786, 281], [140_021, 211]]
     copies = explore.duplicates_finding(explore.duplicates(frame, split, ULB))
     assert copies.headline == "1,081 rows are exact copies of an earlier row, 19 of them fraud."
-    assert "the cut in time leaves 0 test rows" in copies.detail
-    whole = explore.amounts_below(frame, ULB)
-    assert whole.loc[3, "fraud_share"] == pytest.approx(205 / 492)
+    assert "the split leaves 0 test rows" in copies.detail
+    below = explore.amounts_below(frame, ULB)["fraud_share"]
+    frauds = frame.loc[frame["Class"] == 1, "Amount"]
+    assert below.tolist() == pytest.approx([(frauds < edge).sum() / 492 for edge in below.index])

@@ -48,7 +48,7 @@ def test_a_test_that_disagrees_with_overlapping_intervals_is_named_with_its_assu
     apart = explore.rate_finding(rates(rows, np.array([300, 200]), days), seed=7)
     assert "differs between days" in apart.headline
     overlapping = explore.rate_finding(rates(rows, np.array([270, 222]), days), seed=7)
-    assert "No two days" in overlapping.headline and "only if transactions are independent" in overlapping.detail
+    assert "No two days" in overlapping.headline and "only if rows are independent" in overlapping.detail
 
 
 def test_one_day_is_compared_with_nothing():
@@ -72,5 +72,59 @@ def test_volume_counts_every_row_by_hour_and_by_day_beyond_two_weeks():
         volume = explore.volume(frame, SCHEMA)
         assert set(volume["bin_hours"]) == {hours}
         assert (volume["rows"].sum(), volume["frauds"].sum()) == (3000, frame["fraud"].sum())
-        start = explore.day_of(frame["at"].iloc[0], frame, SCHEMA)
-        assert 0 <= volume["day"].iloc[0] <= start < volume["day"].iloc[0] + hours / 24
+        start = explore.on_time_axis(frame["at"].iloc[0], frame, SCHEMA)
+        assert 0 <= volume["start"].iloc[0] <= start < volume["start"].iloc[0] + hours / 24
+
+
+def dated(days: float, **more: float) -> pd.DataFrame:
+    frame = noise(days=days, **more)
+    frame.attrs["provenance"] |= {"origin": "2015-03-02T00:00:00+00:00"}
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("days", "second", "when"),
+    [(20, "2015-03-03", "on 2015-03-03"), (90, "2015-03-09", "in the week from 2015-03-09"),
+     (900, "2015-04-01", "in 2015-04")],
+)  # fmt: skip
+def test_where_dates_are_known_rates_are_named_by_them(days, second, when):
+    frame = dated(days)
+    rates = explore.rate_along_time(frame, SCHEMA)
+    assert rates["rows"].sum() == 3000 and rates.index[1] == pd.Timestamp(second)
+    part = rates.index.get_indexer([second])[0]
+    assert rates["frauds"].iloc[part] == frame["fraud"][_starts(frame, rates) == second].sum()
+    frame.loc[_starts(frame, rates) == second, "fraud"] = 1
+    finding = explore.rate_finding(explore.rate_along_time(frame, SCHEMA), seed=7)
+    assert f" {when}, but" in finding.headline
+
+
+def _starts(frame: pd.DataFrame, rates: pd.DataFrame) -> pd.Series:
+    """When the day, week or month of each row begins."""
+    at = pd.Timestamp("2015-03-02") + pd.to_timedelta(frame["at"], unit="s")
+    return at.map(lambda when: max(start for start in rates.index if start <= when)).dt.strftime("%Y-%m-%d")
+
+
+def test_days_are_compared_only_where_they_have_frauds():
+    few = noise(days=50, rate=0.005)  # 15 frauds in 50 days
+    assert explore.rate_along_time(few, SCHEMA).index.name == "week"
+    assert explore.rate_along_time(noise(days=50), SCHEMA).index.name == "day"
+
+
+def test_volume_begins_with_dates_where_they_are_known_and_has_weeks_beyond_two_years():
+    frame = dated(800)
+    volume = explore.volume(frame, SCHEMA)
+    assert set(volume["bin_hours"]) == {168} and volume["start"].iloc[0] == pd.Timestamp("2015-03-02")
+    assert volume["rows"].sum() == 3000
+    assert explore.on_time_axis(86_400.0, frame, SCHEMA) == pd.Timestamp("2015-03-03")
+    assert "weekly counts" in text(explore.bursts_finding(volume, 7))
+
+
+def test_weeks_with_one_rate_are_told_apart_at_most_as_often_as_the_level_says():
+    """Of 84 weeks the extremes always look different; the level holds for all of them together."""
+    rng, weeks = np.random.default_rng(0), pd.Index(range(1, 85), name="week")
+    rows = rng.poisson(200, (40, 84)) + 1
+    claims = sum(
+        "differs" in explore.rate_finding(rates(counted, rng.binomial(counted, 0.05), weeks), seed=7).headline
+        for counted in rows
+    )
+    assert claims <= 6  # of 40 at a level of 5 %: more has a chance below 0.4 %

@@ -15,6 +15,7 @@ from typing import Any
 
 import nbformat
 import numpy as np
+import pandas as pd
 import papermill
 import pytest
 import requests
@@ -25,6 +26,7 @@ from states import until
 
 from fraud_utils import artifact, data
 from fraud_utils.data.simulate import simulate_transactions
+from fraud_utils.report.execute import execute
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -208,6 +210,63 @@ def test_make_report_writes_all_that_was_promised(project, reported):
     check_sizes(reported)
     assert metrics["parameters"]["review_cost"] == 4.0
     assert metrics["data"]["simulated"] is False
+
+
+def test_no_page_has_a_warning(reported):
+    for path in NOTEBOOKS:
+        assert not warnings_on(reported / path.name), path.stem
+
+
+def warnings_on(executed: Path) -> list[str]:
+    """What Python and its libraries complained of in a notebook that was executed."""
+    outputs = [output for cell in nbformat.read(executed, 4).cells for output in cell.get("outputs", [])]
+    return [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+
+
+CLAIMS = """name: motor claims
+label: outcome
+fraud: fraud
+time: filed
+time_unit: timestamp
+amount: cost
+currency: USD
+noun: claim
+features: [age, never]
+categorical: [region]
+entity: policy
+"""
+
+
+def claims(folder: Path, rows: int = 1500) -> tuple[Path, Path]:
+    """A table of claims over three years, with dates, words as labels and a column without a value; and its schema."""
+    rng = np.random.default_rng(0)
+    filed = pd.Timestamp("2015-03-02") + pd.to_timedelta(np.sort(rng.uniform(0, 1000, rows)), unit="D")
+    frame = pd.DataFrame(
+        {"filed": filed.strftime("%Y-%m-%d %H:%M:%S"), "never": np.nan, "age": rng.integers(18, 80, rows)}
+    )
+    frame = frame.assign(
+        policy=rng.integers(0, 500, rows), region=rng.choice(["N", "S"], rows), cost=rng.exponential(900, rows)
+    )
+    frame["outcome"] = np.where(rng.random(rows) < np.where(frame["age"] < 30, 0.2, 0.05), "fraud", "legit")
+    frame.to_csv(folder / "claims.csv", index=False)
+    (folder / "claims.yaml").write_text(CLAIMS)
+    return folder / "claims.csv", folder / "claims.yaml"
+
+
+@pytest.mark.parametrize("with_dates", [True, False])
+def test_exploring_speaks_in_the_tables_own_terms(tmp_path, with_dates):
+    table, schema = claims(tmp_path)
+    if not with_dates:
+        schema.write_text(re.sub("time.*\n", "", CLAIMS) + "ignored: [filed]\n")
+    executed, source = tmp_path / "01_explore.ipynb", ROOT / "notebooks" / "01_explore.ipynb"
+    parameters = {"data": str(table), "schema": str(schema), "run_folder": str(tmp_path)}
+    execute(source, executed, parameters, lambda cell: None, print)
+    assert not warnings_on(executed)
+    page = executed.read_text()
+    assert "1,500 claims" in page and not re.search(r"second \d|transactions? (is|are|in)\b|\bnan\b", page)
+    timeless = "whether the past predicts the future, it cannot know" in page
+    assert timeless != with_dates and ("from 2015-03-02 " in page) == with_dates
+    assert (tmp_path / "figures" / "explore_time.png").exists() == with_dates
 
 
 def test_the_figures_are_those_of_scikit_learn_and_scipy(reported, small_table):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from records import RUN, judged
 
-from fraud_utils.record import Sections, Threshold
+from fraud_utils.record import Day, Sections, Threshold
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,9 @@ def test_a_figure_comes_with_its_interval_where_it_has_one():
     assert metrics.figure("average_precision") == (0.7, (0.6, 0.8))
     assert metrics.figure("f1") == (0.5, None)
     assert metrics.figure("brier") == (None, None)
+
+
+def test_what_a_day_means_is_scaled_to_any_span():
+    day = Day(2.0, (1.0, 3.0), 0.5, (0.25, 1.0), -10.0, (-20.0, 5.0))
+    assert day.over(2) == Day(4.0, (2.0, 6.0), 1.0, (0.5, 2.0), -20.0, (-40.0, 10.0))
+    assert Day(2.0, (1.0, 3.0), 0.5, (0.25, 1.0)).over(7).saved is None

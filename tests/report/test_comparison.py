@@ -88,11 +88,11 @@ NO_INTERVAL = "no interval to judge by"
         ({"data": replace(RUN.data, sha256="b" * 64)}, "Not paired: the data is not known to be the same", OVERLAP),
         ({"data": replace(RUN.data, sha256=None)}, "Not paired: the data is not known to be the same", OVERLAP),
         ({"split": replace(RUN.split, test_from=90.0)}, "Not paired: the data is the same, the test sets are", OVERLAP),
-        ({"draws": "other labels"}, "Not paired: the transactions are the same, but one", OVERLAP),
-        ({"again": None}, "Not paired: the transactions are the same, but one", NO_INTERVAL),
-        ({"again": np.zeros(7), "draws": "fewer"}, "Not paired: the transactions are the same, but one", OVERLAP),
-        ({"data": Data("tiny", simulated=True)}, "One run is of SIMULATED transactions", "not compared"),
-        ({"chosen": None}, "Not paired: the transactions are the same", "not known for both"),
+        ({"draws": "other labels"}, "Not paired: the rows are the same, but one", OVERLAP),
+        ({"again": None}, "Not paired: the rows are the same, but one", NO_INTERVAL),
+        ({"again": np.zeros(7), "draws": "fewer"}, "Not paired: the rows are the same, but one", OVERLAP),
+        ({"data": Data("tiny", simulated=True)}, "One run is of SIMULATED rows", "not compared"),
+        ({"chosen": None}, "Not paired: the rows are the same", "not known for both"),
     ],
 )
 def test_runs_that_cannot_be_paired_are_not(make, changes, note, reading):
@@ -100,6 +100,14 @@ def test_runs_that_cannot_be_paired_are_not(make, changes, note, reading):
     assert result.startswith(note)
     assert differences[PLACE] == ("", reading)
     assert not any(difference for difference, _ in differences)
+
+
+def test_test_sets_that_were_drawn_with_other_seeds_are_not_the_same(make):
+    at_random = {"split": replace(RUN.split, test_from=None)}
+    one, same = make("a", 0.7, **at_random), make("b", 0.71, **at_random)
+    other = make("c", 0.7, parameters=RUN.parameters | {"seed": 8}, **at_random)
+    assert one.compared_with(same)[0].startswith("Paired")
+    assert one.compared_with(other)[0].startswith("Not paired: the data is the same, the test sets are not")
 
 
 def test_intervals_that_do_not_overlap_are_said_not_to(make):

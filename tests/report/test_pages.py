@@ -67,6 +67,30 @@ def test_without_amounts_no_page_speaks_of_money(tmp_path):
     assert "60 <span" in text and not re.search(r"EUR|Money|saves|saved a day|review", text)
 
 
+def summary(folder: Path, run: Any) -> str:
+    pages.write_summary(folder, run)
+    text = re.sub(r"<(script|style)>.*?</\1>", "", (folder / "index.html").read_text(), flags=re.DOTALL)
+    return re.sub(r"<[^>]+>", "", text)
+
+
+def test_a_summary_speaks_of_the_tables_own_things_at_its_own_pace(tmp_path):
+    data = replace(RUN.data, noun="policy", origin="2015-03-02T00:00:00Z", read_as=("The decimal sign is ,.",),
+                   unlabelled=12)  # fmt: skip
+    text = summary(tmp_path, replace(RUN, data=data, split=replace(RUN.split, test_from=93_900.0, test_days=200.0)))
+    for part in ("Which policies are fraud?", "50,000 policies", "12 rows without a label left out", "Alerts a month",
+                 "what each means per month", "before 2015-03-03 02:05;", "The decimal sign is ,."):  # fmt: skip
+        assert part in text, part
+    assert "1,826 [913, " in text  # 60 [30, 120] alerts a day
+    assert not re.search("transaction|a day", text)
+
+
+def test_a_summary_of_a_table_without_times_says_what_it_cannot_know(tmp_path):
+    days = replace(RUN.chosen, per_day={})
+    text = summary(tmp_path, replace(RUN, split=replace(RUN.split, test_from=None, test_days=None), chosen=days))
+    assert "whether the past predicts the future, it cannot know" in text and not re.search("a day|per day", text)
+    assert "it cannot know" not in summary(tmp_path, RUN)
+
+
 def test_the_summary_of_the_example_in_the_repository_can_be_written(tmp_path):
     kept = ROOT / "runs/example"
     pages.write_summary(tmp_path, record.load(kept))
@@ -199,7 +223,7 @@ def test_contents_and_navigation_lead_where_they_say(opened):
     contents.last.click()
     assert page.locator(":target").inner_text().startswith("Second question")
     page.get_by_role("link", name="Summary").click()
-    assert page.locator("h1").inner_text() == "Which card transactions are fraud?"
+    assert page.locator("h1").inner_text() == "Which transactions are fraud?"
 
 
 def test_figures_are_described_in_words(opened):

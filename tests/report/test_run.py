@@ -177,7 +177,7 @@ def test_at_the_end_stands_what_a_run_took_and_reached(finished):
     assert cells["data"] == "SIMULATED: tiny"
     assert cells["chosen"] == "xgboost <plain>"
     assert cells["average precision"] == "0.750 [0.700, 0.790] on the test set"
-    assert cells["endpoint"] == "2 transactions, scores differ by at most 0"
+    assert cells["endpoint"] == "2 rows, scores differ by at most 0"
     assert how == "make open RUN=two opens this page:"
     assert where == "runs/two/index.html"
 
