@@ -18,8 +18,9 @@ def integrity(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """
     roles = dict.fromkeys(schema.measures, "feature") | dict.fromkeys(schema.categorical, "categorical")
     roles = dict.fromkeys(schema.groups, "group") | dict.fromkeys(schema.entities, "entity") | roles
-    single = ((schema.label, "label"), (schema.time, "time"), (schema.amount, "amount"), (schema.entity, "entity"))
-    roles |= {name: role for name, role in single if name}
+    single = {"label": schema.label, "time": schema.time, "amount": schema.amount, "entity": schema.entity}
+    single["id"] = schema.id
+    roles |= {name: role for role, name in single.items() if name}
     rows = []
     for name in schema.columns:
         column = frame[name]

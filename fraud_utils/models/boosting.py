@@ -87,13 +87,7 @@ def fit_xgboost(
     settings["seed_per_iteration"] = True  # a job that resumes from a checkpoint then draws what it would have drawn
     if weight != 1:
         settings["scale_pos_weight"] = weight
-    rows = xgboost.QuantileDMatrix(
-        X,
-        y,
-        weight=training.pop("weight", None),
-        nthread=nthread,
-        max_bin=settings["max_bin"],  # must be the booster's
-        feature_types=kinds,
-        enable_categorical=kinds is not None,
-    )
+    bins, rows_weight = settings["max_bin"], training.pop("weight", None)  # bins must be the booster's
+    types = {"feature_types": kinds, "enable_categorical": kinds is not None}
+    rows = xgboost.QuantileDMatrix(X, y, weight=rows_weight, nthread=nthread, max_bin=bins, **types)
     return xgboost.train(settings, rows, num_boost_round=rounds, **training)

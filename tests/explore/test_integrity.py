@@ -36,11 +36,20 @@ def test_a_span_with_dates_is_said_in_dates_and_without_times_not_at_all():
 
 
 def test_entities_and_groups_have_their_roles_and_gaps_are_counted():
-    schema = Schema("s", "bad", "at", None, ("x",), entity="card", entities=("shop",), groups=("age",))
-    frame = pd.DataFrame({"at": [0.0, 1, 2], "card": ["a", None, "a"], "shop": ["b", "c", "b"], "age": "old", "x": 1.0})
+    schema = Schema("s", "bad", "at", None, ("x",), id="no", entity="card", entities=("shop",), groups=("age",))
+    frame = pd.DataFrame(
+        {
+            "at": [0.0, 1, 2],
+            "no": ["1", "2", "3"],
+            "card": ["a", None, "a"],
+            "shop": ["b", "c", "b"],
+            "age": "old",
+            "x": 1.0,
+        }
+    )
     frame["bad"] = [0, 1, 0]
     described = explore.integrity(frame, schema)
-    assert list(described["role"]) == ["time", "entity", "entity", "group", "feature", "label"]
+    assert list(described["role"]) == ["time", "id", "entity", "entity", "group", "feature", "label"]
     found = text(explore.integrity_finding(described, frame, schema))
     assert "`card` has 1 distinct value, and 1 row has none" in found and "`shop` has 2 distinct values." in found
 
