@@ -159,8 +159,6 @@ def candidates(
     y : numpy.ndarray, optional
         Labels of the training rows; treatments that change nothing there are left out.
     """
-    if profile not in ("full", "quick"):
-        raise ValueError(f"profile is {profile!r}; it must be 'full' or 'quick'")
     obstacles = left_out(profile, complete, y)
     listed = [Candidate("dummy")]
     if features and features.amount:
@@ -171,7 +169,7 @@ def candidates(
 def left_out(profile: str = "full", complete: bool = True, y: np.ndarray | None = None) -> dict[str, str]:
     """Treatments of the imbalance that `candidates` leaves out, and why."""
     some = np.arange(1000) == 0 if y is None else y  # so rare that every treatment changes something
-    names = dict.fromkeys(candidate.imbalance for candidate in (_quick() if profile == "quick" else _full()))
+    names = dict.fromkeys(candidate.imbalance for candidate in _of(profile))
     return {name: why for name in names if (why := Treatment.parse(name).obstacle(some, complete))}
 
 
@@ -195,7 +193,7 @@ def _quick(features: FeatureMap | None) -> list[Candidate]:
     ]
 
 
-def _full(features: FeatureMap | None = None) -> list[Candidate]:
+def _full(features: FeatureMap | None) -> list[Candidate]:
     common = ("none", "class weight", "undersample 1:1", "undersample 1:10", "undersample 1:50")
     forest = {"n_estimators": 40, "max_samples": 0.15, "min_samples_leaf": 2}
     boosted = xgboost_by_hand("full", features)
