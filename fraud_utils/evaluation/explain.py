@@ -71,7 +71,8 @@ def describe_strongest(strongest: pd.DataFrame, top: int = 3) -> str:
 def in_words(shares: pd.Series, values: pd.Series, top: int = 3) -> str:
     """One row's strongest reasons, as `V14 = -6.1 (+2.3)`: the column, its value, the log-odds it added."""
     order = shares.abs().sort_values(ascending=False, kind="stable").index[:top]
-    return ", ".join(f"{name} = {values[name]:.3g} ({shares[name]:+.1f})" for name in order)
+    shown = {name: "missing" if np.isnan(values[name]) else f"= {values[name]:.3g}" for name in order}
+    return ", ".join(f"{name} {value} ({shares[name]:+.1f})" for name, value in shown.items())
 
 
 def worst(scores: Scores, candidate: Candidate, threshold: float, most: int = 5) -> dict[str, np.ndarray]:

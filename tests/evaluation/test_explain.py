@@ -55,6 +55,11 @@ def test_reasons_name_the_strongest_columns_with_value_and_direction():
     )
 
 
+def test_a_missing_value_is_called_so():
+    values = pd.Series([np.nan, 2.0], ["a", "b"])
+    assert explain.in_words(pd.Series([1.0, -0.5], ["a", "b"]), values) == "a missing (+1.0), b = 2 (-0.5)"
+
+
 def test_the_most_expensive_errors_come_first():
     y, score = np.array([1, 1, 1, 0, 0, 0]), np.array([0.1, 0.2, 0.9, 0.8, 0.95, 0.1])
     amount = np.array([5.0, 50.0, 9.0, 1.0, 1.0, 1.0])
