@@ -34,8 +34,9 @@ MAY_USE = {
     "container/serve.py": {"serving"},
 }
 MODULE, CLASS, FUNCTION, LONGER, ARGUMENTS = 400, 200, 40, 0.02, 6  # lines; share of functions that may be longer
-# Tests of what is no module: the house, the lock and environments, the Makefile, the notebooks, the image, all answers
-# and all findings and all questions of a table together, how near simulated rows come, and what goes to AWS beside the code.
+# Tests of what is no module: the house, the lock and environments, the Makefile, the notebooks, reports on tables of
+# many shapes, the image, all answers and all findings and questions of a table together, how near simulated rows come,
+# every fault of a file, what goes to AWS beside the code, and the circle from deployment to monitoring and back.
 NO_MODULE = {
     "test_house",
     "test_environment",
@@ -45,7 +46,6 @@ NO_MODULE = {
     "container/test_image",
     "evaluation/test_evaluation",
     "explore/test_explore",
-    "evaluation/test_evaluation",
     "data/simulate/test_likeness",
     "data/test_faulty_files",
     "deploy/test_policy",
