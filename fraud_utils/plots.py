@@ -21,11 +21,11 @@ from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from fraud_utils.project import resolve
-from fraud_utils.words import PERCENT, percent
+from fraud_utils.words import percent
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072B2", "#D55E00", "#008973", "#C67CA7", "#5496E7", "#C08928"
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
@@ -180,7 +180,7 @@ def plot_rates(data: pd.DataFrame, ax: Axes) -> Axes:
     ax.plot(place, seen["rate"], "o", color=ORANGE, markersize=6 if len(seen) <= 40 else 3, clip_on=False)
     ax.axhline(overall, color=GREY, linestyle="--", linewidth=1)
     ax.text(1.005, overall, "overall", transform=ax.get_yaxis_transform(), va="center", color=GREY)
-    ax.yaxis.set_major_formatter(_percent_axis(min(seen["high"].max(), 1)))
+    ax.yaxis.set_major_formatter(_in_percent())
     ax.set(xlabel=label, ylabel="fraud rate", ylim=(0, min(1.08 * seen["high"].max(), 1.02)))
     ax.set_xlim(place.min() - 0.7 * step, place.max() + 0.7 * step)
     return ax
@@ -197,7 +197,7 @@ def plot_amounts(data: pd.DataFrame, ax: Axes, currency: str) -> Axes:
     ax.set_xscale("symlog", linthresh=linear, linscale=0.5)
     ax.set_xlim(left * 1.2 - 0.3 * linear, right * 1.5)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    ax.yaxis.set_major_formatter(_percent_axis(1))
+    ax.yaxis.set_major_formatter(_in_percent())
     ax.axvline(0, color=GREY, linewidth=0.8)
     ax.set(xlabel=f"amount in {currency} (log scale, linear below {linear:,.10g})", ylabel="share at or below")
     ax.set_ylim(0, 1.02)
@@ -218,7 +218,7 @@ def plot_histograms(data: pd.DataFrame, axes: Iterable[Axes]) -> list[Axes]:
             ax.stairs(bins["share"], edges, fill=True, color=colour, alpha=0.25)
             ax.stairs(bins["share"], edges, color=colour, linestyle=_LINES[i], linewidth=1.6, label=str(kind))
         ax.set(title=str(name), xlim=(edges[0], edges[-1]), ylim=(0, None))
-        ax.yaxis.set_major_formatter(_percent_axis(part["share"].max()))
+        ax.yaxis.set_major_formatter(_in_percent())
         ax.xaxis.set_major_locator(MaxNLocator(5))
         ax.yaxis.set_major_locator(MaxNLocator(4))
     for ax in axes[by_name.ngroups :]:
@@ -349,7 +349,7 @@ def plot_savings(data: pd.DataFrame, ax: Axes, currency: str) -> Axes:
     ax.axhline(0, color=GREY, linewidth=1, linestyle="--")
     ax.set(xscale="log", xlabel=f"cost of a review in {currency} (log scale)", ylabel="share of avoidable cost saved")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_major_formatter(_percent_axis(1))
+    ax.yaxis.set_major_formatter(_in_percent())
     ax.set_ylim(max(-1, data["low"].min() - 0.05), 1)
     ax.legend(fontsize=9, loc="lower left")
     return ax
@@ -377,6 +377,6 @@ def plot_contributions(data: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def _percent_axis(largest: float) -> PercentFormatter:
-    """Percent with as many decimals as the largest value needs."""
-    return PercentFormatter(1, decimals=0 if largest >= 0.05 else 1 if largest >= 0.005 else 2, symbol=PERCENT)
+def _in_percent() -> FuncFormatter:
+    """Ticks in percent, with the digits that each of them needs."""
+    return FuncFormatter(lambda share, _: percent(round(share, 9)))

@@ -34,8 +34,8 @@ MAY_USE = {
 }
 MODULE, CLASS, FUNCTION, LONGER, ARGUMENTS = 400, 200, 40, 0.02, 6  # lines; share of functions that may be longer
 # Tests of what is no module: the house, the lock and environments, the Makefile, the notebooks, reports on tables of
-# many shapes, the image, all findings of a table together, how near simulated rows come, every fault of a file, and
-# what goes to AWS beside the code.
+# many shapes, the image, all answers and all findings of a table together, how near simulated rows come, every fault of
+# a file, and what goes to AWS beside the code.
 NO_MODULE = {
     "test_house",
     "test_environment",
@@ -43,6 +43,7 @@ NO_MODULE = {
     "notebooks/test_notebooks",
     "notebooks/test_shapes",
     "container/test_image",
+    "evaluation/test_evaluation",
     "explore/test_explore",
     "data/simulate/test_likeness",
     "data/test_faulty_files",

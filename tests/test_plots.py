@@ -269,3 +269,12 @@ def test_contributions_draw_a_dot_a_row_with_the_first_column_on_top(ax):
     assert (first[:, 0].tolist(), second[:, 0].tolist()) == ([0, 1, 2], [3, 4, 5])
     assert np.abs(first[:, 1]).max() < 0.5 < second[:, 1].min()
     assert ax.collections[0].get_array().tolist() == [0, 0.5, 1]
+
+
+def test_ticks_in_percent_are_exact(ax):
+    """Steps of 2.5 % were once written as 0, 2, 5, 8, 10."""
+    part = {"name": "p", "kind": "fraud", "left": [0.0], "right": [1.0], "share": [0.18]}
+    (drawn,) = plots.plot_histograms(pd.DataFrame(part), [ax])
+    assert [drawn.yaxis.get_major_formatter()(tick, 0) for tick in (0.0, 0.025, 0.15, 1.0)] == [
+        f"{shown}\N{NO-BREAK SPACE}%" for shown in ("0", "2.5", "15", "100")
+    ]

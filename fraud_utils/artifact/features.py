@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 MAX_CATEGORIES = 32
+MAX_CODES = 1023
 # How CSV spells a missing value, in training tables and in requests: as pyarrow, which reads both, does by default.
 MISSING = frozenset(
     {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "N/A", "NA"}
@@ -22,7 +24,9 @@ class FeatureMap:
 
     Numeric columns pass as they are; the amount becomes sign(a) log(1 + |a|), since it spans five orders of magnitude;
     a categorical column becomes one indicator for each of its most frequent training values, and any other value
-    is all zeros. Columns that are alike in all training rows (`constant`) are left out.
+    is all zeros. A column of more values than have indicators also becomes its value's rank by frequency, from 0;
+    values that training rows did not have, and missing ones, share the rank after the last.
+    Columns that are alike in all training rows (`constant`) are left out.
 
     Attributes
     ----------
@@ -30,11 +34,14 @@ class FeatureMap:
     amount : str or None
     categories : dict of str to tuple of str
         The values that have an indicator, by column.
+    ranks : dict of str to tuple of str
+        By column of more values than that, the most frequent ones (at most `MAX_CODES`), in order.
     """
 
     numeric: tuple[str, ...]
     amount: str | None = None
     categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ranks: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def fit(cls, schema: Any, frame: Mapping[str, Any]) -> FeatureMap:
@@ -46,12 +53,14 @@ class FeatureMap:
             No column varies.
         """
         alike = cls.constant(schema, frame)
-        categories = {}
+        categories, ranks = {}, {}
         for column in schema.categorical:
             if column not in alike:
                 known, counts = np.unique(_texts(frame[column]), return_counts=True)
-                kept = known[np.argsort(-counts, kind="stable")][:MAX_CATEGORIES]
-                categories[column] = tuple(sorted(kept.tolist()))
+                frequent = known[np.argsort(-counts, kind="stable")][:MAX_CODES].tolist()
+                categories[column] = tuple(sorted(frequent[:MAX_CATEGORIES]))
+                if len(frequent) > MAX_CATEGORIES:
+                    ranks[column] = tuple(frequent)
         numeric = tuple(column for column in schema.measures if column not in alike)
         amount = None if schema.amount in alike else schema.amount
         if not numeric and not amount and not categories:
@@ -59,7 +68,7 @@ class FeatureMap:
                 f"no column to learn from: in all training rows {next(iter(alike))!r} and every other column of the "
                 "schema are alike; list a column that varies"
             )
-        return cls(numeric, amount, categories)
+        return cls(numeric, amount, categories, ranks)
 
     @staticmethod
     def constant(schema: Any, frame: Mapping[str, Any]) -> dict[str, str]:
@@ -92,7 +101,23 @@ class FeatureMap:
     def names(self) -> tuple[str, ...]:
         """The matrix's columns, in order."""
         indicators = (f"{column}={value}" for column, values in self.categories.items() for value in values)
-        return (*self.numeric, *((f"log_{self.amount}",) if self.amount else ()), *indicators)
+        ranks = (f"{column}_rank" for column in self.ranks)
+        return (*self.numeric, *((f"log_{self.amount}",) if self.amount else ()), *indicators, *ranks)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The raw column that each of the matrix's columns comes from."""
+        indicators = (column for column, values in self.categories.items() for _ in values)
+        return (*self.numeric, *((self.amount,) if self.amount else ()), *indicators, *self.ranks)
+
+    @property
+    def coded(self) -> tuple[int, ...]:
+        """Places of the matrix's columns that are ranks: codes of categories, for learners that part them by sets."""
+        return tuple(range(len(self.names) - len(self.ranks), len(self.names)))
+
+    @cached_property
+    def _rank_of(self) -> dict[str, dict[str, int]]:
+        return {column: {value: rank for rank, value in enumerate(values)} for column, values in self.ranks.items()}
 
     def matrix(self, columns: Mapping[str, Any]) -> np.ndarray:
         """Derive the model's inputs.
@@ -126,6 +151,10 @@ class FeatureMap:
             for value in values:
                 out[:, j] = given == value
                 j += 1
+        for column, rank_of in self._rank_of.items():
+            unknown = len(rank_of)
+            out[:, j] = [rank_of.get(value, unknown) for value in np.asarray(columns[column], dtype=object)]
+            j += 1
         return out
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,13 +163,15 @@ class FeatureMap:
             "numeric": list(self.numeric),
             "amount": self.amount,
             "categories": {column: list(values) for column, values in self.categories.items()},
+            "ranks": {column: list(values) for column, values in self.ranks.items()},
         }
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> FeatureMap:
         """Inverse of `to_dict`."""
         categories = {column: tuple(values) for column, values in mapping["categories"].items()}
-        return cls(tuple(mapping["numeric"]), mapping["amount"], categories)
+        ranks = {column: tuple(values) for column, values in mapping.get("ranks", {}).items()}
+        return cls(tuple(mapping["numeric"]), mapping["amount"], categories, ranks)
 
 
 def _texts(values: Any) -> np.ndarray:

@@ -36,6 +36,7 @@ class Forest:
         self.feature = joined("split_indices", np.intp)
         self.condition = joined("split_conditions", np.float32)  # a leaf's is its value
         self.missing_right = ~joined("default_left", bool)
+        self.chosen, self.chosen_of = _by_category(trees, self.roots, len(left))
         self.depth = 0
         level = self.roots
         while not leaf[level].all():
@@ -51,8 +52,30 @@ class Forest:
             for _ in range(self.depth):
                 value = row[self.feature[node]]
                 right = value >= self.condition[node]
+                if len(self.chosen):
+                    by_category = np.flatnonzero(self.chosen_of[node] >= 0)
+                    code = np.fmin(value[by_category], self.chosen.shape[1] - 1).astype(np.intp)
+                    right[by_category] = self.chosen[self.chosen_of[node[by_category]], code]
                 if missing:
                     right |= np.isnan(value) & self.missing_right[node]
                 node = self.child[2 * node + right]
             margins[i] = np.cumsum(np.concatenate([[self.base], self.condition[node]]), dtype=np.float32)[-1]
         return margins
+
+
+def _by_category(trees: list[dict[str, Any]], roots: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which codes each split by categories sends right, and which row of that a node has, -1 for other nodes.
+
+    A code that no split knows goes left, as a missing one's fill-in, the last column, does.
+    """
+    sets: list[list[int]] = []
+    row_of = np.full(nodes, -1, dtype=np.intp)
+    for root, tree in zip(roots, trees, strict=True):
+        parts = (tree[key] for key in ("categories_nodes", "categories_segments", "categories_sizes"))
+        for node, start, size in zip(*parts, strict=True):
+            row_of[root + node] = len(sets)
+            sets.append(tree["categories"][start : start + size])
+    chosen = np.zeros((len(sets), max(map(max, sets), default=0) + 2), dtype=bool)
+    for row, codes in zip(chosen, sets, strict=True):
+        row[codes] = True
+    return chosen, row_of

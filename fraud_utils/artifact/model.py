@@ -89,16 +89,15 @@ class Model:
         """For each row, the columns that moved its score most: SHAP contributions to the log-odds, by column.
 
         Contributions are exact for trees (Lundberg et al. 2020, "From local explanations to global understanding with
-        explainable AI for trees"); indicators of one categorical column are added up.
+        explainable AI for trees"); what one categorical column became is added up.
         """
         import xgboost
 
-        matrix, features = self.matrix(rows), self.layout.features
+        matrix, sources = self.matrix(rows), self.layout.features.sources
         shares = self.booster.predict(xgboost.DMatrix(matrix), pred_contribs=True)[:, :-1]
-        raw = [*self.layout.numeric, *(column for column, values in features.categories.items() for _ in values)]
-        names = list(dict.fromkeys(raw))
+        names = list(dict.fromkeys(sources))
         summed = np.zeros((len(matrix), len(names)))
-        np.add.at(summed.T, [names.index(column) for column in raw], shares.T)
+        np.add.at(summed.T, [names.index(column) for column in sources], shares.T)
         order = np.argsort(-np.abs(summed), axis=1, kind="stable")[:, :top]
         return [
             [{"feature": names[j], "contribution": round(float(row[j]), 6)} for j in chosen]

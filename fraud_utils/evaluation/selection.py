@@ -23,8 +23,9 @@ def choose(
 
     The cheapest XGBoost in the tie set, cost being the rows that its treatment leaves times its rounds (counted, not
     timed, so that the choice is the same tomorrow); where no XGBoost ties with the best, the best XGBoost. Of the tie
-    set only those are eligible that a paired comparison of their own does not put behind the best, for the set is wide
-    where many candidates are compared, and cheapness is no reason to serve a worse one.
+    set only those are eligible that a paired comparison of their own does not put behind the best, and whose average
+    precision is at most one standard error below it (Breiman et al. 1984, "Classification and regression trees"), for
+    the set is wide where many candidates are compared, and cheapness is no reason to serve a worse one.
 
     Parameters
     ----------
@@ -42,7 +43,9 @@ def choose(
     best, points = tied[0].name, table["average_precision"]
     if not (served := _served(candidates)):
         raise ValueError("no candidate is an XGBoost, which is what the container serves; list one")
-    if not (eligible := _served(tied)):
+    least = points[best] - resampled[best].std()
+    eligible = [candidate for candidate in _served(tied) if points[candidate.name] >= least]
+    if not eligible:
         chosen = max(served, key=lambda c: points[c.name])
         low, high = map(words.decimals, percentile(resampled[best] - resampled[chosen.name]))
         return chosen, (
@@ -59,6 +62,32 @@ def choose(
         distance = words.decimals_between(points[best] - points[chosen.name], interval)
         reason += f"; its distance to {best} is {distance} of average precision"
     return chosen, reason
+
+
+def describe_distance(chosen: Candidate, table: pd.DataFrame, resampled: pd.DataFrame) -> str:
+    """Say how far the choice is from the best of the other learners, and what to do where that is more than chance.
+
+    Of the others, averages included, the one with the highest average precision; the standard error is that of its
+    average precision over the resamples, the interval of the distance is paired.
+    """
+    points = table["average_precision"]
+    others = table.index[(table["learner"] != "xgboost") & (table["kind"] == "supervised")]
+    if not len(others):
+        return "No other supervised learner was compared."
+    rival = points[others].idxmax()
+    error, ahead = float(resampled[rival].std()), points[rival] - points[chosen.name]
+    paired = percentile(resampled[rival] - resampled[chosen.name])
+    if ahead <= 0:
+        gained = words.decimals_between(-ahead, (-paired[1], -paired[0]))
+        return f"It is ahead of {rival}, the best of the other learners, by {gained} of average precision."
+    distance = f"{rival}, the best of the other learners, is ahead by {words.decimals_between(ahead, paired)}"
+    if ahead <= error:
+        return f"{distance} of average precision, within one standard error ({words.decimals(error)})."
+    remedy = f"A longer search (tuning_trials) may close the gap; so may columns that say what {rival} has found"
+    return (
+        f"**{distance} of average precision, more than one standard error ({words.decimals(error)})**: serving XGBoost "
+        f"costs that much on this table. {remedy}, such as ratios, sums or counts of an entity's history."
+    )
 
 
 def _served(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -89,6 +89,11 @@ class Candidate:
         """`baseline`, `supervised` or `unsupervised`."""
         return "supervised" if self.members else self._entry().kind
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its hyperparameters, without places of columns, which whoever makes the matrix knows."""
+        return {key: value for key, value in self.hyperparameters.items() if key != "categorical"}
+
     def treated(self, imbalance: str) -> Candidate:
         """The same learner and settings with another treatment."""
         return dataclasses.replace(self, imbalance=imbalance)
@@ -120,11 +125,17 @@ def build(candidate: Candidate, seed: int = 7) -> Any:
     return make_pipeline(*before, *([resampler] if resampler is not None else []), model)
 
 
-def xgboost_by_hand(profile: str = "full") -> Candidate:
-    """XGBoost on untreated rows as it is set by hand; smaller in the quick profile."""
-    return Candidate(
-        "xgboost", hyperparameters=XGBOOST | ({"num_round": 100, "eta": 0.2} if profile == "quick" else {})
-    )
+def xgboost_by_hand(profile: str = "full", features: FeatureMap | None = None) -> Candidate:
+    """XGBoost on untreated rows as it is set by hand; smaller in the quick profile.
+
+    It parts columns of many categories by sets of them, where `features` says which these are.
+    """
+    settings: dict[str, Any] = XGBOOST | ({"num_round": 100, "eta": 0.2} if profile == "quick" else {})
+    return Candidate("xgboost", hyperparameters=settings | _coded(features))
+
+
+def _coded(features: FeatureMap | None) -> dict[str, Any]:
+    return {"categorical": features.coded} if features and features.coded else {}
 
 
 def candidates(
@@ -144,7 +155,7 @@ def candidates(
     complete : bool
         Whether the table has no missing values; otherwise treatments that cannot take them are left out.
     features : FeatureMap, optional
-        Says where the matrix holds the amount; without it there is no amount rule.
+        Says where the matrix holds the amount, without which there is no amount rule, and codes of categories.
     y : numpy.ndarray, optional
         Labels of the training rows; treatments that change nothing there are left out.
     """
@@ -152,7 +163,7 @@ def candidates(
     listed = [Candidate("dummy")]
     if features and features.amount:
         listed.append(Candidate("amount rule", hyperparameters={"column": len(features.numeric)}))
-    return [c for c in [*listed, *_of(profile)] if c.imbalance not in obstacles]
+    return [c for c in [*listed, *_of(profile, features)] if c.imbalance not in obstacles]
 
 
 def left_out(profile: str = "full", complete: bool = True, y: np.ndarray | None = None) -> dict[str, str]:
@@ -162,15 +173,16 @@ def left_out(profile: str = "full", complete: bool = True, y: np.ndarray | None 
     return {name: why for name in names if (why := Treatment.parse(name).obstacle(some, complete))}
 
 
-def _of(profile: str) -> list[Candidate]:
+def _of(profile: str, features: FeatureMap | None = None) -> list[Candidate]:
     if profile not in ("full", "quick"):
         raise ValueError(f"profile is {profile!r}; it must be 'full' or 'quick'")
-    return _quick() if profile == "quick" else _full()
+    return _quick(features) if profile == "quick" else _full(features)
 
 
-def _quick() -> list[Candidate]:
+def _quick(features: FeatureMap | None) -> list[Candidate]:
     forest = {"n_estimators": 20, "max_samples": 0.1, "min_samples_leaf": 2}
-    main = [Candidate("logistic regression"), Candidate("random forest", "none", forest), xgboost_by_hand("quick")]
+    boosted = xgboost_by_hand("quick", features)
+    main = [Candidate("logistic regression"), Candidate("random forest", "none", forest), boosted]
     return [
         *(each.treated(how) for each in main for how in ("none", "undersample 1:10", "SMOTE 1:10")),
         Candidate("histogram gradient boosting", hyperparameters={"max_iter": 80, "learning_rate": 0.12}),
@@ -181,10 +193,10 @@ def _quick() -> list[Candidate]:
     ]
 
 
-def _full() -> list[Candidate]:
+def _full(features: FeatureMap | None) -> list[Candidate]:
     common = ("none", "class weight", "undersample 1:1", "undersample 1:10", "undersample 1:50")
     forest = {"n_estimators": 40, "max_samples": 0.15, "min_samples_leaf": 2}
-    boosted = xgboost_by_hand()
+    boosted = xgboost_by_hand("full", features)
     return [
         *(Candidate("logistic regression", how) for how in (*common, "SMOTE", "SMOTE 1:10")),
         *(Candidate("random forest", how, forest) for how in (*common, "SMOTE 1:10")),
@@ -196,9 +208,9 @@ def _full() -> list[Candidate]:
         Candidate("extra trees", hyperparameters=forest | {"max_samples": None}),
         boosted.treated("Borderline-SMOTE 1:10"),
         Candidate("xgboost defaults", hyperparameters=LIBRARY_DEFAULTS),
-        Candidate("bagged xgboost", "undersample 1:10", XGBOOST),
+        Candidate("bagged xgboost", "undersample 1:10", boosted.hyperparameters),
         Candidate("balanced random forest", "undersample 1:1"),
-        Candidate("xgboost on anomaly scores", hyperparameters=XGBOOST),
+        Candidate("xgboost on anomaly scores", hyperparameters=boosted.hyperparameters),
         Candidate("robust covariance"),
         Candidate("autoencoder"),
         Candidate(AVERAGE, hyperparameters={"members": ["xgboost", "extra trees", "neural network"]}),

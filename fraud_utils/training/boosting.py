@@ -126,7 +126,7 @@ def fit(
     if validation := material.validation:
         evals = [(xgboost.DMatrix(validation.X, validation.y, nthread=hyperparameters.nthread), "validation")]
         booster_settings["eval_metric"] = ["logloss", "aucpr"]
-    booster_settings["num_round"] = total - done
+    booster_settings |= {"num_round": total - done, "categorical": material.features.coded}
     booster = models.fit_xgboost(
         material.train.X,
         material.train.y,

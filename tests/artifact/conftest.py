@@ -18,6 +18,7 @@ SHOP = Schema(
     categorical=("channel",),
     entity="card",
 )
+MARKET = Schema("market", label="fraud", time="when", amount=None, features=("a",), categorical=("merchant",))
 IMBALANCE = "undersample 1:10"
 
 
@@ -25,7 +26,7 @@ def save(folder, schema, frame, imbalance="none", may_be_missing=(), rounds=40):
     """Fit and save as the training job does; gives the pipeline that notebook 02 would use."""
     features = FeatureMap.fit(schema, dict(frame.items()))
     X, y = features.matrix(dict(frame.items())), frame[schema.label].to_numpy()
-    settings = models.XGBOOST | {"num_round": rounds}
+    settings = models.XGBOOST | {"num_round": rounds, "categorical": features.coded}
     artifact.save(
         folder,
         models.fit_xgboost(X, y, imbalance, settings),
@@ -37,7 +38,7 @@ def save(folder, schema, frame, imbalance="none", may_be_missing=(), rounds=40):
             kept_share=models.kept_share(imbalance, y),
             thresholds={"usual": 0.5},
             decides="usual",
-            hyperparameters=settings,
+            hyperparameters=models.XGBOOST,
             training={"name": schema.name, "sha256": "0" * 64, "rows": len(y), "frauds": int(y.sum())},
         ),
     )
@@ -85,3 +86,17 @@ def shop(fitted, tmp_path_factory):
     path = tmp_path_factory.mktemp("shop")
     fitted(path, SHOP, frame, may_be_missing=["b", "channel"])
     return artifact.load(path), frame
+
+
+@pytest.fixture(scope="session")
+def market(fitted, tmp_path_factory):
+    """A model of a table with 200 merchants, some of them risky; its pipeline, and the table."""
+    rng = np.random.default_rng(2)
+    rows = 6_000
+    merchant = np.minimum(rng.geometric(0.02, rows), 200)
+    frame = pd.DataFrame({"when": np.arange(rows, dtype=float), "a": rng.normal(size=rows)})
+    frame["merchant"] = [f"m{number}" for number in merchant]
+    frame["fraud"] = (rng.random(rows) < np.where(merchant % 10 == 3, 0.4, 0.02)).astype(np.int8)
+    path = tmp_path_factory.mktemp("market")
+    pipeline, X, _ = fitted(path, MARKET, frame, IMBALANCE)
+    return artifact.load(path), frame, pipeline.predict_proba(X)[:, 1]

@@ -1,6 +1,7 @@
 """Scores are those of the fitted model at the true base rate, and reasons add up to them."""
 
 import numpy as np
+import pytest
 
 from fraud_utils import artifact, models
 from fraud_utils.data import ULB
@@ -11,6 +12,17 @@ def test_scores_are_the_notebooks_after_prior_correction(tmp_path, frame, fitted
         pipeline, X, y = fitted(tmp_path, ULB, frame, imbalance)
         expected = artifact.prior_correction(pipeline.predict_proba(X)[:, 1], models.kept_share(imbalance, y))
         assert np.abs(artifact.load(tmp_path).score(frame) - expected).max() < 1e-6, imbalance
+
+
+def test_rows_of_many_categories_score_as_in_the_notebook_alone_and_together(market):
+    model, frame, scores = market
+    expected = artifact.prior_correction(scores, models.kept_share("undersample 1:10", frame.fraud.to_numpy()))
+    assert np.abs(model.score(frame) - expected).max() < 1e-6
+    alone = [model.score([{"a": row.a, "merchant": row.merchant}])[0] for row in frame.head(40).itertuples()]
+    assert np.abs(alone - expected[:40]).max() < 1e-6
+    unheard_of = model.score([{"a": 0.0, "merchant": "nobody"}] * 7)
+    assert unheard_of == pytest.approx(model.score([{"a": 0.0, "merchant": "nobody"}])[0], abs=1e-6)
+    assert {reason["feature"] for reason in model.reasons(frame.head(1), top=9)[0]} == {"a", "merchant"}
 
 
 def test_prior_correction_multiplies_the_odds_by_the_kept_share():

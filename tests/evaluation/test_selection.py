@@ -56,6 +56,34 @@ def test_choosing_without_an_xgboost_is_refused():
         chosen(**{"random forest": 0.9, "extra trees": 0.8})
 
 
+def test_an_xgboost_that_ties_far_behind_the_best_is_not_chosen_for_its_cost():
+    points = {"random forest": 0.82, "xgboost": 0.81, "xgboost + undersample 1:10": 0.70}
+    listed, table, resampled = comparison(**points)
+    resampled["xgboost + undersample 1:10"] = np.random.default_rng(1).normal(0.70, 0.08, 500)  # unsure, so it ties
+    tied = compare.tie_set(listed, table, resampled)
+    assert len(tied) == 3
+    assert selection.choose(listed, tied, table, resampled, Y)[0].name == "xgboost"
+
+
+@pytest.mark.parametrize(
+    ("xgboost", "network", "expected"),
+    [
+        (0.80, 0.75, "ahead of neural network, the best of the other learners, by 0.050 [0.0"),
+        (0.80, 0.805, "is ahead by 0.005 [−0.0"),
+        (0.70, 0.80, ": serving XGBoost costs that much on this table"),
+    ],
+)
+def test_the_distance_to_the_best_of_the_other_learners_is_stated(xgboost, network, expected):
+    points = {"xgboost": xgboost, "neural network": network, "logistic regression": 0.6, "isolation forest": 0.9}
+    listed, table, resampled = comparison(**points)
+    text = selection.describe_distance(listed[0], table, resampled)
+    assert expected in text
+    assert ("within one standard error (0.0" in text) == (0 < network - xgboost < 0.01)
+    assert ("tuning_trials" in text) == (network - xgboost > 0.01)
+    alone = table.loc[["xgboost"]]
+    assert selection.describe_distance(listed[0], alone, resampled) == "No other supervised learner was compared."
+
+
 @pytest.mark.parametrize(
     ("xgboost", "linear", "forest", "expected"),
     [

@@ -74,3 +74,35 @@ def test_a_rule_in_the_last_thousandths_of_a_column_is_seen(profile):
     assert out_of_fold(models.xgboost_by_hand(profile), X, y) > linear - 0.03
     coarse = {**models.xgboost_by_hand(profile).hyperparameters, "max_bin": 256}
     assert out_of_fold(Candidate("xgboost", hyperparameters=coarse), X, y) < linear - 0.1
+
+
+def merchants(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of 500 merchants, one in ten of them risky, with nothing in their order."""
+    rng = np.random.default_rng(seed)
+    code = rng.integers(0, 500, rows)
+    risky = np.random.default_rng(0).permutation(500)[:50]
+    y = rng.random(rows) < np.where(np.isin(code, risky), 0.2, 0.01)
+    return np.column_stack([rng.normal(size=rows), code]).astype(np.float32), y.astype(np.int8)
+
+
+def test_codes_of_categories_are_parted_by_sets():
+    (X, y), (new, labels) = merchants(20_000, 1), merchants(20_000, 2)
+    by_sets, by_order = (
+        models.fit_xgboost(X, y, hyperparameters={"num_round": 60, "categorical": places}) for places in ((1,), ())
+    )
+    assert by_sets.feature_types == ["q", "c"]
+    reached = [average_precision_score(labels, booster.inplace_predict(new)) for booster in (by_sets, by_order)]
+    assert reached[0] > reached[1] + 0.02
+
+
+def test_codes_are_numbers_where_smote_makes_rows_between_them():
+    """Also where it made them long before: the lab of wrong measurements resamples before the folds."""
+    X, y = merchants(3000, 1)
+    candidate = Candidate("xgboost", "SMOTE 1:10", {"num_round": 5, "categorical": (1,)})
+    pipeline = models.build(candidate).fit(X, y)
+    booster = models.fit_xgboost(X, y, "SMOTE 1:10", candidate.hyperparameters)
+    np.testing.assert_array_equal(pipeline[-1].booster_.inplace_predict(X), booster.inplace_predict(X))
+    assert booster.feature_types is None
+    before = models.Treatment.parse("SMOTE 1:10").resample(X, y, 3)
+    assert models.fit_xgboost(*before, hyperparameters=candidate.hyperparameters).feature_types is None
+    assert "categorical" not in candidate.settings

@@ -10,13 +10,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fraud_utils import artifact, models
 from fraud_utils.artifact import FeatureMap
-from fraud_utils.data import ULB
+from fraud_utils.data import ULB, Schema
 from fraud_utils.data.simulate import simulate_transactions
 from fraud_utils.training import main
+from fraud_utils.training.job import train
 
 QUICK = {"num_round": "30", "eta": "0.1"}
 
@@ -43,6 +45,26 @@ def test_the_job_fits_what_the_notebook_fits(frame, trained):
     scores = models.build(candidate, seed=11).fit(X, y).predict_proba(X)[:, 1]
     expected = artifact.prior_correction(scores, models.kept_share("undersample 1:10", y))
     assert np.abs(artifact.load(trained[0].base / "model").score(frame) - expected).max() < 1e-6
+
+
+def test_the_job_parts_many_categories_as_the_notebook_does(job, tmp_path):
+    rng = np.random.default_rng(0)
+    merchant = rng.integers(0, 100, 4000)
+    rows = pd.DataFrame({"t": range(4000), "a": rng.normal(size=4000), "merchant": [f"m{m}" for m in merchant]})
+    rows["fraud"] = (rng.random(4000) < np.where(merchant % 10 == 3, 0.4, 0.02)).astype(int)
+    schema = Schema("market", label="fraud", time="t", amount=None, features=("a",), categorical=("merchant",))
+    finished = job(tmp_path, QUICK | {"schema": json.dumps(schema.to_dict())}, train={"rows.csv": rows})
+    train(finished.base, lambda: False)
+    features = FeatureMap.fit(schema, rows)
+    settings = {**models.xgboost_by_hand("full", features).hyperparameters, "num_round": 30, "eta": 0.1}
+    pipeline = models.build(models.Candidate("xgboost", hyperparameters=settings)).fit(
+        features.matrix(rows), rows.fraud
+    )
+    scores = pipeline.predict_proba(features.matrix(rows))[:, 1]
+    model = artifact.load(tmp_path / "model")
+    assert "c" in model.booster.feature_types
+    assert np.abs(model.score(rows) - scores).max() < 1e-6
+    assert np.abs(model.score(rows.head(3)) - scores[:3]).max() < 1e-6
 
 
 def test_the_job_leaves_a_model_and_nothing_else(frame, trained):
