@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -155,16 +156,21 @@ def _read(path: Path) -> Fitted | None:
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # damaged: fit again
         path.unlink(missing_ok=True)
         return None
-    os.utime(path)
+    with suppress(FileNotFoundError):  # as below
+        os.utime(path)
     return fitted
 
 
 def _prune(folder: Path) -> None:
     """Forget the fits that were not asked for longest, until the rest is within `CACHE_BYTES`."""
-    files = sorted((file for file in folder.iterdir() if file.is_file()), key=lambda file: -file.stat().st_mtime)
+    files = []
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):  # a run beside this one has renamed it, or forgotten it first
+            about = file.stat()
+            files.append((-about.st_mtime, about.st_size, file))
     total = 0
-    for file in files:
-        total += file.stat().st_size
+    for _, size, file in sorted(files):
+        total += size
         if total > CACHE_BYTES:
             file.unlink(missing_ok=True)
 
