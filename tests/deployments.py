@@ -13,7 +13,7 @@ import psutil
 import states
 
 from fraud_utils import deploy, record
-from fraud_utils.data import ULB, split_by_time
+from fraud_utils.data import ULB, split_transactions
 from fraud_utils.data.simulate import simulate_transactions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,7 +108,7 @@ def deploy_until(environment: dict[str, str], folder: Path, last: str, model_url
     Without the address of a model, train one.
     """
     os.environ.update(environment)
-    split = split_by_time(simulate_transactions(5_000, fraud_rate=0.02, seed=1), ULB)
+    split = split_transactions(simulate_transactions(5_000, fraud_rate=0.02, seed=1), ULB)
     deployment = deploy.connect("local", folder)
     uploaded = deployment.upload(split, ULB)
     if last == "train":

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fraud_utils import explore, plots
-from fraud_utils.data import Schema, split_by_time
+from fraud_utils.data import Schema, split_transactions
 
 BANDS = {"moderate": 0.1, "large": 0.25}
 SCHEMA = Schema(name="a desk", label="fraud", time="at", amount="paid", features=())
@@ -90,7 +90,7 @@ def test_rates_draw_intervals_and_skip_empty_hours(ax):
 
 def test_volume_draws_both_counts_and_the_test_part(ax, frame):
     volume = explore.volume(frame, SCHEMA)
-    split = split_by_time(frame, SCHEMA)
+    split = split_transactions(frame, SCHEMA)
     cut = explore.day_of(split.test_from, frame, SCHEMA)
     plots.plot_volume(volume, ax, cut)
     assert ax.patches[0].get_data().values.tolist() == volume["rows"].tolist()

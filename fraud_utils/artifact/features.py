@@ -46,7 +46,7 @@ class FeatureMap:
                 values[[isinstance(value, str) for value in values]].astype(str), return_counts=True
             )
             categories[column] = tuple(sorted(known[np.argsort(-counts, kind="stable")][:MAX_CATEGORIES].tolist()))
-        return cls(tuple(schema.features), schema.amount, categories)
+        return cls(tuple(schema.measures), schema.amount, categories)
 
     @property
     def raw(self) -> tuple[str, ...]:

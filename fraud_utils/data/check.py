@@ -32,7 +32,7 @@ def checked(frame: pd.DataFrame, schema: Schema, source: str) -> pd.DataFrame:
     if frame.empty:
         raise DataError(f"{source}: has a header and no rows; export it again")
     values = _Values(frame, source)
-    if schema.time_unit == "timestamp":
+    if schema.written.time_unit == "timestamp":
         instants = pd.to_datetime(frame[schema.time], utc=True, errors="coerce", format="ISO8601")
         values.refuse(instants.isna(), schema.time, "no timestamp; write it as 2026-01-31T23:59:59, or drop the row")
         frame[schema.time] = (instants - instants.min().floor("D")).dt.total_seconds()

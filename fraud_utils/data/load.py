@@ -39,7 +39,7 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
         One row a transaction in order of time; `schema.columns`, numeric ones float64, the label int8, the time in
         seconds (timestamps: from midnight of the first day, UTC), categorical ones `category`.
         `attrs["provenance"]` holds `name`, `simulated`, `path`, `sha256` (of the uncompressed CSV, or of the
-        parquet file), `rows`, `frauds`, `columns`, and `currency`, None without amounts.
+        parquet file), `rows`, `frauds`, `columns`, `currency`, None without amounts, and `noun`.
 
     Raises
     ------
@@ -102,4 +102,5 @@ def _provenance(frame: pd.DataFrame, schema: Schema, name: str, sha256: str) -> 
         "frauds": int(frame[schema.label].sum()),
         "columns": len(frame.columns),
         "currency": schema.currency if schema.amount else None,
+        "noun": schema.noun,
     }

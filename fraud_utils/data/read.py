@@ -54,7 +54,7 @@ def read(table: TableFile) -> tuple[pd.DataFrame, str]:
     Returns
     -------
     DataFrame
-        `table.schema.columns` in the file's order of rows: text where the schema has text, else float64.
+        `table.schema.file_columns` in the file's order of rows: text where the schema has text, else float64.
     str
         SHA-256 of the uncompressed CSV, or of the parquet file.
 
@@ -115,8 +115,8 @@ def _read_csv(table: TableFile) -> tuple[pd.DataFrame, str]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    columns = table.schema.columns
-    types = {name: pa.string() if name in table.schema.text else pa.float64() for name in columns}
+    columns, text = table.schema.file_columns, table.schema.file_text
+    types = {name: pa.string() if name in text else pa.float64() for name in columns}
     with _uncompressed(table) as stream:
         hashed = _Hashed(stream)
         with io.BufferedReader(hashed, 1 << 20) as buffered:
@@ -169,8 +169,8 @@ def _check_header(header: list[str], table: TableFile) -> None:
         raise DataError(f"{source}: the first line names no columns; a header line is needed")
     if repeated := next((name for name in header if header.count(name) > 1), None):
         raise DataError(f"{source}: column {repeated!r} appears {header.count(repeated)} times; rename or drop one")
-    extra = [name for name in header if name not in schema.columns and name not in schema.ignored]
-    if missing := [name for name in schema.columns if name not in header]:
+    extra = [name for name in header if name not in schema.file_columns and name not in schema.ignored]
+    if missing := [name for name in schema.file_columns if name not in header]:
         close = get_close_matches(missing[0], extra, 1)
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         remedy = f"the file has {close[0]!r}: rename it" if close else "add it"
@@ -187,7 +187,7 @@ def _check_header(header: list[str], table: TableFile) -> None:
 
 def _unreadable_csv(table: TableFile, header: Sequence[str] | None, reason: str) -> DataError:
     """Find the first cell that the fast parser refused. Slow, and only on the way to an error."""
-    text = {*table.schema.text, *table.schema.ignored}
+    text = {*table.schema.file_text, *table.schema.ignored}
     names = header or table.without_header
     with _uncompressed(table) as stream:
         rows = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline=""))
@@ -210,7 +210,7 @@ def _read_parquet(table: TableFile) -> tuple[pd.DataFrame, str]:
     import pyarrow as pa
     from pyarrow import parquet
 
-    columns = table.schema.columns
+    columns = table.schema.file_columns
     with table.path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     try:
@@ -228,7 +228,7 @@ def _converted(column: Any, name: str, table: TableFile) -> Any:
     import pyarrow as pa
 
     kind = column.type
-    if name in table.schema.text:
+    if name in table.schema.file_text:
         wanted = kind if pa.types.is_timestamp(kind) or pa.types.is_date(kind) else pa.string()
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         wanted = pa.float64()

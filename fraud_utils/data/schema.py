@@ -4,16 +4,64 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from fraud_utils.project import resolve
 
+TIME_UNITS = ("seconds", "minutes", "hours", "days", "milliseconds", "timestamp")
+
 
 class DataError(ValueError):
     """Something is wrong with a table or its schema; the message says what, where and what to do."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """How a file writes what its columns hold. A loaded frame has nothing of it left: `Written()` describes one.
+
+    Attributes
+    ----------
+    fraud : str
+        The label's value that means fraud, in any case; the other one is legitimate. Empty: 1, or true.
+    unlabelled : str
+        `leave_out`: rows without a label are passed over and counted. Empty: they are refused.
+    time_unit : str
+        One of `TIME_UNITS`: numbers since any origin, or `timestamp`.
+    time_format : str
+        Of timestamps, in the codes of Python's strptime. Empty: as ISO 8601 allows.
+    time_zone : str
+        Of timestamps that name none, such as `Europe/Paris`. Empty: UTC.
+    time_from : tuple of str
+        The columns whose texts, joined by spaces, are the timestamp. Empty: the time is one column.
+    dates : tuple of str
+        Further timestamps; of each, models get the seconds from it to the transaction.
+    separator, decimal, thousands, encoding : str
+        Of a CSV. Empty: what its first rows show.
+    ignore_others : bool
+        Whether columns that the schema does not name are passed over.
+    """
+
+    fraud: str = ""
+    unlabelled: str = ""
+    time_unit: str = "seconds"
+    time_format: str = ""
+    time_zone: str = ""
+    time_from: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    separator: str = ""
+    decimal: str = ""
+    thousands: str = ""
+    encoding: str = ""
+    ignore_others: bool = False
+
+    def __post_init__(self) -> None:
+        if self.time_unit not in TIME_UNITS:
+            raise DataError(f"time_unit is {self.time_unit!r}; it must be one of {', '.join(TIME_UNITS)}")
+        if self.unlabelled not in ("", "leave_out"):
+            raise DataError(f"unlabelled is {self.unlabelled!r}; it can only be 'leave_out'")
 
 
 @dataclass(frozen=True)
@@ -25,9 +73,9 @@ class Schema:
     name : str
         What the table is called on pages.
     label : str
-        1 for fraud, 0 for legitimate.
-    time : str
-        When, in `time_unit`: seconds from any origin, or timestamps that ISO 8601 allows.
+        Whether a row is fraud.
+    time : str or None
+        When; a loaded frame has it in seconds.
     amount : str or None
         How much, in `currency`; costs are counted with it.
     features : tuple of str
@@ -36,52 +84,92 @@ class Schema:
         Text columns that models use.
     entity : str or None
         Card or account; folds keep an entity together.
+    entities : tuple of str
+        Further ones, such as the merchant. Models do not use them.
+    groups : tuple of str
+        Columns that tell groups of people apart, between whom errors are compared.
     ignored : tuple of str
         Columns that the file has and nobody uses.
     negative_amounts : bool
         Whether an amount below zero (a refund) is allowed.
+    noun : str
+        What one row is called on pages.
+    written : Written
+        How the file writes it. In a YAML file its keys stand beside the others.
     """
 
     name: str
     label: str
-    time: str
+    time: str | None
     amount: str | None
     features: tuple[str, ...]
     categorical: tuple[str, ...] = ()
     entity: str | None = None
+    entities: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
-    time_unit: str = "seconds"
     currency: str = "EUR"
     negative_amounts: bool = False
+    noun: str = "transaction"
+    written: Written = Written()
 
     def __post_init__(self) -> None:
-        roles = [*self.columns, *self.ignored]
+        roles = [*self.columns, *self.written.time_from, *self.written.dates, *self.ignored]
         if repeated := sorted({name for name in roles if roles.count(name) > 1}):
             raise DataError(f"column {repeated[0]!r} has two roles; give it one")
-        if not self.features and not self.categorical and not self.amount:
+        if not self.numeric and not self.categorical:
             raise DataError("no column to learn from; list some under 'features'")
-        if self.time_unit not in ("seconds", "timestamp"):
-            raise DataError(f"time_unit is {self.time_unit!r}; it must be 'seconds' or 'timestamp'")
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Numeric columns of a loaded frame that models use, the amount left out."""
+        return self.features + tuple(f"seconds_since_{date}" for date in self.written.dates)
 
     @property
     def numeric(self) -> tuple[str, ...]:
-        """Numeric columns, the label and the time left out."""
-        return self.features + ((self.amount,) if self.amount else ())
+        """Numeric columns of a loaded frame, the label and the time left out."""
+        return self.measures + ((self.amount,) if self.amount else ())
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that a loaded frame has, in its order."""
-        amount = self.numeric[len(self.features) :]
-        return (self.time, *self._entity, *self.features, *self.categorical, *amount, self.label)
+        amount = self.numeric[len(self.measures) :]
+        return (*self._time, *self._known_by, *self.measures, *self.categorical, *amount, self.label)
 
     @property
     def text(self) -> tuple[str, ...]:
-        """The columns that a file holds as text."""
-        return (*self.categorical, *self._entity, *((self.time,) if self.time_unit == "timestamp" else ()))
+        """The columns of a loaded frame that hold text."""
+        return (*self.categorical, *self._known_by)
 
     @property
-    def _entity(self) -> tuple[str, ...]:
-        return (self.entity,) if self.entity else ()
+    def file_columns(self) -> tuple[str, ...]:
+        """Every column that the file must have."""
+        amount = (self.amount,) if self.amount else ()
+        time = self.written.time_from or self._time
+        inputs = (*self.features, *self.written.dates, *self.categorical)
+        return (*time, *self._known_by, *inputs, *amount, self.label)
+
+    @property
+    def file_text(self) -> tuple[str, ...]:
+        """The columns that the file holds as text."""
+        time = self._time if self.written.time_unit == "timestamp" else ()
+        return (*self.text, *(self.written.time_from or time), *self.written.dates)
+
+    @property
+    def as_loaded(self) -> Schema:
+        """What the columns of a loaded frame mean, once nothing of the file is left."""
+        return replace(self, features=self.measures, ignored=(), written=Written())
+
+    @property
+    def _time(self) -> tuple[str, ...]:
+        return (self.time,) if self.time else ()
+
+    @property
+    def _known_by(self) -> tuple[str, ...]:
+        """Entities, and groups that models do not learn from."""
+        names = (*((self.entity,) if self.entity else ()), *self.entities)
+        learnt = {*self.features, *self.categorical, self.amount}
+        return names + tuple(name for name in self.groups if name not in learnt and name not in names)
 
     @classmethod
     def read(cls, path: str | Path = "") -> Schema:
@@ -106,7 +194,7 @@ class Schema:
         if not isinstance(mapping, dict):
             raise DataError(f"SCHEMA={path}: expected 'key: value' lines such as 'label: is_fraud'")
         try:
-            return cls.from_dict({"name": file.stem, "amount": None, "features": []} | mapping)
+            return cls.from_dict({"name": file.stem, "time": None, "amount": None, "features": []} | mapping)
         except DataError as error:
             raise DataError(f"SCHEMA={path}: {error}") from None
 
@@ -119,7 +207,8 @@ class Schema:
         DataError
             A key is unknown or missing, or its value is of the wrong type; the caller adds where the values are from.
         """
-        kinds = get_type_hints(cls)
+        kinds = get_type_hints(cls) | get_type_hints(Written)
+        del kinds["written"]
         for key in mapping:
             if key not in kinds:
                 close = get_close_matches(str(key), kinds, 1)
@@ -128,13 +217,15 @@ class Schema:
         for item in dataclasses.fields(cls):
             if item.name not in mapping and item.default is dataclasses.MISSING:
                 raise DataError(f"key {item.name!r} is missing; add a line '{item.name}: ...'")
-        return cls(**{key: _value(key, value, kinds[key]) for key, value in mapping.items()})
+        values = {key: _value(key, value, kinds[key]) for key, value in mapping.items()}
+        written = {item.name: values.pop(item.name) for item in dataclasses.fields(Written) if item.name in values}
+        return cls(**values, written=Written(**written))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values from which `from_dict` builds the same schema."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()
-        }
+        values = dataclasses.asdict(self)
+        values |= values.pop("written")
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
 def _value(key: str, value: Any, kind: Any) -> Any:

@@ -30,20 +30,32 @@ def duplicate_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
 
 
 def fold_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
-    """Rows that must share a fold: an entity's transactions where the table names entities, else exact copies."""
-    return pd.factorize(frame[schema.entity])[0] if schema.entity else duplicate_groups(frame, schema)
+    """Rows that must share a fold: an entity's transactions where the table names entities, else exact copies.
+
+    A row whose entity is not known is a group of its own, or shares that of its exact copies.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (rows,)
+    """
+    copies = duplicate_groups(frame, schema)
+    if not schema.entity:
+        return copies
+    entity = pd.factorize(frame[schema.entity])[0]
+    return pd.factorize(np.where(entity < 0, copies + len(frame), entity))[0]
 
 
 @dataclass(frozen=True)
 class Split:
-    """A chronological cut: `train` lies wholly before `test_from` (seconds), `test` at or after it.
+    """A cut: `train` lies wholly before `test_from` (seconds), `test` at or after it.
 
-    `test_days` is the time from the cut to the last transaction in days, None where all of `test` share one time.
+    `test_days` is the time from the cut to the last transaction in days, None where all of `test` share one time. A
+    table without times is split at random; both are None then.
     """
 
     train: pd.DataFrame = field(repr=False)
     test: pd.DataFrame = field(repr=False)
-    test_from: float
+    test_from: float | None
     train_rows: int
     train_frauds: int
     test_rows: int
@@ -56,20 +68,23 @@ class Split:
 
     def describe(self, provenance: Mapping[str, Any]) -> str:
         """Say what lies on either side."""
-        frauds, rows = provenance["frauds"], provenance["rows"]
+        frauds, rows = provenance["frauds"], words.count(provenance["rows"], provenance.get("noun", "transaction"))
+        cut = "drawn at random" if self.test_from is None else f"before second {self.test_from:,.0f}"
         return (
-            f"{provenance['name']}: {words.count(rows, 'transaction')}, {words.count(frauds, 'fraud')} "
-            f"({words.percent(frauds / rows)}). Choices are made on the {self.train_rows:,} before second "
-            f"{self.test_from:,.0f} ({words.count(self.train_frauds, 'fraud')}); the test set is the "
-            f"{self.test_rows:,} from then on ({words.count(self.test_frauds, 'fraud')})."
+            f"{provenance['name']}: {rows}, {words.count(frauds, 'fraud')} "
+            f"({words.percent(frauds / provenance['rows'])}). Choices are made on the {self.train_rows:,} {cut} "
+            f"({words.count(self.train_frauds, 'fraud')}); the test set is the "
+            f"{self.test_rows:,} {'others' if self.test_from is None else 'from then on'} "
+            f"({words.count(self.test_frauds, 'fraud')})."
         )
 
 
-def split_by_time(frame: pd.DataFrame, schema: Schema, test_share: float = 0.2) -> Split:
-    """Cut off the last part by time as the test set.
+def split_transactions(frame: pd.DataFrame, schema: Schema, test_share: float = 0.2, seed: int = 7) -> Split:
+    """Set the test rows apart: the last part by time, or random groups of a table without times.
 
     Rows that share a time stay on one side, so the cut falls at the change of time that leaves a share nearest to
-    `test_share`; exact copies share a time and never straddle it.
+    `test_share`; exact copies share a time and never straddle it. Without times, what `fold_groups` keeps together
+    stays on one side, and groups with a fraud are drawn apart from those without.
 
     Parameters
     ----------
@@ -77,6 +92,8 @@ def split_by_time(frame: pd.DataFrame, schema: Schema, test_share: float = 0.2) 
         In order of time, as `load_transactions` gives it.
     test_share : float
         Share of rows wanted in the test set, between 0 and 1.
+    seed : int
+        Of the random split.
 
     Raises
     ------
@@ -85,6 +102,9 @@ def split_by_time(frame: pd.DataFrame, schema: Schema, test_share: float = 0.2) 
     """
     if not 0 < test_share < 1:
         raise DataError(f"test_share is {test_share}; it must lie between 0 and 1")
+    if schema.time is None:
+        held_out = _random_groups(fold_groups(frame, schema), frame[schema.label].to_numpy(), test_share, seed)
+        return _split(frame[~held_out], frame[held_out], schema, "the random split")
     time = frame[schema.time].to_numpy()
     if np.any(np.diff(time) < 0):
         raise DataError(f"column {schema.time!r}: rows are not in order of time; sort them first")
@@ -92,13 +112,28 @@ def split_by_time(frame: pd.DataFrame, schema: Schema, test_share: float = 0.2) 
     if not len(changes):
         raise DataError(f"column {schema.time!r}: all rows share one time; a chronological split needs at least two")
     cut = int(changes[np.argmin(np.abs(changes - int((1 - test_share) * len(time))))])
-    train, test = frame.iloc[:cut], frame.iloc[cut:]
+    split = _split(frame.iloc[:cut], frame.iloc[cut:], schema, f"the split at {schema.time} = {time[cut]:g}")
+    days = float(time[-1] - time[cut]) / 86_400 or None
+    return dataclasses.replace(split, test_from=float(time[cut]), test_days=days)
+
+
+def _random_groups(groups: np.ndarray, y: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Which rows to hold out, as a mask: of the groups with a fraud and of those without, about that share each."""
+    sizes = np.bincount(groups)
+    with_fraud = np.bincount(groups, weights=y) > 0
+    held_out = np.zeros(len(sizes), dtype=bool)
+    for kind in (with_fraud, ~with_fraud):
+        order = np.random.default_rng(seed).permutation(np.flatnonzero(kind))
+        taken = np.cumsum(sizes[order]) - sizes[order] / 2  # a group belongs where its middle falls
+        held_out[order[taken < share * sizes[order].sum()]] = True
+    return held_out[groups]
+
+
+def _split(train: pd.DataFrame, test: pd.DataFrame, schema: Schema, what: str) -> Split:
     frauds = {side: int(part[schema.label].sum()) for side, part in (("training", train), ("test", test))}
     for side, count in frauds.items():
         if not count:
             raise DataError(
-                f"the {side} side of the split at {schema.time} = {time[cut]:g} has no fraud; "
-                "bring a longer table or choose another test_share"
+                f"the {side} side of {what} has no fraud; bring a longer table or choose another test_share"
             )
-    days = float(time[-1] - time[cut]) / 86_400 or None
-    return Split(train, test, float(time[cut]), cut, frauds["training"], len(time) - cut, frauds["test"], days)
+    return Split(train, test, None, len(train), frauds["training"], len(test), frauds["test"], None)

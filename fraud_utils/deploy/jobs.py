@@ -37,7 +37,7 @@ def hyperparameters(choice: Choice, schema: Schema) -> dict[str, str]:
     DeployError
         A value is longer than SageMaker takes.
     """
-    meaning = {"schema": schema.to_dict(), "thresholds": choice.thresholds, "decides": choice.decides}
+    meaning = {"schema": schema.as_loaded.to_dict(), "thresholds": choice.thresholds, "decides": choice.decides}
     values = choice.hyperparameters | meaning
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
     for name, text in texts.items():

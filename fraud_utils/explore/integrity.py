@@ -13,7 +13,7 @@ from fraud_utils.words import Finding
 
 def integrity(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Describe every column: role, missing and distinct values, range, and the most common value of a text column."""
-    roles = dict.fromkeys(schema.features, "feature") | dict.fromkeys(schema.categorical, "categorical")
+    roles = dict.fromkeys(schema.measures, "feature") | dict.fromkeys(schema.categorical, "categorical")
     roles |= {schema.label: "label", schema.time: "time"}
     roles |= {name: role for name, role in ((schema.amount, "amount"), (schema.entity, "entity")) if name}
     rows = []

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fraud_utils import words
 from fraud_utils.artifact import Model, Reference
-from fraud_utils.data import Schema, load_transactions, split_by_time
+from fraud_utils.data import Schema, load_transactions, split_transactions
 from fraud_utils.data.simulate import simulate_transactions
 from fraud_utils.monitor import drift, performance
 from fraud_utils.monitor.traffic import WEEK, reference_of
@@ -49,7 +49,7 @@ def unseen(data: str, schema: Schema, seed: int = 7, test_share: float = 0.2) ->
     transactions = load_transactions(data, schema, seed)
     if transactions.attrs["provenance"]["simulated"]:
         return simulate_transactions(FRESH_ROWS, seed=seed + 1)
-    return split_by_time(transactions, schema, test_share).test
+    return split_transactions(transactions, schema, test_share, seed).test
 
 
 def pools(frame: pd.DataFrame, model: Model, schema: Schema, seed: int = 7) -> dict[str, Pool]:

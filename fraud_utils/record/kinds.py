@@ -28,11 +28,12 @@ class Data(_Checked):
     frauds: int | None = None
     columns: int | None = None
     currency: str | None = None
+    noun: str = "transaction"
 
 
 @dataclass(frozen=True)
 class Split(_Checked):
-    """The cut between training and test rows; `test_days` is None where the test rows share one time."""
+    """The cut between training and test rows; `test_from` is None where they were drawn at random."""
 
     test_from: FiniteFloat | None = None
     train_rows: int | None = None

@@ -13,7 +13,7 @@ import pyarrow
 
 from fraud_utils import models
 from fraud_utils.artifact import Distribution, FeatureMap
-from fraud_utils.data import FORMATS, Schema, TableFile, read_transactions, split_by_time
+from fraud_utils.data import FORMATS, Schema, TableFile, read_transactions, split_transactions
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
 
 TAIL_SHARE = 0.2  # of the training rows, the last by time: what early stopping watches without a validation channel
@@ -71,7 +71,7 @@ def read_material(data: Path, hyperparameters: Hyperparameters) -> Material:
     if (data / "validation").is_dir():
         held_out, validation = read_channel(data / "validation", schema)
     elif hyperparameters.early_stopping_rounds:
-        split = split_by_time(frame, schema, TAIL_SHARE)
+        split = split_transactions(frame, schema, TAIL_SHARE)
         frame, held_out, validation = split.train, split.test, f"last {TAIL_SHARE:.0%} by time"
     pyarrow.default_memory_pool().release_unused()  # what reading left with the allocator: 70 MB
     features = FeatureMap.fit(schema, dict(frame.items()))

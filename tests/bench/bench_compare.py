@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fraud_utils import models
 from fraud_utils.artifact import FeatureMap
-from fraud_utils.data import ULB, load_transactions, split_by_time
+from fraud_utils.data import ULB, load_transactions, split_transactions
 from fraud_utils.evaluation import Rows, fits
 from fraud_utils.evaluation.fits import Fit
 from fraud_utils.evaluation.scores import folds_of
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def main() -> None:
     path = os.environ.get("FRAUD_DATA") or ROOT.parent / "shared" / "data" / "creditcard.csv.zip"
-    split = split_by_time(load_transactions(str(path), ULB), ULB)
+    split = split_transactions(load_transactions(str(path), ULB), ULB)
     features = FeatureMap.fit(ULB, split.train)
     rows = Rows.of(split.train, ULB, features)
     part = folds_of(rows, folds=3, seed=7)[0]

@@ -31,11 +31,11 @@ def main() -> None:
     import monitored
 
     from fraud_utils import monitor
-    from fraud_utils.data import ULB, split_by_time
+    from fraud_utils.data import ULB, split_transactions
     from fraud_utils.data.simulate import simulate_transactions
 
     days, requests = (int(word) for word in [*sys.argv[1:], "10", "100000"][:2])
-    split = split_by_time(simulate_transactions(80_000, seed=7), ULB)
+    split = split_transactions(simulate_transactions(80_000, seed=7), ULB)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = monitored.saved(folder / "model", ULB, split.train, split.test)

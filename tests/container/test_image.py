@@ -21,7 +21,7 @@ from states import HANGS, until
 
 from fraud_utils import artifact, deploy, models, record
 from fraud_utils.artifact import FeatureMap
-from fraud_utils.data import ULB, load_transactions, split_by_time
+from fraud_utils.data import ULB, load_transactions, split_transactions
 from fraud_utils.data.simulate import simulate_transactions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def run(*arguments, **options):
 
 @pytest.fixture(scope="module")
 def split(real_data):
-    return split_by_time(load_transactions(real_data), ULB)
+    return split_transactions(load_transactions(real_data), ULB)
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def containers():
 def test_sagemaker_on_this_machine_runs_the_image_and_leaves_no_container(tmp_path, monkeypatch, end):
     for name in ("AWS_ENDPOINT_URL", "NO_PROXY"):
         monkeypatch.setenv(name, "")  # restored at the end
-    small = split_by_time(simulate_transactions(5_000, fraud_rate=0.02, seed=1), ULB)
+    small = split_transactions(simulate_transactions(5_000, fraud_rate=0.02, seed=1), ULB)
     deployment = deploy.connect("local", tmp_path / "run", place=deploy.Place(image=IMAGE))
     hyperparameters = {"num_round": 20, "imbalance": "undersample 1:50"}
     choice = record.Choice("xgboost", "", hyperparameters, (record.Threshold("f1", 0.4),))

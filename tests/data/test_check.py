@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from small_tables import SMALL, small, written
 
-from fraud_utils.data import DataError, Schema, fold_groups, load_transactions
+from fraud_utils.data import DataError, Schema, Written, fold_groups, load_transactions
 
 
 def changed(column: str, row: int, value: object) -> pd.DataFrame:
@@ -59,7 +59,7 @@ def test_another_table_with_timestamps_categories_and_an_entity(tmp_path):
         "shop",
         label="is_fraud",
         time="when",
-        time_unit="timestamp",
+        written=Written(time_unit="timestamp"),
         amount=None,
         features=("x",),
         categorical=("shop",),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from small_tables import SMALL, written
 
-from fraud_utils.data import ULB, DataError, duplicate_groups, load_transactions, split_by_time
+from fraud_utils.data import ULB, DataError, duplicate_groups, load_transactions, split_transactions
 
 
 def test_another_file_by_ulbs_name_is_named_as_such(tmp_path):
@@ -53,7 +53,7 @@ def test_the_reference_set_has_its_published_counts(real):
 
 @pytest.mark.real_data
 def test_the_last_fifth_of_the_reference_set(real):
-    split = split_by_time(real, ULB)
+    split = split_transactions(real, ULB)
     assert (split.test_rows, split.test_frauds) == (56_962, 75)
     groups = duplicate_groups(real, ULB)
     assert not np.intersect1d(groups[: split.train_rows], groups[split.train_rows :]).size

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fraud_utils.data import ULB, DataError, Schema
+from fraud_utils.data import ULB, DataError, Schema, Written
 
 
 def test_a_file_becomes_a_schema(tmp_path):
@@ -27,10 +27,10 @@ def test_a_file_becomes_a_schema(tmp_path):
     ("text", "part"),
     [
         ("lable: x\ntime: t\nfeatures: [a]", "unknown key 'lable'; did you mean 'label'"),
-        ("label: y\nfeatures: [a]", "key 'time' is missing"),
+        ("time: t\nfeatures: [a]", "key 'label' is missing"),
         ("label: y\ntime: t\nfeatures: a", "'features' must be a list"),
         ("label: y\ntime: t\nfeatures: [a, y]", "column 'y' has two roles"),
-        ("label: y\ntime: t\nfeatures: [a]\ntime_unit: hours", "time_unit is 'hours'"),
+        ("label: y\ntime: t\nfeatures: [a]\ntime_unit: years", "time_unit is 'years'"),
         ("label: y\ntime: t\nfeatures: [a]\nnegative_amounts: 'no'", "must be true or false"),
         ("label: 1\ntime: t\nfeatures: [a]", "'label' must be text"),
         ("label: y\ntime: t", "no column to learn from"),
@@ -52,6 +52,8 @@ def test_a_schema_file_that_is_not_there_is_named():
 
 
 def test_a_schema_survives_plain_values():
-    schema = Schema("x", "y", "t", None, ("a",), categorical=("c",), entity="e", time_unit="timestamp")
+    schema = Schema(
+        "x", "y", "t", None, ("a",), categorical=("c",), entity="e", written=Written("yes", time_unit="timestamp")
+    )
     assert Schema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
     assert Schema.read("") is ULB

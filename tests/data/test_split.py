@@ -1,12 +1,13 @@
 """Splitting: no time, no copy and no entity on both sides of a cut."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_tables import SMALL, small
 
-from fraud_utils.data import DataError, duplicate_groups, split_by_time
+from fraud_utils.data import DataError, Schema, duplicate_groups, fold_groups, split_transactions
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=4, max_size=60), st.floats(0.05, 0.95))
@@ -14,7 +15,7 @@ def test_ties_and_copies_never_straddle_the_cut(rows, share):
     frame = pd.DataFrame(sorted(rows), columns=["t", "fraud"]).astype({"t": float, "fraud": int})
     frame = frame.assign(a=frame["t"] % 3, b=0.0, amount=1.0)[list(SMALL.columns)]
     try:
-        split = split_by_time(frame, SMALL, share)
+        split = split_transactions(frame, SMALL, share)
     except DataError as error:
         assert "share one time" in str(error) or "no fraud" in str(error)
         return
@@ -27,7 +28,7 @@ def test_ties_and_copies_never_straddle_the_cut(rows, share):
 
 
 def test_the_cut_leaves_the_share_asked_for_when_times_differ():
-    split = split_by_time(small(), SMALL, 0.2)
+    split = split_transactions(small(), SMALL, 0.2)
     assert split.sizes() == {
         "test_from": 32.0,
         "train_rows": 32,
@@ -41,7 +42,7 @@ def test_the_cut_leaves_the_share_asked_for_when_times_differ():
 def test_days_of_a_test_set_at_one_moment_are_not_known():
     frame = small()
     frame.loc[frame["t"] >= 32, "t"] = 32.0
-    assert split_by_time(frame, SMALL, 0.2).test_days is None
+    assert split_transactions(frame, SMALL, 0.2).test_days is None
 
 
 @pytest.mark.parametrize(
@@ -56,14 +57,45 @@ def test_days_of_a_test_set_at_one_moment_are_not_known():
 )
 def test_a_split_that_cannot_be_made_is_refused(frame, share, part):
     with pytest.raises(DataError, match=part):
-        split_by_time(frame, SMALL, share)
+        split_transactions(frame, SMALL, share)
 
 
 def test_a_split_says_what_lies_on_either_side():
-    text = split_by_time(small(), SMALL, 0.2).describe({"name": "small", "rows": 40, "frauds": 10})
+    text = split_transactions(small(), SMALL, 0.2).describe({"name": "small", "rows": 40, "frauds": 10})
     for part in (
         "small: 40 transactions, 10 frauds (25\N{NO-BREAK SPACE}%)",
         "the 32 before second 32 (8 frauds)",
         "the 8",
     ):
         assert part in text
+
+
+def timeless(rows: int = 400) -> tuple[pd.DataFrame, Schema]:
+    """Cards with five rows each, every tenth card a fraud's; the table has no times."""
+    card = np.arange(rows) // 5
+    frame = pd.DataFrame({"card": card.astype(str), "x": np.arange(rows) % 7.0, "y": (card % 10 == 0).astype(np.int8)})
+    return frame, Schema("cards", "y", None, None, ("x",), entity="card")
+
+
+def test_a_table_without_times_is_split_at_random_by_groups():
+    frame, schema = timeless()
+    split = split_transactions(frame, schema, test_share=0.25)
+    assert not {*split.train["card"]} & {*split.test["card"]}
+    assert split.test_rows == pytest.approx(100, abs=5)
+    assert split.test_frauds == pytest.approx(0.25 * frame["y"].sum(), abs=5)
+    assert (split.test_from, split.test_days) == (None, None)
+    assert "drawn at random" in split.describe({"name": "cards", "rows": 400, "frauds": 40})
+
+
+def test_the_seed_decides_the_random_split():
+    frame, schema = timeless()
+    first, again, other = (split_transactions(frame, schema, seed=seed).test.index.tolist() for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_rows_without_an_entity_are_groups_of_their_own():
+    frame = pd.DataFrame({"card": ["a", None, "a", None, None], "x": [1.0, 2.0, 3.0, 2.0, 4.0], "y": 0})
+    groups = fold_groups(frame, Schema("cards", "y", None, None, ("x",), entity="card"))
+    assert groups[0] == groups[2]
+    assert groups[1] == groups[3]  # copies of one another
+    assert len({*groups}) == 3

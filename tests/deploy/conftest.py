@@ -4,7 +4,7 @@ import deployments
 import pytest
 
 from fraud_utils import deploy
-from fraud_utils.data import ULB, split_by_time
+from fraud_utils.data import ULB, split_transactions
 from fraud_utils.data.simulate import simulate_transactions
 
 
@@ -36,7 +36,7 @@ def table(transactions, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def split(transactions):
-    return split_by_time(transactions, ULB)
+    return split_transactions(transactions, ULB)
 
 
 @pytest.fixture(scope="module")

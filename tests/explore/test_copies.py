@@ -6,7 +6,7 @@ import pytest
 from noise import SCHEMA, noise
 
 from fraud_utils import explore, intervals
-from fraud_utils.data import split_by_time
+from fraud_utils.data import split_transactions
 
 
 def test_duplicates_are_counted_with_their_frauds_labels_and_leaks():
@@ -20,7 +20,7 @@ def test_duplicates_are_counted_with_their_frauds_labels_and_leaks():
     twin["at"], twin["fraud"] = frame.loc[950, "at"], 0
     frame.loc[950] = twin
     frame["fraud"] = frame["fraud"].astype("int8")
-    split = split_by_time(frame, SCHEMA)
+    split = split_transactions(frame, SCHEMA)
     copies = explore.duplicates(frame, split, SCHEMA)
     exact, timeless = copies.loc["exact copies"], copies.loc["equal but for the time"]
     assert [exact[k] for k in ("groups", "copies", "frauds", "mixed_groups", "seen_in_test")] == [2, 3, 3, 1, 0]
@@ -42,6 +42,6 @@ def test_duplicates_are_counted_with_their_frauds_labels_and_leaks():
 
 def test_no_copies_is_said():
     frame = noise()
-    finding = explore.duplicates_finding(explore.duplicates(frame, split_by_time(frame, SCHEMA), SCHEMA))
+    finding = explore.duplicates_finding(explore.duplicates(frame, split_transactions(frame, SCHEMA), SCHEMA))
     assert finding.headline == "No row is an exact copy of another."
     assert finding.detail == "No row repeats an earlier one at another time."

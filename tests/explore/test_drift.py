@@ -8,7 +8,7 @@ import pytest
 from noise import SCHEMA, noise, text
 
 from fraud_utils import explore
-from fraud_utils.data import Schema, split_by_time
+from fraud_utils.data import Schema, split_transactions
 
 
 def test_stability_index_by_hand():
@@ -17,7 +17,7 @@ def test_stability_index_by_hand():
     frame.loc[:399, "p"] = 1.0  # 400 of 800 before the cut
     frame.loc[800:849, "p"] = 1.0  # 50 of 200 after it
     frame["c"] = pd.Series(np.where(frame["p"] == 1, "x", "y"), dtype="category")
-    drift = explore.stability(split_by_time(frame, schema), schema)
+    drift = explore.stability(split_transactions(frame, schema), schema)
     p, q = np.array([400.5, 400.5]) / 801, np.array([50.5, 150.5]) / 201
     by_hand = ((q - p) * np.log(q / p)).sum()
     assert drift["psi"]["p"] == pytest.approx(by_hand)
@@ -38,14 +38,14 @@ def test_drift_is_claimed_where_it_is_and_not_for_few_rows():
 
 
 def drift_of(frame: pd.DataFrame) -> str:
-    split = split_by_time(frame, SCHEMA)
+    split = split_transactions(frame, SCHEMA)
     return text(explore.stability_finding(explore.stability(split, SCHEMA), split, SCHEMA))
 
 
 def test_a_column_that_follows_the_clock_drifts_only_against_other_hours():
     frame = noise(rows=20_000, days=3)
     frame["p"] += 3 * np.sin(2 * np.pi * frame["at"] / 86_400)
-    split = split_by_time(frame, SCHEMA)
+    split = split_transactions(frame, SCHEMA)
     drift = explore.stability(split, SCHEMA)
     assert drift["psi"]["p"] > 0.25 > 0.1 > drift["psi_same_hours"]["p"]
     assert "0 of 1 are still at 0.1" in drift_of(frame)

@@ -8,12 +8,12 @@ import pytest
 from noise import SCHEMA, noise, text
 
 from fraud_utils import explore
-from fraud_utils.data import ULB, Schema, load_transactions, split_by_time
+from fraud_utils.data import ULB, Schema, load_transactions, split_transactions
 from fraud_utils.words import Finding
 
 
 def all_findings(frame: pd.DataFrame, schema: Schema, seed: int = 7) -> dict[str, Finding]:
-    split = split_by_time(frame, schema)
+    split = split_transactions(frame, schema)
     train, effects = split.train, explore.effects(split.train, schema)
     return {
         "integrity": explore.integrity_finding(explore.integrity(frame, schema), frame, schema),
@@ -101,7 +101,7 @@ def test_any_table_gives_findings():
 @pytest.mark.real_data
 def test_the_reference_set(real_data):
     frame = load_transactions(real_data, ULB)
-    split = split_by_time(frame, ULB)
+    split = split_transactions(frame, ULB)
     integrity = text(explore.integrity_finding(explore.integrity(frame, ULB), frame, ULB))
     assert "284,807 transactions, 492 frauds; no value is missing" in integrity
     assert "1,825 amounts are zero, 27 of them fraud" in integrity

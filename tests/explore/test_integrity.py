@@ -5,7 +5,7 @@ import pandas as pd
 from noise import SCHEMA, noise, text
 
 from fraud_utils import explore
-from fraud_utils.data import Schema, split_by_time
+from fraud_utils.data import Schema, split_transactions
 
 
 def test_every_column_is_described_by_its_role_and_its_values():
@@ -32,9 +32,9 @@ def test_unusual_amounts_are_counted_with_their_frauds():
 
 def test_imbalance_says_whether_the_parts_differ():
     frame = noise()
-    same = explore.imbalance_finding(explore.class_sizes(split_by_time(frame, SCHEMA)))
+    same = explore.imbalance_finding(explore.class_sizes(split_transactions(frame, SCHEMA)))
     assert "no change is claimed" in same.detail
     frame.loc[frame.index >= 2400, "fraud"] = (np.arange(600) % 3 == 0).astype("int8")
-    sizes = explore.class_sizes(split_by_time(frame, SCHEMA))
+    sizes = explore.class_sizes(split_transactions(frame, SCHEMA))
     assert (sizes["frauds"]["test"], sizes["rows"]["test"], sizes["rows"]["all"]) == (200, 600, 3000)
     assert "fraud is more frequent in the test part" in explore.imbalance_finding(sizes).detail

@@ -12,7 +12,7 @@ from botocore.config import Config
 from states import HANGS, until
 
 from fraud_utils import artifact
-from fraud_utils.data import ULB, split_by_time
+from fraud_utils.data import ULB, split_transactions
 from fraud_utils.data.simulate import simulate_transactions
 
 IMAGE = "fraud-detect"
@@ -126,7 +126,7 @@ class Local:
 
 @pytest.fixture(scope="session")
 def split():
-    return split_by_time(simulate_transactions(5_000, fraud_rate=0.02, seed=1), ULB)
+    return split_transactions(simulate_transactions(5_000, fraud_rate=0.02, seed=1), ULB)
 
 
 @pytest.fixture(scope="session")

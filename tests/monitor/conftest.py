@@ -6,14 +6,14 @@ import monitored
 import pytest
 
 from fraud_utils import monitor
-from fraud_utils.data import ULB, split_by_time
+from fraud_utils.data import ULB, split_transactions
 from fraud_utils.data.simulate import simulate_transactions
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
     """Of 80,000 simulated transactions, as the embedded default has them; the last fifth was held out."""
-    split = split_by_time(simulate_transactions(80_000, seed=7), ULB)
+    split = split_transactions(simulate_transactions(80_000, seed=7), ULB)
     return monitored.saved(tmp_path_factory.mktemp("run") / "model", ULB, split.train, split.test)
 
 

@@ -10,7 +10,7 @@ import pytest
 from states import until
 
 from fraud_utils import deploy, monitor
-from fraud_utils.data import ULB, split_by_time
+from fraud_utils.data import ULB, split_transactions
 from fraud_utils.data.simulate import simulate_transactions
 from fraud_utils.monitor.sources import lines_of
 
@@ -43,7 +43,7 @@ def deployed(transactions, tmp_path_factory):
 
 def trained(run_folder, rows) -> deploy.Deployment:
     deployment = deploy.connect("local", run_folder)
-    deployment.train(deployments.choice(), ULB, deployment.upload(split_by_time(rows, ULB), ULB))
+    deployment.train(deployments.choice(), ULB, deployment.upload(split_transactions(rows, ULB), ULB))
     return deployment
 
 

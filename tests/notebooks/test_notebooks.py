@@ -165,7 +165,7 @@ def check_shape(metrics: dict) -> None:
 def check_figures(folder: Path, table: Path | str) -> None:
     """What is recorded of the chosen model is what scikit-learn and SciPy say about the scores of the served one."""
     metrics = recorded(folder)
-    split = data.split_by_time(data.load_transactions(table), data.ULB)
+    split = data.split_transactions(data.load_transactions(table), data.ULB)
     y, amount, time = (split.test[name].to_numpy() for name in ("Class", "Amount", "Time"))
     score = artifact.load(folder / "model").score(split.test)
     chosen, cost, days = metrics["chosen"], metrics["parameters"]["review_cost"], (time[-1] - time[0]) / 86_400

@@ -14,7 +14,7 @@ import pytest
 from records import RUN
 
 from fraud_utils import monitor, record
-from fraud_utils.data import ULB, split_by_time
+from fraud_utils.data import ULB, split_transactions
 from fraud_utils.data.simulate import simulate_transactions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +28,7 @@ def project(tmp_path_factory) -> Path:
     (folder / "pyproject.toml").write_text("")
     (folder / "notebooks").mkdir()
     shutil.copy(ROOT / "notebooks/04_monitor.ipynb", folder / "notebooks")
-    split = split_by_time(simulate_transactions(40_000, fraud_rate=0.005, seed=7), ULB)
+    split = split_transactions(simulate_transactions(40_000, fraud_rate=0.005, seed=7), ULB)
     for name, rows in (("first", split.train.iloc[::2]), ("next", split.train)):
         place = folder / "runs" / name
         model = monitored.saved(place / "model", ULB, rows, split.test)

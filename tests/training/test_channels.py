@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_utils.data import ULB, DataError, Schema, split_by_time
+from fraud_utils.data import ULB, DataError, Schema, split_transactions
 from fraud_utils.training.channels import read_channel, read_material
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
 
@@ -84,7 +84,7 @@ def test_a_part_of_the_reference_set_may_have_its_name(frame, job, tmp_path):
 def test_early_stopping_watches_the_last_rows_by_time(frame, job, tmp_path):
     job(tmp_path, {}, train={"rows.parquet": frame})
     material = read_material(tmp_path / "input" / "data", asked(early_stopping_rounds=5))
-    split = split_by_time(frame, ULB)
+    split = split_transactions(frame, ULB)
     assert (len(material.train.y), len(material.validation.y)) == (split.train_rows, split.test_rows)
     assert material.origin["validation"] == "last 20% by time"
 
