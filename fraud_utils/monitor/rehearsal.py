@@ -49,7 +49,7 @@ def unseen(data: str, schema: Schema, seed: int = 7, test_share: float = 0.2) ->
     transactions = load_transactions(data, schema, seed)
     if transactions.attrs["provenance"]["simulated"]:
         return simulate_transactions(FRESH_ROWS, seed=seed + 1)
-    return split_transactions(transactions, schema, test_share).test
+    return split_transactions(transactions, schema, test_share, seed).test
 
 
 def pools(frame: pd.DataFrame, model: Model, schema: Schema, seed: int = 7) -> dict[str, Pool]:

@@ -45,7 +45,7 @@ def read_table(path: str | Path, layout: Layout, schema: Mapping[str, Any]) -> I
     text = {name: pa.string() for name in (*IDS, *layout.features.categories)}
     before = 0
     for frame in _pieces(path, text):
-        time = _found(frame, (schema["time"], *TIMES), path, "a time")
+        time = _found(frame, tuple(filter(None, (schema["time"], *TIMES))), path, "a time")
         of_model = "model_score" if "score" in layout.features.raw else "score"
         missing = [name for name in (of_model, *layout.features.raw) if name not in frame]
         if missing:

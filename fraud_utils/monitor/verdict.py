@@ -81,7 +81,7 @@ class Verdict:
     alarms: tuple[Alarm, ...] = ()
 
     def _repr_markdown_(self) -> str:
-        others = [alarm.text for alarm in self.alarms if alarm.kind != self.state]
+        others = [alarm.text for alarm in self.alarms if alarm.text not in self.headline]
         text = f"**{self.headline}** {self.action}"
         return words.markdown("\n\n".join([text, *([words.bullets(others)] if others else [])]))
 
@@ -105,7 +105,7 @@ def judge(traffic: Traffic, reference: Reference, terms: Terms, weeks: pd.DataFr
     """
     table = drift.columns(traffic, reference)
     pace = drift.pace(traffic, reference.promise, terms.threshold)
-    found = [*_of_columns(table, pace, traffic), *_of_feed(traffic), *_of_pace(pace, traffic)]
+    found = [*_of_columns(table, traffic), *_of_feed(traffic), *_of_pace(pace, traffic)]
     if weeks is not None and len(weeks):
         found += _of_labels(weeks, reference.promise, traffic)
     order = [kind for kind, _, _ in RULES]
@@ -127,21 +127,21 @@ def _headline(first: list[Alarm], traffic: Traffic) -> str:
     return " ".join(alarm.text for alarm in first)
 
 
-def _of_columns(table: pd.DataFrame, pace: pd.DataFrame, traffic: Traffic) -> list[Alarm]:
+def _of_columns(table: pd.DataFrame, traffic: Traffic) -> list[Alarm]:
     alarms = []
     for name, part in table[table["changed"]].groupby("column", sort=False):
         worst = part.loc[part["psi"].idxmax()]
         since = drift.began(part)
+        when = f"{'on' if (part['kind'] == 'day').any() else 'in the week from'} {traffic.name(since)}"
         moved = (
             f"{words.percent(worst['share'])} of its values are {worst['most'].replace('-', words.MINUS)} now, "
             f"{words.percent(worst['before'])} in training"
         )
         if name == drift.SCORE:
-            text = f"The scores' distribution changed on {traffic.name(since)} (stability index {worst['psi']:.2g})."
+            text = f"The scores' distribution changed {when} (stability index {worst['psi']:.2g})."
             alarms.append(Alarm("score", since, text))
         else:
-            what = f"Column {words.code(name)} changed on {traffic.name(since)}"
-            text = f"{what}: {moved} (stability index {worst['psi']:.2g})."
+            text = f"Column {words.code(name)} changed {when}: {moved} (stability index {worst['psi']:.2g})."
             alarms.append(Alarm("column", since, text, str(name)))
     return alarms
 
