@@ -188,12 +188,12 @@ def test_process_one_takes_sigterm_and_leaves_a_model(tree, tmp_path):
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(Path(ENGINE).name != "docker", reason="the README's lines are docker's")
+@pytest.mark.skipif(Path(ENGINE).name != "docker", reason="the lines in container/README.md are docker's")
 def test_the_readmes_docker_lines_work_as_they_are_typed(tree, tmp_path):
     """In test_dir. An engine without a bridge, as CI has it, builds on this machine's network and is asked inside."""
     (tmp_path / "docker").symlink_to(shutil.which(ENGINE))
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    build, train, serving = re.findall("^docker .*$", (ROOT / "README.md").read_text(), re.M)
+    build, train, serving = re.findall("^docker .*$", (ROOT / "container/README.md").read_text(), re.M)
     if subprocess.run([ENGINE, "network", "inspect", "bridge"], capture_output=True).returncode:
         build = build.replace("build", "build --network host")
     (tree / "model/model.ubj").unlink()

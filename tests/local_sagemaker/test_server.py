@@ -39,7 +39,7 @@ def test_the_readmes_example_works_as_it_is_typed(start_local, tmp_path):
     simulate_transactions(5_000, fraud_rate=0.02, seed=1).to_parquet(tmp_path / "rows.parquet")
     (example,) = (
         code
-        for code in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+        for code in re.findall(r"```python\n(.*?)```", (ROOT / "container/README.md").read_text(), re.S)
         if "create_endpoint" in code
     )
     command = [sys.executable, "-c", example]
