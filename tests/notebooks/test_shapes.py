@@ -1,7 +1,7 @@
 """Quick reports to their end on tables in the shapes of public ones (tests/table_shapes.py), a run a shape.
 
-Three of them run in `make test`: no times and no amounts; words as labels, two dates; 394 columns with gaps. `make
-test-long` runs all.
+Three of them run in `make test`: neither times nor amounts; words as labels, a few rows a day; timestamps and cards.
+`make test-long` runs the others.
 """
 
 import html
