@@ -42,7 +42,7 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _percent_between(value: float, low: float, high: float) -> str:
-    return words.percent(value) if low != low else words.percent_between(value, low, high)
+    return words.percent(value, 2) if low != low else words.percent_between(value, low, high, 2)
 
 
 def _decimals_between(value: float, low: float, high: float) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fraud_utils import words
+from fraud_utils import intervals, words
 from fraud_utils.artifact import Model, Reference
 from fraud_utils.data import Schema, load_transactions, split_transactions
 from fraud_utils.data.simulate import simulate_transactions
@@ -187,18 +187,18 @@ def found(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby("traffic", sort=False)[measures].mean()
 
 
-def lessons(shares: pd.DataFrame, often: float = 0.95, seldom: float = 0.1) -> str:
-    """Of each fault what finds it and what misses it, as Markdown, from `found`."""
-    sentences = []
-    for fault, row in shares.drop(columns="any").iterrows():
-        if fault == HEALTHY:
-            sentences.append(
-                f"{fault.capitalize()}: a false alarm in {words.percent(shares.loc[fault, 'any'])} of weeks."
-            )
-            continue
+def lessons(table: pd.DataFrame, often: float = 0.95, seldom: float = 0.1) -> str:
+    """What finds each fault and what misses it, and how often healthy weeks alarm, as Markdown, from `rehearse`."""
+    healthy = table.loc[table["traffic"] == HEALTHY, "any"]
+    low, high = intervals.exact(healthy.sum(), len(healthy))
+    alarms = words.percent_between(healthy.mean(), float(low), float(high))
+    sentences = [
+        f"{HEALTHY.capitalize()}: a false alarm in {healthy.sum()} of {words.count(len(healthy), 'week')}, {alarms}."
+    ]
+    for fault, row in found(table).drop(columns="any", index=HEALTHY).iterrows():
         finds, misses = row.index[row >= often], row.index[row <= seldom]
         said = f"found by {words.listed(finds)}" if len(finds) else "found by no measure every time"
-        sentences.append(f"{fault.capitalize()}: {said}; missed by {words.listed(misses) or 'none'}.")
+        sentences.append(f"{str(fault).capitalize()}: {said}; missed by {words.listed(misses) or 'none'}.")
     return words.bullets(sentences)
 
 

@@ -40,3 +40,10 @@ def test_what_misses_a_fault_is_shown_too(weeks):
     assert found.loc[monitor.FAULTS["zero"], ["score", "precision"]].max() <= 0.05
     assert found.loc[monitor.FAULTS["pattern"], ["column", "score", "pace", "precision"]].max() <= 0.05
     assert found.loc[monitor.FAULTS["labels"], ["column", "score", "recall", "precision"]].max() <= 0.05
+
+
+def test_what_finds_and_what_misses_is_said_in_words(weeks):
+    text = monitor.lessons(weeks)
+    alarms = int(weeks.loc[weeks["traffic"] == monitor.HEALTHY, "any"].sum())
+    assert f"- Nothing is wrong: a false alarm in {alarms} of {WEEKS} weeks" in text
+    assert "- A new kind of fraud: found by recall; missed by column, score, pace, precision" in text
