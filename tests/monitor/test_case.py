@@ -127,6 +127,13 @@ def test_a_model_that_learned_nothing_from_an_amount_is_watched_without_it(captu
     assert case.traffic.rows.columns.tolist() == ["id", "day", "score"]
 
 
+def test_a_table_whose_amounts_are_whole_for_a_megabyte_is_read(shop, tmp_path):
+    whole = "0,1,2,web,40,0.5\n" * 70_000
+    (tmp_path / "t.csv").write_text(f"when,a,b,channel,total,score\n{whole}9,1.5,2.5,web,40.5,1\n")
+    rows = monitor.open_case(shop, tmp_path / "t.csv").traffic.rows
+    assert len(rows) == 70_001 and rows["amount"].iloc[-1] == 40.5
+
+
 @pytest.mark.parametrize(
     ("labels", "part"),
     [
