@@ -205,7 +205,7 @@ def open_case(
     traffic = read_traffic(captured, model, other)
     label = None
     if str(labels):
-        label = performance.join(traffic, read_labels(labels, model.manifest["schema"]["label"]))
+        label = performance.join(traffic, read_labels(labels, model.manifest["schema"]))
     return Case(model, traffic, label, terms or Terms(model.thresholds[model.decides]))
 
 

@@ -35,7 +35,7 @@ def read_table(path: str | Path, layout: Layout, schema: Mapping[str, Any]) -> I
     Parameters
     ----------
     schema : mapping
-        The model's; its time column is the table's, or `time`.
+        The model's; its time column is the table's, or `time`, and its id where there is no column `id`.
 
     Raises
     ------
@@ -43,7 +43,8 @@ def read_table(path: str | Path, layout: Layout, schema: Mapping[str, Any]) -> I
         A column is missing, or a value is not what its column needs.
     """
     of_model = "model_score" if "score" in layout.features.raw else "score"
-    types = dict.fromkeys((*IDS, *layout.features.categories), pa.string())
+    known_by = _ids(schema)
+    types = dict.fromkeys((*known_by, *layout.features.categories), pa.string())
     types |= dict.fromkeys((of_model, *layout.numeric), pa.float64())  # a first piece of whole numbers says nothing
     before = 0
     for frame in _pieces(path, types):
@@ -51,7 +52,7 @@ def read_table(path: str | Path, layout: Layout, schema: Mapping[str, Any]) -> I
         missing = [name for name in (of_model, *layout.features.raw) if name not in frame]
         if missing:
             raise DataError(f"CAPTURED={path}: column {missing[0]!r} is missing; the table has {', '.join(frame)}")
-        identity = next((name for name in IDS if name in frame), None)
+        identity = next((name for name in known_by if name in frame), None)
         ids = frame[identity].astype(str).tolist() if identity else [str(before + row) for row in range(len(frame))]
         seconds = _seconds(frame[time], path)
         try:
@@ -70,22 +71,24 @@ def read_table(path: str | Path, layout: Layout, schema: Mapping[str, Any]) -> I
         before += len(frame)
 
 
-def read_labels(path: str | Path, label: str) -> pd.Series:
+def read_labels(path: str | Path, schema: Mapping[str, Any]) -> pd.Series:
     """Labels by the id of the row they belong to: 1 for fraud, 0 for legitimate.
 
     Parameters
     ----------
-    label : str
-        The column's name in the model's schema; `label`, `fraud` and `is_fraud` are understood, too.
+    schema : mapping
+        The model's; its label and id may have other names here, such as `label`, `fraud` and `is_fraud`, or `id`.
 
     Raises
     ------
     DataError
         A column is missing, a label is neither 0 nor 1, or an id has two of them.
     """
-    frame = pd.concat(_pieces(path, dict.fromkeys(IDS, pa.string()), "LABELS"), ignore_index=True)
-    identity = _found(frame, IDS, path, "an id", "LABELS")
-    values = pd.to_numeric(frame[_found(frame, (label, *LABELS), path, "a label", "LABELS")], errors="coerce")
+    known_by = _ids(schema)
+    frame = pd.concat(_pieces(path, dict.fromkeys(known_by, pa.string()), "LABELS"), ignore_index=True)
+    identity = _found(frame, known_by, path, "an id", "LABELS")
+    label = _found(frame, (schema["label"], *LABELS), path, "a label", "LABELS")
+    values = pd.to_numeric(frame[label], errors="coerce")
     wrong = ~values.isin([0, 1])
     if wrong.any():
         row = int(np.argmax(wrong.to_numpy())) + 1
@@ -97,6 +100,11 @@ def read_labels(path: str | Path, label: str) -> pd.Series:
     return labels[~labels.index.duplicated()]
 
 
+def _ids(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the column may be called by which rows and labels belong together."""
+    return (*IDS, *filter(None, [schema.get("id")]))
+
+
 def _pieces(path: str | Path, types: Mapping[str, pa.DataType], what: str = "CAPTURED") -> Iterator[pd.DataFrame]:
     """A table some rows at a time, in constant memory."""
     file = resolve(path)
@@ -105,7 +113,9 @@ def _pieces(path: str | Path, types: Mapping[str, pa.DataType], what: str = "CAP
             for batch in pq.ParquetFile(file).iter_batches(PIECE):
                 yield batch.to_pandas()
             return
-        convert = arrow_csv.ConvertOptions(column_types=dict(types), null_values=sorted(MISSING))
+        convert = arrow_csv.ConvertOptions(
+            column_types=dict(types), null_values=sorted(MISSING), strings_can_be_null=True
+        )
         for batch in arrow_csv.open_csv(file, convert_options=convert):
             yield batch.to_pandas()
     except FileNotFoundError:

@@ -1,6 +1,7 @@
 """Captures opened with their labels, and the verdict on them: one for each thing that goes wrong."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -125,6 +126,17 @@ def test_a_model_that_learned_nothing_from_an_amount_is_watched_without_it(captu
     model = saved(tmp_path / "model", SHOP, rows, rows, ["b", "channel"])
     case = monitor.open_case(model, capture(record("1,2,3,web,40\n", "0.5\n", inferenceId="a")))
     assert case.traffic.rows.columns.tolist() == ["id", "day", "score"]
+
+
+def test_a_table_may_call_the_id_as_the_schema_does_and_write_gaps_as_training_tables_do(tmp_path):
+    rows = shop_rows(500, 1)
+    rows.insert(1, "payment", [f"p{number}" for number in range(len(rows))])
+    model = saved(tmp_path / "model", replace(SHOP, id="payment"), rows, rows, ["b", "channel"])
+    rows.assign(score=model.score(rows)).drop(columns="fraud").to_csv(tmp_path / "t.csv", index=False, na_rep="NA")
+    rows[["payment", "fraud"]].to_csv(tmp_path / "labels.csv", index=False)
+    case = monitor.open_case(model, tmp_path / "t.csv", tmp_path / "labels.csv")
+    assert case.label.tolist() == rows["fraud"].tolist()
+    assert case.traffic.counts["channel"][:, -1].sum() == rows["channel"].isna().sum()
 
 
 def test_a_table_whose_amounts_are_whole_for_a_megabyte_is_read(shop, tmp_path):
