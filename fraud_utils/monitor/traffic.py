@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fraud_utils.artifact import Model, Reference
+from fraud_utils.artifact import Model, Reference, RowError
 from fraud_utils.data import DataError
 from fraud_utils.monitor.captured import Piece, read_captured
 from fraud_utils.monitor.tables import is_table, read_table
@@ -129,12 +129,22 @@ def gather(
         if amount:
             part["amount"] = piece.columns[amount]
         if challenger:
-            part["challenger"] = challenger.score(piece.columns)
+            part["challenger"] = _challenged(challenger, piece)
         parts.append(pd.DataFrame(part))
     if not parts:
         found = "; ".join(f"{why} ({rows:,})" for (_, why), rows in refused.most_common(2))
         raise DataError(f"CAPTURED={source}: no row with a score" + (f"; refused: {found}" if found else ""))
     return _arranged(by_day, refused, pd.concat(parts, ignore_index=True), source)
+
+
+def _challenged(challenger: Model, piece: Piece) -> np.ndarray:
+    try:
+        return challenger.score(piece.columns)
+    except RowError as error:
+        raise DataError(
+            f"the challenger cannot score what this model was asked: {error}. Only the columns that this model uses "
+            "are read; 'make compare A=... B=...' compares the two runs"
+        ) from None
 
 
 def _arranged(

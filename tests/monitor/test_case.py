@@ -11,6 +11,7 @@ from monitored import SHOP, THRESHOLD, record, saved, shop_rows
 
 from fraud_utils import artifact, monitor
 from fraud_utils.data import DataError
+from fraud_utils.monitor.traffic import read_traffic
 
 PLAN = monitor.Plan(days=21, requests_per_day=2_000)
 
@@ -144,6 +145,14 @@ def test_a_table_whose_amounts_are_whole_for_a_megabyte_is_read(shop, tmp_path):
     (tmp_path / "t.csv").write_text(f"when,a,b,channel,total,score\n{whole}9,1.5,2.5,web,40.5,1\n")
     rows = monitor.open_case(shop, tmp_path / "t.csv").traffic.rows
     assert len(rows) == 70_001 and rows["amount"].iloc[-1] == 40.5
+
+
+def test_a_challenger_that_needs_a_column_which_this_model_does_not_use_is_refused(shop, capture, tmp_path):
+    rows = shop_rows(2_000, 1).assign(age=np.arange(2_000.0))
+    other = saved(tmp_path / "model", replace(SHOP, features=("a", "b", "age")), rows, rows, ["b", "channel"])
+    path = capture(record("1,2,3,web,4\n", "0.5\n"))
+    with pytest.raises(DataError, match="challenger cannot score what this model was asked: column 'age' is missing"):
+        read_traffic(path, shop, other)
 
 
 @pytest.mark.parametrize(
