@@ -182,9 +182,8 @@ def _kind(request: Request, layout: Layout) -> tuple[str, str | int]:
     if "json" in request.media:
         return ("jsonl" if "jsonl" in request.media else "json"), ""
     first = request.body.partition("\n")[0].rstrip("\r")
-    if first.partition(",")[0].strip('" ') in layout.accepted:
-        return "csv", first
-    return "csv", len(next(csv.reader([first]), [])) if '"' in first else first.count(",") + 1
+    values = next(csv.reader([first]), []) if '"' in first else first.split(",")
+    return "csv", first if values and values[0].strip() in layout.accepted else len(values)
 
 
 type _Part = tuple[dict[str, np.ndarray], list[Request], np.ndarray]

@@ -53,11 +53,11 @@ def unseen(data: str, schema: Schema, seed: int = 7, test_share: float = 0.2) ->
 
 
 def pools(frame: pd.DataFrame, model: Model, schema: Schema, seed: int = 7) -> dict[str, Pool]:
-    """The rows as they are, and once with each fault."""
+    """The rows as they are, and once with each fault; two of these need a column of numbers that the model uses."""
     label = frame[schema.label].to_numpy()
     score = model.score(frame)
     strongest = strongest_column(model)
-    scaled = schema.amount or strongest
+    scaled = model.layout.features.amount or strongest
     frauds, legitimate = int(label.sum()), np.flatnonzero(label == 0)
     new = min(NEW_FRAUDS * frauds, len(legitimate) // 2)
     camouflaged = np.random.default_rng(seed).choice(legitimate, new, replace=False)
@@ -68,10 +68,12 @@ def pools(frame: pd.DataFrame, model: Model, schema: Schema, seed: int = 7) -> d
         other = frame.assign(**{column: frame[column] * factor})
         return Pool(other, label, model.score(other), size)
 
-    return {
-        HEALTHY: Pool(frame, label, score, "Rows drawn as they are"),
-        FAULTS["zero"]: changed(strongest, 0, f"{strongest}, the model's strongest column, is 0 in every row"),
-        FAULTS["unit"]: changed(scaled, FACTOR, f"{scaled} is {FACTOR} times as large in every row"),
+    made = {HEALTHY: Pool(frame, label, score, "Rows drawn as they are")}
+    if strongest and scaled:
+        zero = f"{strongest}, the model's strongest column, is 0 in every row"
+        made[FAULTS["zero"]] = changed(strongest, 0, zero)
+        made[FAULTS["unit"]] = changed(scaled, FACTOR, f"{scaled} is {FACTOR} times as large in every row")
+    return made | {
         FAULTS["pattern"]: Pool(
             frame,
             new_label,
@@ -82,11 +84,11 @@ def pools(frame: pd.DataFrame, model: Model, schema: Schema, seed: int = 7) -> d
     }
 
 
-def strongest_column(model: Model) -> str:
-    """The column of numbers whose splits gain most."""
+def strongest_column(model: Model) -> str | None:
+    """The column of numbers whose splits gain most; None for a model of texts alone."""
     gain = model.booster.get_score(importance_type="total_gain")
-    columns = model.layout.numeric  # the matrix begins with them
-    return columns[int(np.argmax([gain.get(f"f{place}", 0.0) for place in range(len(columns))]))]
+    gains = {name: gain.get(f"f{place}", 0.0) for place, name in enumerate(model.layout.numeric)}  # come first
+    return max(gains, key=gains.__getitem__, default=None)
 
 
 # Many weeks ---------------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ import pandas as pd
 from fraud_utils.monitor.rehearsal import Pool
 from fraud_utils.monitor.traffic import DAY, WEEK
 
+END = "\x1e\r\n"  # of a row, since texts may have line breaks
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -55,9 +57,9 @@ def write_traffic(folder: Path, healthy: Pool, later: Pool | None, plan: Plan, s
 
 def _lines(pool: Pool, drawn: np.ndarray, moments: np.ndarray, names: list[str]) -> list[str]:
     """Requests of one row each, as SageMaker keeps them."""
-    columns = pool.frame.columns
-    bodies = pool.frame.iloc[drawn].to_csv(index=False, header=False).splitlines()
-    return [_line(",".join(columns), body, score, moment, name) for body, score, moment, name
+    header = pool.frame.iloc[:0].to_csv(index=False).rstrip("\n")
+    bodies = pool.frame.iloc[drawn].to_csv(index=False, header=False, lineterminator=END).split(END)[:-1]
+    return [_line(header, body, score, moment, name) for body, score, moment, name
             in zip(bodies, pool.score[drawn].tolist(), moments.tolist(), names, strict=True)]  # fmt: skip
 
 

@@ -85,7 +85,10 @@ def read_labels(path: str | Path, schema: Mapping[str, Any]) -> pd.Series:
         A column is missing, a label is neither 0 nor 1, or an id has two of them.
     """
     known_by = _ids(schema)
-    frame = pd.concat(_pieces(path, dict.fromkeys(known_by, pa.string()), "LABELS"), ignore_index=True)
+    pieces = [piece for piece in _pieces(path, dict.fromkeys(known_by, pa.string()), "LABELS") if len(piece)]
+    if not pieces:
+        raise DataError(f"LABELS={path}: has no rows; leave LABELS out until labels have come")
+    frame = pd.concat(pieces, ignore_index=True)
     identity = _found(frame, known_by, path, "an id", "LABELS")
     label = _found(frame, (schema["label"], *LABELS), path, "a label", "LABELS")
     values = pd.to_numeric(frame[label], errors="coerce")

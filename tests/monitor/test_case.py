@@ -101,6 +101,18 @@ def test_refused_rows_and_silent_days_are_the_feeds_and_say_why(shop, capture):
     assert any("No request came on 6 January 2026 and 1 other day" in text for text in texts)
 
 
+def test_simulated_traffic_may_hold_any_text_and_any_name(tmp_path):
+    rows = shop_rows(500, 1).rename(columns={"when": "when, UTC"})
+    rows["channel"] = rows["channel"].map('web, "new"\r\nline\u2028{}'.format, na_action="ignore")
+    schema = replace(SHOP, time="when, UTC")
+    model = saved(tmp_path / "model", schema, rows, rows, ["b", "channel"])
+    healthy = monitor.pools(rows, model, schema)[monitor.HEALTHY]
+    case = monitor.simulated_case(model, healthy, monitor.Plan(days=2, requests_per_day=50))
+    assert case.label is None  # none has come in two days
+    assert case.traffic.requests.tolist() == [50, 50] and not len(case.refusals())
+    assert case.traffic.counts["channel"][:, -2].sum() == 0  # no text that training has not seen
+
+
 # Tables, labels -----------------------------------------------------------------------------------------------------
 
 
@@ -162,6 +174,7 @@ def test_a_challenger_that_needs_a_column_which_this_model_does_not_use_is_refus
         (pd.DataFrame({"id": ["a"], "label": [2]}), "row 1 has no label; it must be 0 or 1"),
         (pd.DataFrame({"id": ["a", "a"], "label": [0, 1]}), "id 'a' is labelled 0 and 1"),
         (pd.DataFrame({"name": ["a"], "label": [1]}), "no column gives an id"),
+        (pd.DataFrame({"id": [], "label": []}), "has no rows; leave LABELS out until labels have come"),
     ],
 )
 def test_labels_that_cannot_be_used_are_explained(shop, capture, tmp_path, labels, part):

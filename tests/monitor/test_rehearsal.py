@@ -1,9 +1,10 @@
 """Healthy weeks seldom alarm, and four faults are found within their first week: the rules of the page, many times."""
 
 import pytest
-from monitored import SHOP, shop_rows
+from monitored import SHOP, saved, shop_rows
 
 from fraud_utils import monitor
+from fraud_utils.data import Schema
 
 WEEKS = 200  # healthy ones; half as many with each fault
 
@@ -57,3 +58,10 @@ def test_where_frauds_are_frequent_there_are_fewer_new_ones(shop):
     legitimate = int((rows["fraud"] == 0).sum())
     assert pool.label.sum() - rows["fraud"].sum() == legitimate // 2
     assert "3 new frauds" not in pool.size
+
+
+def test_a_model_of_texts_alone_is_rehearsed_without_the_faults_of_numbers(tmp_path):
+    schema = Schema("texts", label="fraud", time="when", amount=None, features=(), categorical=("channel",))
+    rows = shop_rows(2_000, 1)[["when", "channel", "fraud"]]
+    pools = monitor.pools(rows, saved(tmp_path / "model", schema, rows, rows, ["channel"]), schema)
+    assert {*pools} == {monitor.HEALTHY, monitor.FAULTS["pattern"], monitor.FAULTS["labels"]}
