@@ -47,16 +47,22 @@ def choose(
     eligible = [candidate for candidate in _served(tied) if points[candidate.name] >= least]
     if not eligible:
         chosen = max(served, key=lambda c: points[c.name])
-        low, high = map(words.decimals, percentile(resampled[best] - resampled[chosen.name]))
+        interval = percentile(resampled[best] - resampled[chosen.name])
+        ahead = f"better by {' to '.join(map(words.decimals, interval))}"
+        if interval[0] <= 0:
+            ahead = f"ahead by {words.decimals_between(points[best] - points[chosen.name], interval)}"
         return chosen, (
-            f"the best XGBoost, since the container serves XGBoost; {best} is better by {low} to {high} of average "
-            "precision on the same out-of-fold rows"
+            f"the best XGBoost, since the container serves XGBoost; {best} is {ahead} of average precision on the same "
+            "out-of-fold rows"
         )
     near = [c for c in eligible if percentile(resampled[best] - resampled[c.name])[0] <= 0]
-    near = near or [max(eligible, key=lambda c: points[c.name])]
+    what = "the cheapest XGBoost as good as the best"
+    if not near:
+        near = [max(eligible, key=lambda c: points[c.name])]
+        what = "the best XGBoost, less than one standard error below the best"
     chosen = min(near, key=lambda c: sum(c.treatment.counts(y)) * c.hyperparameters["num_round"])
     rank = f"one of {len(tied)} statistically tied for the lead" if len(tied) > 1 else "better than every other"
-    reason = f"the cheapest XGBoost as good as the best: {rank} at {words.percent(LEVEL)} on the same out-of-fold rows"
+    reason = f"{what}: {rank} at {words.percent(LEVEL)} on the same out-of-fold rows"
     if best != chosen.name:
         interval = percentile(resampled[best] - resampled[chosen.name])
         distance = words.decimals_between(points[best] - points[chosen.name], interval)

@@ -51,6 +51,25 @@ def test_choosing_a_worse_xgboost_says_what_it_costs():
     assert "random forest is better by 0.1" in reason
 
 
+def test_a_distance_that_may_be_chance_is_not_called_better():
+    listed, table, resampled = comparison(**{"random forest": 0.82, "xgboost": 0.805})
+    tied = compare.tie_set(listed, table, resampled)
+    assert selection.choose(listed, tied, table, resampled, Y)[1].count("random forest is ahead by 0.015 [−0.0") == 1
+
+
+def test_an_xgboost_that_is_near_and_shown_to_be_behind_is_not_called_as_good():
+    points = {"random forest": 0.81, "xgboost": 0.805, "xgboost + undersample 1:10": 0.804}
+    listed, table, resampled = comparison(**points | {f"random forest + SMOTE 1:{k}": 0.7 for k in range(2, 30)})
+    noise = np.random.default_rng(2).normal(0, 0.0024, 500)
+    for name, behind in (("xgboost", 0.005), ("xgboost + undersample 1:10", 0.006)):
+        resampled[name] = resampled["random forest"] - behind + noise
+    tied = compare.tie_set(listed, table, resampled)
+    candidate, reason = selection.choose(listed, tied, table, resampled, Y)
+    assert {"xgboost", "xgboost + undersample 1:10"} <= {each.name for each in tied}
+    assert candidate.name == "xgboost"
+    assert reason.startswith("the best XGBoost, less than one standard error below the best")
+
+
 def test_choosing_without_an_xgboost_is_refused():
     with pytest.raises(ValueError, match="the container serves"):
         chosen(**{"random forest": 0.9, "extra trees": 0.8})
