@@ -251,6 +251,12 @@ class Schema:
                 raise DataError(f"key {item.name!r} is missing; add a line '{item.name}: ...'")
         given = dict(mapping)
         if isinstance(given["time"], list):  # the parts of one timestamp
+            if not given["time"]:
+                raise DataError("'time' lists no column; name those that make up the timestamp, or leave it out")
+            if (unit := given.get("time_unit", "timestamp")) != "timestamp":
+                raise DataError(
+                    f"time_unit is {unit!r}, but the columns under 'time' make up a timestamp; leave it out"
+                )
             name = "date_and_time" if "time" in given["time"] else "time"
             given |= {"time": name, "time_from": given["time"], "time_unit": "timestamp"}
         if isinstance(given.get("fraud"), int | float):  # YAML makes true of yes, and numbers of digits

@@ -42,6 +42,11 @@ def test_a_file_becomes_a_schema(tmp_path):
         ("label: y\ntime: t\nfeatures: [a]\nunlabelled: drop", "it can only be 'leave_out'"),
         ("label: y\ntime: t\nfeatures: [a]\ntime_format: %d", "put quotes around"),
         ("label: y\nfeatures: [a]\ndates: [d]", "'dates' are counted from the time"),
+        ("label: y\nfeatures: [a]\ntime: []", "'time' lists no column"),
+        (
+            "label: y\nfeatures: [a]\ntime: [d, t]\ntime_unit: hours",
+            "time_unit is 'hours', but the columns under 'time'",
+        ),
         ("- a\n- b", "expected 'key: value' lines"),
         ("label: [", "not readable as YAML"),
     ],
