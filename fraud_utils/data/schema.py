@@ -104,7 +104,8 @@ class Schema:
     categorical : tuple of str
         Text columns that models use.
     id : str or None
-        What a row is known by, as text; it comes back with the row's score, and nothing else is done with it.
+        What a row is known by, as text; it comes back with the row's score, and labels are joined to a monitored
+        table by it. Models do not use it.
     entity : str or None
         Card or account; folds keep an entity together.
     entities : tuple of str
