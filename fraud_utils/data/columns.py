@@ -41,7 +41,7 @@ class Column:
     distinct, missing : int
         Values, and rows without one.
     examples : tuple of str
-        The first values that differ, as the file has them.
+        The first values that differ, as the file has them: all of them where there are no more than `EXAMPLES`.
     formats : tuple of str
         Of dates: every reading that fits all rows, in the codes of strptime; "" is ISO 8601.
     sign, thousands : str
@@ -158,7 +158,8 @@ def _column(name: str, given: pa.ChunkedArray, comma: bool) -> Column:
         return Column(name, "other", np.full(len(given), -1), 0, given.null_count, (str(kind),))
     given = given.cast(pa.string() if "string" in str(kind) or pa.types.is_null(kind) else kind)
     missing, distinct = given.null_count, pc.count_distinct(given).as_py()
-    examples = tuple(str(value) for value in given.slice(0, SAMPLE).unique().drop_null()[:EXAMPLES].to_pylist())
+    some = given if distinct <= EXAMPLES else given.slice(0, SAMPLE)  # of few values all: a fraud may come late
+    examples = tuple(str(value) for value in some.unique().drop_null()[:EXAMPLES].to_pylist())
     if missing == len(given):
         return Column(name, "empty", np.full(len(given), -1), 0, missing, ())
     made = Column(name, "text", np.empty(0), distinct, missing, examples)

@@ -65,18 +65,24 @@ def _parts(train: pd.Series, test: pd.Series) -> pd.Series:
     known, given = (part.astype(object).where(part.notna(), np.nan) for part in (train, test))
     numbers = pd.to_numeric(known, errors="coerce").dropna()
     if not len(numbers) or len(numbers) < known.notna().sum():
-        names = list(known.value_counts().index[:MOST])
+        names = [name for name in known.value_counts().index[:MOST] if name not in (OTHERS, NOTHING)]
         return _complete(given.where(given.isin(names) | given.isna(), OTHERS), [*names, OTHERS])
     values = pd.to_numeric(given, errors="coerce").astype(float)
     if numbers.nunique() <= FEW:
-        names = [f"{value:g}" for value in np.unique(numbers)]
-        texts = values.map("{:g}".format, na_action="ignore")
+        names = [_number(value) for value in np.unique(numbers)]
+        texts = values.map(_number, na_action="ignore")
         return _complete(texts.where(texts.isin(names) | texts.isna(), OTHERS), [*names, OTHERS])
     above = numbers[numbers > numbers.min()]
     edges = np.unique(np.quantile(numbers, [0.25, 0.5, 0.75], method="higher").clip(min=above.min()))
-    inner = [f"{low:g} to below {high:g}" for low, high in pairwise(edges)]
-    names = [f"below {edges[0]:g}", *inner, f"{edges[-1]:g} and more"]
+    shown = [_number(edge) for edge in edges]
+    inner = [f"{low} to below {high}" for low, high in pairwise(shown)]
+    names = [f"below {shown[0]}", *inner, f"{shown[-1]} and more"]
     return _complete(pd.cut(values, [-np.inf, *edges, np.inf], right=False, labels=names), names)
+
+
+def _number(value: float) -> str:
+    """In all its digits, so that no two groups bear one name: dates of birth may be numbers such as 19850412."""
+    return f"{value:.15g}"
 
 
 def _complete(parts: pd.Series, names: Sequence[str]) -> pd.Series:

@@ -134,18 +134,18 @@ def _text(part: Mapping[str, Any]) -> str:
 
 
 def _scores(text: str) -> list[float]:
-    """The probabilities in an answer: one a line, JSON, or JSON lines, told by how it begins."""
+    """The probabilities in an answer: JSON, JSON lines, or CSV, the last of each line; told by how it begins."""
     begins = text.lstrip()[:1]
     try:
         if begins not in ("{", "["):
-            return [float(line.partition(",")[0]) for line in text.split("\n") if line.strip()]
+            return [float(row[-1]) for row in csv.reader(io.StringIO(text, newline="")) if row]  # after an id
         try:
             document = json.loads(text)
         except ValueError:
             document = [json.loads(line) for line in text.splitlines() if line.strip()]
         answers = document.get("predictions", [document]) if isinstance(document, dict) else document
         return [float(each["score"] if isinstance(each, dict) else each) for each in answers]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, csv.Error):
         raise ValueError("the answer holds no scores") from None
 
 

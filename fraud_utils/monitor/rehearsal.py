@@ -20,7 +20,7 @@ from fraud_utils.monitor.traffic import WEEK, reference_of
 
 FRESH_ROWS = 100_000  # simulated anew, where the run's transactions were simulated
 FACTOR = 100  # of a unit that changed: euro, then cents
-NEW_FRAUDS = 3  # of the new kind, for each of the old ones
+NEW_FRAUDS = 3  # of the new kind, for each of the old ones, as far as half of the legitimate rows suffice
 HEALTHY = "nothing is wrong"
 FAULTS = {
     "zero": "a column is zero",
@@ -58,8 +58,9 @@ def pools(frame: pd.DataFrame, model: Model, schema: Schema, seed: int = 7) -> d
     score = model.score(frame)
     strongest = strongest_column(model)
     scaled = schema.amount or strongest
-    frauds = int(label.sum())
-    camouflaged = np.random.default_rng(seed).choice(np.flatnonzero(label == 0), NEW_FRAUDS * frauds, replace=False)
+    frauds, legitimate = int(label.sum()), np.flatnonzero(label == 0)
+    new = min(NEW_FRAUDS * frauds, len(legitimate) // 2)
+    camouflaged = np.random.default_rng(seed).choice(legitimate, new, replace=False)
     new_label = label.copy()
     new_label[camouflaged] = 1
 
@@ -75,7 +76,7 @@ def pools(frame: pd.DataFrame, model: Model, schema: Schema, seed: int = 7) -> d
             frame,
             new_label,
             score,
-            f"{NEW_FRAUDS} new frauds for each old one; to the model they look like legitimate transactions",
+            f"{new / frauds:.2g} new frauds for each old one; to the model they look like legitimate transactions",
         ),
         FAULTS["labels"]: Pool(frame, label, score, "No row is ever labelled", labels_come=False),
     }

@@ -42,11 +42,12 @@ def read_table(path: str | Path, layout: Layout, schema: Mapping[str, Any]) -> I
     DataError
         A column is missing, or a value is not what its column needs.
     """
-    text = {name: pa.string() for name in (*IDS, *layout.features.categories)}
+    of_model = "model_score" if "score" in layout.features.raw else "score"
+    types = dict.fromkeys((*IDS, *layout.features.categories), pa.string())
+    types |= dict.fromkeys((of_model, *layout.numeric), pa.float64())  # a first piece of whole numbers says nothing
     before = 0
-    for frame in _pieces(path, text):
+    for frame in _pieces(path, types):
         time = _found(frame, tuple(filter(None, (schema["time"], *TIMES))), path, "a time")
-        of_model = "model_score" if "score" in layout.features.raw else "score"
         missing = [name for name in (of_model, *layout.features.raw) if name not in frame]
         if missing:
             raise DataError(f"CAPTURED={path}: column {missing[0]!r} is missing; the table has {', '.join(frame)}")
@@ -96,7 +97,7 @@ def read_labels(path: str | Path, label: str) -> pd.Series:
     return labels[~labels.index.duplicated()]
 
 
-def _pieces(path: str | Path, text: Mapping[str, pa.DataType], what: str = "CAPTURED") -> Iterator[pd.DataFrame]:
+def _pieces(path: str | Path, types: Mapping[str, pa.DataType], what: str = "CAPTURED") -> Iterator[pd.DataFrame]:
     """A table some rows at a time, in constant memory."""
     file = resolve(path)
     try:
@@ -104,7 +105,7 @@ def _pieces(path: str | Path, text: Mapping[str, pa.DataType], what: str = "CAPT
             for batch in pq.ParquetFile(file).iter_batches(PIECE):
                 yield batch.to_pandas()
             return
-        convert = arrow_csv.ConvertOptions(column_types=dict(text), null_values=sorted(MISSING))
+        convert = arrow_csv.ConvertOptions(column_types=dict(types), null_values=sorted(MISSING))
         for batch in arrow_csv.open_csv(file, convert_options=convert):
             yield batch.to_pandas()
     except FileNotFoundError:

@@ -91,7 +91,7 @@ def read_traffic(path: str | Path, model: Model, challenger: Model | None = None
         pieces = read_table(path, model.layout, model.manifest["schema"])
     else:
         pieces = read_captured(path, model.layout)
-    return gather(pieces, reference, model.manifest["schema"]["amount"], challenger, str(path))
+    return gather(pieces, reference, model.layout.features.amount, challenger, str(path))
 
 
 def reference_of(model: Model) -> Reference:

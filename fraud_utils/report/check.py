@@ -80,12 +80,13 @@ def check(values: Mapping[str, Any]) -> Checked:
         schema = schema.as_loaded
         split = split_transactions(frame, schema, values["test_share"], values["seed"])
         _foldable(split, schema, values)
+        constant = _constant(split, schema)
     except DataError as error:
         raise _refused(values["data"], asked, error) from None
     if asked:
         raise _refused(values["data"], asked)
     facts = _facts(frame, split, schema)
-    read_as, left_out = frame.attrs["provenance"]["read_as"], _left_out(frame, split, schema, values)
+    read_as, left_out = frame.attrs["provenance"]["read_as"], _left_out(frame, split, schema, values, constant)
     return Checked(facts, tuple(read_as), tuple(left_out), tuple(_doubts(frame, split, values)))
 
 
@@ -129,6 +130,18 @@ def _foldable(split: Split, schema: Schema, values: Mapping[str, Any]) -> None:
     assign_folds(rows, Protocol.of(values["profile"]).folds, values["seed"])
 
 
+def _constant(split: Split, schema: Schema) -> dict[str, str]:
+    """Columns that tell training rows apart in nothing, by name; a table that has no others is refused."""
+    constant = FeatureMap.constant(schema, split.train)
+    if len(constant) == len(schema.numeric) + len(schema.categorical):
+        listed = words.listed((f"{column!r} ({why})" for column, why in constant.items()), 5)
+        raise DataError(
+            f"no column to learn from: all training rows are alike in {listed}; list a column that varies under "
+            "'features' or 'categorical'"
+        )
+    return constant
+
+
 # What a table holds -------------------------------------------------------------------------------------------------
 
 
@@ -162,7 +175,9 @@ def _facts(frame: pd.DataFrame, split: Split, schema: Schema) -> dict[str, str]:
     return facts
 
 
-def _left_out(frame: pd.DataFrame, split: Split, schema: Schema, values: Mapping[str, Any]) -> Iterator[str]:
+def _left_out(
+    frame: pd.DataFrame, split: Split, schema: Schema, values: Mapping[str, Any], constant: Mapping[str, str]
+) -> Iterator[str]:
     """What a report will not have, and why; a sentence each."""
     if not schema.amount:
         yield "costs, savings and the rule by amount, since the schema names no amount"
@@ -171,7 +186,6 @@ def _left_out(frame: pd.DataFrame, split: Split, schema: Schema, values: Mapping
             "figures per day, drift and forward chaining, since the schema names no time; the test rows are drawn at "
             "random, and no page can know whether the past predicts the future"
         )
-    constant = FeatureMap.constant(schema, split.train)
     for column, why in constant.items():
         yield f"column {column!r}, {why} among the training rows"
     for column in schema.categorical:

@@ -94,7 +94,10 @@ def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
         print(f"channels that are not read: {', '.join(others)} (known: {', '.join(CHANNELS)})", flush=True)
     pyarrow.default_memory_pool().release_unused()  # what reading left with the allocator: 70 MB
     schema = hyperparameters.schema
-    features = FeatureMap.fit(schema, dict(frame.items()))
+    try:
+        features = FeatureMap.fit(schema, dict(frame.items()))
+    except ValueError as error:
+        raise DataError(f"channel 'train': {error}") from None
     missing = [column for column in features.raw if frame[column].isna().any()]
     if missing and models.Treatment.parse(hyperparameters.imbalance).needs_complete_rows:
         raise SetupError(

@@ -49,6 +49,13 @@ def test_of_two_labels_neither_is_taken_for_granted(tmp_path):
     assert mapping["label"] == "label"
 
 
+def test_a_label_in_words_is_known_where_the_first_fraud_comes_late(tmp_path):
+    _, mapping = drafted(
+        tmp_path, "\n".join(["fraud,x", *(f"{'Yes' if i > 1_990 else 'No'},{i % 7}" for i in range(2_000))])
+    )
+    assert (mapping["label"], mapping["fraud"]) == ("fraud", "Yes")
+
+
 def test_a_second_column_about_fraud_and_what_gives_the_label_away_are_left_out(tmp_path):
     text = rows("is_fraud,fraud_score,outcome,refund_date,x", "{y},0.{i},{word},,{z}")
     made, mapping = drafted(tmp_path, text.replace("fraud,,", "fraud,2025-01-01,"))

@@ -91,6 +91,10 @@ def test_few_numbers_and_many_texts_are_groups_of_their_own():
     assert len(parts(np.maximum(rng.integers(-90, 10, 8000), 0).astype(float))) == 2  # more than three quarters are 0
     many = parts(np.array([f"shop {number}" for number in rng.integers(0, 40, 8000)]))
     assert len(many) == 13 and "other values" in many
+    born = np.append([19850412.0, 19850413.0], rng.integers(19_850_401, 19_850_431, 7998))
+    assert "below 19850408" in parts(born) and len(parts(born)) == 4  # alike in their first six digits
+    assert parts(np.where(rng.random(8000) < 0.5, born[0], born[1])) == {"19850412", "19850413"}
+    assert parts(rng.choice(["a", "other values", "no value"], 8000)) == {"a", "other values"}
 
 
 def test_a_group_without_frauds_has_no_recall_and_a_schema_without_groups_no_sentence():

@@ -1,14 +1,16 @@
 """Captured requests as SageMaker writes them: every payload that the endpoint takes, and what cannot be read."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from monitored import record, shop_rows
+from monitored import SHOP, record, saved, shop_rows
 
 from fraud_utils.data import DataError
 from fraud_utils.monitor.captured import read_captured
+from fraud_utils.serving.answers import Usual, Wanted
 
 
 def read(path, model):
@@ -59,6 +61,19 @@ def test_rows_come_back_as_they_were_sent_whatever_their_form(shop, capture, for
     assert [value if isinstance(value, str) else None for value in read_back["channel"]] == [
         value if isinstance(value, str) else None for value in frame["channel"]
     ]
+
+
+@pytest.mark.parametrize("media", ["text/csv", "application/json", "application/jsonlines"])
+def test_an_id_that_comes_back_with_the_score_is_not_taken_for_it(tmp_path, capture, media):
+    rows = shop_rows(500, 1)
+    rows.insert(1, "payment", [f'{number},"eu"' if number % 2 else str(number) for number in range(len(rows))])
+    model = saved(tmp_path / "model", replace(SHOP, id="payment"), rows, rows, ["b", "channel"])
+    sent = rows.drop(columns="fraud").iloc[:4]
+    _, answer = Wanted.read({}, media, model, Usual()).write(model, sent.assign(channel=sent["channel"].astype(object)))
+    answer = b'{"predictions": [%b]}' % answer if media == "application/json" else answer
+    read_back, refused = read(capture(record(sent.to_csv(index=False), answer.decode())), model)
+    assert refused == {}
+    assert read_back["score"].tolist() == model.score(sent).tolist()
 
 
 def test_many_requests_of_all_forms_are_read_together_in_any_order(shop, capture):

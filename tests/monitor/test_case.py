@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from monitored import THRESHOLD, record
+from monitored import SHOP, THRESHOLD, record, saved, shop_rows
 
 from fraud_utils import artifact, monitor
 from fraud_utils.data import DataError
@@ -118,6 +118,20 @@ def test_a_plain_table_of_requests_and_scores_is_read_too(model, unseen, tmp_pat
     y = rows["Class"].to_numpy()[np.arange(3_000) != 5]
     alert = model.score(rows)[np.arange(3_000) != 5] >= THRESHOLD
     assert case.weeks[["frauds", "alerts", "caught"]].to_numpy().tolist() == [[y.sum(), alert.sum(), y[alert].sum()]]
+
+
+def test_a_model_that_learned_nothing_from_an_amount_is_watched_without_it(capture, tmp_path):
+    rows = shop_rows(2_000, 1).assign(total=40.0)
+    model = saved(tmp_path / "model", SHOP, rows, rows, ["b", "channel"])
+    case = monitor.open_case(model, capture(record("1,2,3,web,40\n", "0.5\n", inferenceId="a")))
+    assert case.traffic.rows.columns.tolist() == ["id", "day", "score"]
+
+
+def test_a_table_whose_amounts_are_whole_for_a_megabyte_is_read(shop, tmp_path):
+    whole = "0,1,2,web,40,0.5\n" * 70_000
+    (tmp_path / "t.csv").write_text(f"when,a,b,channel,total,score\n{whole}9,1.5,2.5,web,40.5,1\n")
+    rows = monitor.open_case(shop, tmp_path / "t.csv").traffic.rows
+    assert len(rows) == 70_001 and rows["amount"].iloc[-1] == 40.5
 
 
 @pytest.mark.parametrize(

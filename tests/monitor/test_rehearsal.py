@@ -1,6 +1,7 @@
 """Healthy weeks seldom alarm, and four faults are found within their first week: the rules of the page, many times."""
 
 import pytest
+from monitored import SHOP, shop_rows
 
 from fraud_utils import monitor
 
@@ -47,3 +48,12 @@ def test_what_finds_and_what_misses_is_said_in_words(weeks):
     alarms = int(weeks.loc[weeks["traffic"] == monitor.HEALTHY, "any"].sum())
     assert f"- Nothing is wrong: a false alarm in {alarms} of {WEEKS} weeks" in text
     assert "- A new kind of fraud: found by recall; missed by column, score, pace, precision" in text
+
+
+def test_where_frauds_are_frequent_there_are_fewer_new_ones(shop):
+    rows = shop_rows(1_000, 3)
+    rows["fraud"] = (rows["a"] > 0).astype("int8")
+    pool = monitor.pools(rows, shop, SHOP)[monitor.FAULTS["pattern"]]
+    legitimate = int((rows["fraud"] == 0).sum())
+    assert pool.label.sum() - rows["fraud"].sum() == legitimate // 2
+    assert "3 new frauds" not in pool.size

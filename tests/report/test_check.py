@@ -104,6 +104,9 @@ def test_a_table_that_no_report_could_finish_is_refused(project, capsys):
     frame["fraud"] = [int(i in (10, 200, 300, 580)) for i in range(600)]
     assert check.main(write(project, frame)) == 1
     assert "too few for 3 folds" in capsys.readouterr().err
+    assert check.main(write(project, table().assign(a=2, b=np.nan, amount=1))) == 1
+    expected = "no column to learn from: all training rows are alike in 'a' (always 2), 'b' (no value) and 'amount' (al"
+    assert expected in capsys.readouterr().err
 
 
 def test_without_a_schema_the_columns_are_shown_and_a_draft_is_written_that_passes(project, capsys):

@@ -186,6 +186,13 @@ def test_another_schema_brings_categories_and_missing_values(job, tmp_path):
     assert material.may_be_missing == ["a"]
 
 
+def test_rows_that_are_alike_in_every_column_are_the_tables_fault(job, tmp_path):
+    shop = Schema(name="shop", label="fraud", time="t", amount=None, features=("a",))
+    job(tmp_path, {}, train={"rows.csv": pd.DataFrame({"t": range(40), "a": 1.0, "fraud": [0, 0, 0, 1] * 10})})
+    with pytest.raises(DataError, match="channel 'train': no column to learn from: in all training rows 'a'"):
+        read_material(tmp_path / "input", asked(schema=shop))
+
+
 def test_rows_may_have_weights_after_the_label_or_by_name(frame, job, tmp_path):
     weight = np.arange(len(frame)) % 3.0
     columns = ["Class", "csv_weights", *(name for name in ULB.columns if name != "Class")]
