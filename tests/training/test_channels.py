@@ -80,7 +80,7 @@ def test_of_many_parts_some_may_lack_frauds_or_rows(frame, job, tmp_path, capsys
         ({"a.csv": b"", "train_$folder$": b""}, "channel 'train': its files hold no rows"),
         (
             {"a.csv": "legitimate", "b.csv": "strange"},
-            r"train/b.csv: row 2 .*, column 'Class': '2': the label is neither 0 nor 1",
+            r"train/b.csv: row 2 .*, column 'Class': '2' is neither 0 nor 1",
         ),
     ],
 )
