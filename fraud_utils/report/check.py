@@ -38,6 +38,8 @@ from fraud_utils.record import Split as SplitSizes
 from fraud_utils.report.errors import UsageError
 from fraud_utils.report.parameters import declared, defaults
 
+# What the check asks of the notebooks' parameters; a project of other notebooks may do anything with its table.
+ASKED = {"data", "schema", "seed", "profile", "test_share", "review_cost", "alerts_per_day"}
 SHOWN = 40  # columns that a table's list has at most; the draft has all
 
 
@@ -89,7 +91,9 @@ def check(values: Mapping[str, Any]) -> Checked:
 
 
 def before_report(values: Mapping[str, Any]) -> None:
-    """Check the table that a report is asked for, and print what its reader should know; nothing for simulated ones.
+    """Check the table that a report is asked for, and print what its reader should know.
+
+    Nothing for simulated ones, and for notebooks that do not have the parameters of those that come with the project.
 
     Raises
     ------
@@ -97,7 +101,7 @@ def before_report(values: Mapping[str, Any]) -> None:
         As `check` does.
     """
     table = values.get("data")
-    if not table and not project.resolve(DEFAULT_PATH).exists():
+    if not values.keys() >= ASKED or (not table and not project.resolve(DEFAULT_PATH).exists()):
         return
     try:
         for note in check(values).notes:
@@ -226,6 +230,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.data and not project.resolve(DEFAULT_PATH).exists():
             raise UsageError("name the table to check: make check DATA=path")
         values = defaults(declared(notebooks)) | {"data": options.data or DEFAULT_PATH, "schema": options.schema}
+        if missing := ASKED - values.keys():
+            raise UsageError(f"no notebook of {Path.cwd()} has a parameter {min(missing)}")
         for name in ("data", "schema"):
             if values[name] and not project.resolve(values[name]).is_file():
                 raise UsageError(f"{name.upper()}={values[name]}: no such file (paths are relative to {Path.cwd()})")

@@ -95,13 +95,14 @@ def test_reliability_has_as_many_frauds_in_each_bin():
 
 def test_sentences_on_the_correction_have_the_figures_of_the_table():
     columns = ["brier", "log loss", "mean over base rate", "alerts", "savings", "low", "high"]
-    figures = [
-        [0.1, 0.02, 1.01, 5, 0.6, 0.5, 0.7],
-        [0.1, 0.04, 0.873, 6, 0.5, 0.4, 0.6],
-        [0.1, 0.9, 9.25, 70, -2, -3, 1],
-    ]
-    quality = pd.DataFrame(figures, ["plain", "a, corrected", "a, not corrected"], columns)
-    text = calibration.describe(quality, 3.0, "EUR")
+    figures = {
+        "plain": [0.1, 0.02, 1.01, 5, 0.6, 0.5, 0.7],
+        "sigmoid": [0.1, 0.03, 1, 5, 0.6, 0.5, 0.7],
+        "isotonic": [0.1, 0.03, 1, 5, 0.6, 0.5, 0.7],
+        "a, corrected": [0.1, 0.04, 0.873, 6, 0.5, 0.4, 0.6],
+        "a, not corrected": [0.1, 0.9, 9.25, 70, -2, -3, 1],
+    }
+    text = calibration.describe(pd.DataFrame.from_dict(figures, "index", columns=columns), 3.0, "EUR")
     for part in (
         "9.2 times the share of frauds, with it 0.87 times",
         "lowest log loss is that of plain, 0.02000.",

@@ -17,7 +17,8 @@ from fraud_utils import record
 from fraud_utils.record import Choice, Data, Day, Metrics, Model, RunRecord, Sections, Split, State, Threshold
 
 KEYS = [
-    "run", "created", "version", "data", "parameters", "split", "models", "tie_set", "chosen", "endpoint", "seconds",
+    "run", "created", "version", "data", "parameters", "split", "models", "tie_set", "chosen", "groups", "bins",
+    "endpoint", "seconds",
 ]  # fmt: skip
 
 

@@ -23,8 +23,8 @@ from fraud_utils import record
 from fraud_utils.report import run as runner
 
 KEYS = [
-    "run", "created", "version", "data", "parameters", "split", "models", "tie_set", "chosen", "groups", "endpoint",
-    "seconds",
+    "run", "created", "version", "data", "parameters", "split", "models", "tie_set", "chosen", "groups", "bins",
+    "endpoint", "seconds",
 ]  # fmt: skip
 FINISHED = [Path(name) for name in ("one", "two")]  # the runs here that do
 
