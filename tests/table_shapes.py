@@ -288,7 +288,7 @@ features: [distance_from_home, distance_from_last_transaction, ratio_to_median_p
 label: fraud_bool
 noun: application
 time: month
-time_unit: days
+time_unit: months
 groups: [customer_age]
 features: [income, name_email_similarity, customer_age, days_since_request, intended_balcon_amount, credit_risk_score,
   email_is_free, device_fraud_count, {", ".join(f"velocity_{i}" for i in range(16))}]

@@ -22,7 +22,7 @@ MAIN_TIMES = {"trans", "transaction", "purchase", "event", "booked", "order", "p
 UNITS = {
     "second": "seconds", "seconds": "seconds", "unix": "seconds", "ms": "milliseconds", "minute": "minutes",
     "minutes": "minutes", "step": "hours", "hour": "hours", "hours": "hours", "day": "days", "days": "days",
-    "month": "days",
+    "month": "months",
 }  # fmt: skip
 AMOUNTS = (("amount", "amt"), ("value",), ("price", "total", "sum"), ("claim", "charge", "cost"))
 ENTITIES = (

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 from fraud_utils.project import resolve
 
-TIME_UNITS = ("seconds", "minutes", "hours", "days", "milliseconds", "timestamp")
+TIME_UNITS = ("seconds", "minutes", "hours", "days", "months", "milliseconds", "timestamp")
 
 
 class DataError(ValueError):

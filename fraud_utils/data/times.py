@@ -13,6 +13,7 @@ from fraud_utils.data.faults import Raw, shown
 from fraud_utils.data.schema import Schema
 
 SECONDS = {"seconds": 1.0, "minutes": 60.0, "hours": 3_600.0, "days": 86_400.0, "milliseconds": 1e-3}
+SECONDS["months"] = 30.4375 * SECONDS["days"]  # a mean one: where months are numbered, days are not known
 _EPOCH = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
 _BETWEEN = (631_152_000.0, 4_102_444_800.0)  # 1990 to 2100 in seconds since 1970: other origins give no such numbers
 _OFFSET = r":\d{2}(?:\.\d+)?\s*[+-]\d{2}(?::?\d{2})?$"

@@ -28,12 +28,13 @@ def binned(scores: Scores, candidate: Candidate) -> Bins:
     -------
     Bins
         Each step alerts on all rows from its score up. Between two steps lie at least `LEAST` rows, and no fraud or
-        at least `LEAST_FRAUDS`.
+        at least `LEAST_FRAUDS`; amounts are left out where there are fewer frauds in all.
     """
     score, rows = scores.of(candidate), scores.rows
     order = np.argsort(-score, kind="stable")
     ranked, fraud = score[order], rows.y[order] == 1
-    amount = np.where(fraud, rows.amount[order], 0.0) if rows.amount is not None else None
+    few = fraud.sum() < LEAST_FRAUDS
+    amount = None if few or rows.amount is None else np.where(fraud, rows.amount[order], 0.0)
     ends = _ends(ranked, fraud)
     alerts = ends + 1
     caught = np.cumsum(fraud)[ends]

@@ -34,7 +34,8 @@ def explored(run: RunRecord) -> dict[str, Any] | None:
         "cost": cost if isinstance(cost, int | float) else 3,
         "pace": pace,
     }
-    return {"per": per, "counts": COUNTS, "shares": SHARES, "data": data}
+    currency = run.data.currency if run.data and run.bins.amount is not None else None
+    return {"per": per, "currency": currency, "counts": COUNTS, "shares": SHARES, "data": data}
 
 
 def unit(run: RunRecord, bins: Bins) -> tuple[str, float]:

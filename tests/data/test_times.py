@@ -24,7 +24,14 @@ def said(frame: pd.DataFrame) -> str:
 
 @pytest.mark.parametrize(
     ("unit", "second"),
-    [("seconds", 1.0), ("minutes", 60.0), ("hours", 3_600.0), ("days", 86_400.0), ("milliseconds", 0.001)],
+    [
+        ("seconds", 1.0),
+        ("minutes", 60.0),
+        ("hours", 3_600.0),
+        ("days", 86_400.0),
+        ("months", 2_629_800.0),
+        ("milliseconds", 0.001),
+    ],
 )
 def test_numbers_in_any_unit_become_seconds(tmp_path, unit, second):
     frame = load(tmp_path, [1, 743], unit)

@@ -79,3 +79,9 @@ def test_without_amounts_there_is_no_money():
     y, score, _ = table()
     with pytest.raises(ValueError, match="needs amounts"):
         explorer.money(bins_of(y, score, None), 0, 3.0)
+
+
+def test_amounts_of_one_or_two_frauds_are_not_given_away():
+    score, amount = np.linspace(0, 1, 100), np.full(100, 7.0)
+    assert bins_of((np.arange(100) >= 98).astype(np.int8), score, amount).amount is None
+    assert bins_of((np.arange(100) >= 97).astype(np.int8), score, amount).amount is not None

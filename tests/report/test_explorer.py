@@ -134,6 +134,13 @@ def test_the_unit_is_that_of_the_findings_or_a_thousand_rows():
     assert unit(RUN, replace(bins, days=None)) == ("per 1,000 rows", 1.0)
 
 
+def test_a_table_without_times_has_its_money_per_thousand_rows(tmp_path):
+    chosen = replace(RUN.chosen, per_day={})
+    pages.write_summary(tmp_path, replace(RUNS["cards"], chosen=chosen, bins=replace(RUNS["cards"].bins, days=None)))
+    text = (tmp_path / "index.html").read_text()
+    assert "Cost of a review, EUR" in text and "per 1,000 rows" in text
+
+
 def test_a_run_without_bins_or_amounts_has_no_explorer_or_no_money(tmp_path):
     pages.write_summary(tmp_path, RUN)
     assert 'id="explorer"' not in (tmp_path / "index.html").read_text()
