@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 # A deadline would fail on a slow machine; `make test-long` asks for thousands of examples.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
-hypothesis.settings.register_profile("long", deadline=None, max_examples=2000)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 ROOT = Path(__file__).resolve().parents[1]
