@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fraud_utils.data.columns import look
 from fraud_utils.data.guesses import Draft, guess
 from fraud_utils.data.schema import DataError
@@ -108,4 +106,6 @@ def _line(text: str) -> str:
 
 def _yaml(value: Any) -> str:
     """A value as YAML on one line."""
+    import yaml  # which the image, whose programs draft nothing, does without
+
     return yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=float("inf")).strip()[1:-1]
