@@ -6,8 +6,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import boto3
 import psutil
@@ -99,6 +102,27 @@ def programs(process: psutil.Process) -> list[str]:
     """Names of the Python programs that run below a process, as `serve.py`."""
     words = [word for child in process.children(recursive=True) for word in child.cmdline()]
     return [Path(word).name for word in words if word.endswith(".py")]
+
+
+@contextlib.contextmanager
+def asking(runtime: Any, endpoint: str, body: str) -> Iterator[list[str]]:
+    """Somebody who asks an endpoint without a pause and gets every answer; yields the variants that gave them."""
+    variants: list[str] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            answer = runtime.invoke_endpoint(EndpointName=endpoint, Body=body, ContentType="text/csv")
+            variants.append(answer["InvokedProductionVariant"])
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask)
+        try:
+            states.until(lambda: variants or asked.done(), "an answer")
+            yield variants
+        finally:
+            ended.set()
+        asked.result()  # raises what a request raised
 
 
 def marked(mark: str) -> list[psutil.Process]:
