@@ -68,10 +68,9 @@ def replace(
         old_answers, new_answers = client.ask(rows, limits.requests, (live.variant["VariantName"], NEW))
         table, broken = trial.compare(old_answers, new_answers, limits)
         if broken:
-            text = f"\n{table.to_string(float_format='%.4g', na_rep='')}" if len(table) else ""
-            raise DeployError(
-                f"{endpoint} keeps its model: the new one breaks a limit\n- " + "\n- ".join(broken) + text
-            )
+            text = table.to_string(float_format="%.4g", na_rep="") if len(table) else ""
+            lines = [f"{endpoint} keeps its model: the new one breaks a limit", *(f"- {each}" for each in broken), text]
+            raise DeployError("\n".join(lines).rstrip())
         live.shift()
         _check_held(client, rows, limits)
         live.settle(new)

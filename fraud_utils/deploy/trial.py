@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.place import Site
 
 ROWS = 1_000  # a request
+MARK = "replace-"  # how the ids of our requests begin, so that captured ones can be told from customers'
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Client:
         """Predictions and milliseconds, None for a request that failed."""
         target = {"TargetVariant": variant} if variant else {}
         form = {"ContentType": "text/csv", "Accept": "application/json"}
+        form["InferenceId"] = f"{MARK}{uuid.uuid4()}"
         start = time.perf_counter()
         with explained("asking the endpoint"):
             try:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 
 import boto3
@@ -141,6 +142,26 @@ def test_an_interrupt_rolls_back(live, challenger, asked, split):
         deploy.replace(challenger, live.name, split.test, deploy.Limits(requests=100_000))
     interrupting.join()
     assert stays(live, asked, before)
+
+
+def test_a_replacement_whose_process_was_killed_is_undone_by_the_next(server, live, challenger, split, tmp_path):
+    script = (
+        "import sys, pandas as pd\nfrom fraud_utils import deploy\n"
+        "deployment = deploy.connect('local', sys.argv[1])\ndeployment.model_url = sys.argv[2]\n"
+        "deploy.replace(deployment, sys.argv[3], pd.read_csv(sys.argv[4]), deploy.Limits(requests=100_000))\n"
+    )
+    split.test.to_csv(tmp_path / "rows.csv", index=False)
+    words = [tmp_path / "killed", challenger.model_url, live.name, tmp_path / "rows.csv"]
+    process = subprocess.Popen([sys.executable, "-c", script, *map(str, words)], stdout=subprocess.DEVNULL)
+    until(lambda: config(live) != live.name or process.poll() is not None, "the new model beside the old one")
+    process.kill()
+    process.wait()
+    beside = deployments.left("live")
+    assert len([name for name in beside if name.startswith("Model")]) == 2
+    deploy.replace(challenger, live.name, split.test, LIMITS)
+    assert len([name for name in deployments.left("live") if name.startswith(("Model", "EndpointConfig"))]) == 2
+    assert len(live.endpoint.score(split.test)) == len(split.test)
+    until(lambda: not deployments.left("killed"), "the killed process's own things deleted")
 
 
 def test_notebook_03_replaces_a_live_model_and_leaves_the_endpoint(live, split, table, tmp_path):
