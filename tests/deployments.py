@@ -6,12 +6,16 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import boto3
 import psutil
 import states
+from botocore import exceptions
 
 from fraud_utils import deploy, record
 from fraud_utils.data import ULB, split_transactions
@@ -99,6 +103,31 @@ def programs(process: psutil.Process) -> list[str]:
     """Names of the Python programs that run below a process, as `serve.py`."""
     words = [word for child in process.children(recursive=True) for word in child.cmdline()]
     return [Path(word).name for word in words if word.endswith(".py")]
+
+
+@contextlib.contextmanager
+def asking(runtime: Any, endpoint: str, body: str) -> Iterator[list[str]]:
+    """Somebody who asks an endpoint without a pause and gets every answer; yields the variants that gave them."""
+    variants: list[str] = []
+    lost: list[str] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            try:
+                answer = runtime.invoke_endpoint(EndpointName=endpoint, Body=body, ContentType="text/csv")
+                variants.append(answer["InvokedProductionVariant"])
+            except exceptions.ClientError as error:
+                lost.append(str(error))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(ask)
+        try:
+            states.until(lambda: variants, "an answer")
+            yield variants
+        finally:
+            ended.set()
+    assert lost == []
 
 
 def marked(mark: str) -> list[psutil.Process]:

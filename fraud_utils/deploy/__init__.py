@@ -6,11 +6,14 @@ from fraud_utils.deploy.errors import DeployError
 from fraud_utils.deploy.findings import describe, read_choice
 from fraud_utils.deploy.jobs import Training
 from fraud_utils.deploy.place import Place
+from fraud_utils.deploy.replace import replace
 from fraud_utils.deploy.security import Security
+from fraud_utils.deploy.trial import Limits
 
 __all__ = [
     "DeployError",
     "Deployment",
+    "Limits",
     "Place",
     "Security",
     "Serving",
@@ -18,4 +21,5 @@ __all__ = [
     "connect",
     "describe",
     "read_choice",
+    "replace",
 ]

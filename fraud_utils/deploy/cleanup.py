@@ -1,12 +1,10 @@
 """Deletes what deployments made, by name and tag; whatever is refused on the way, the rest is deleted."""
 
 import contextlib
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from botocore import exceptions
 
@@ -17,7 +15,6 @@ from fraud_utils.deploy.place import NAME, PLACE_TAG, Place
 from fraud_utils.deploy.resources import Kind, Scope
 from fraud_utils.deploy.session import Connection
 
-GONE = re.compile("could not find|not found|does not exist|is in status|no scalable target", re.IGNORECASE)
 ENDPOINT_MINUTES, JOB_MINUTES = 30, 15  # how long an endpoint may take to be deleted, a job to stop
 
 
@@ -82,7 +79,7 @@ class _Cleanup:
         alive: set[str] = set()
         for kind, found in listed.items():
             for name in sorted(names) if found is None else found:
-                if name in alive:  # an endpoint needs its configuration and its model for as long as it lives
+                if name.startswith(tuple(alive)):  # while it lives, an endpoint needs the others
                     continue
                 ended = None
                 bills = ", which BILLS until it is gone" if kind is resources.ENDPOINT else ""
@@ -142,11 +139,11 @@ class _Cleanup:
         """
         if kind is resources.ENDPOINT:
             with self.step(f"ending the scaling of {name}"):
-                _is_there(
+                resources.is_there(
                     self.connection.client("application-autoscaling").deregister_scalable_target, **scalable(name)
                 )
         deadline, pause, there = time.monotonic() + 60 * ENDPOINT_MINUTES, 0.2, False
-        while _is_there(kind.end, self.connection.sagemaker, name):
+        while resources.is_there(kind.end, self.connection.sagemaker, name):
             if not there:
                 self.say(f"{kind.name} {name}")
                 self.deleted += 1
@@ -173,15 +170,3 @@ class _Cleanup:
             self.say(f"{len(urls)} objects under {place}")
             storage.delete_objects(self.connection, urls)
             self.deleted += 1
-
-
-def _is_there(end: Callable[..., Any], *arguments: Any, **request: Any) -> bool:
-    """Ask for the end of a thing; returns whether there is one, which AWS may not end for as long as it is made."""
-    try:
-        end(*arguments, **request)
-    except exceptions.ClientError as error:
-        if GONE.search(str(error)):
-            return False
-        if "in-progress" not in str(error):
-            raise
-    return True

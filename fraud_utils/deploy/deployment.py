@@ -92,6 +92,10 @@ class Deployment:
             raise DeployError(f"{self.name} has no endpoint: call serve() first")
         return self._endpoint
 
+    @endpoint.setter
+    def endpoint(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
     def _need_model(self) -> str:
         if not self.model_url:
             raise DeployError(f"{self.name} has no model: call train() first")
@@ -200,7 +204,7 @@ class Deployment:
         DeployError
             The job failed; the message holds its last log lines.
         """
-        return jobs.transform(self.endpoint.site, url, instance)
+        return jobs.transform(self.site, self.endpoint.model, url, instance)
 
     def register(self, group: str, description: str) -> str:
         """Put the model into a group of the Model Registry, to be approved there; returns the version's ARN.

@@ -36,9 +36,7 @@ class Serving:
 
 def start(site: Site, model_url: str, options: Serving) -> Endpoint:
     """Make model, endpoint configuration and endpoint, and wait until it answers; see `Deployment.serve`."""
-    from sagemaker.core import shapes
     from sagemaker.core.resources import Endpoint as Resource
-    from sagemaker.core.resources import Model
 
     variant: dict[str, Any] = {"VariantName": VARIANT, "ModelName": site.name}
     if options.serverless:
@@ -55,12 +53,8 @@ def start(site: Site, model_url: str, options: Serving) -> Endpoint:
     security = site.place.security
     if security.capture_key:
         capture["KmsKeyId"] = security.capture_key
-    container = shapes.ContainerDefinition(
-        image=site.place.image, model_data_url=model_url, environment=dict(options.environment)
-    )
     with explained("making the endpoint"):
-        who = {"model_name": site.name, "execution_role_arn": site.place.role}
-        Model.create(primary_container=container, **who, **site.network, **site.sdk)
+        create_model(site, site.name, model_url, options.environment)
         # With boto3, because the SDK sends a serverless variant's memory under a wrong name.
         site.connection.sagemaker.create_endpoint_config(
             EndpointConfigName=site.name,
@@ -74,7 +68,19 @@ def start(site: Site, model_url: str, options: Serving) -> Endpoint:
     if endpoint.endpoint_status != "InService":
         last = jobs.log_lines(site, f"/aws/sagemaker/Endpoints/{site.name}", VARIANT)()[-10:]
         raise DeployError("\n".join([f"the endpoint is {endpoint.endpoint_status}: {endpoint.failure_reason}", *last]))
-    return Endpoint(site)
+    return Endpoint(site, site.name)
+
+
+def create_model(site: Site, name: str, model_url: str, environment: Mapping[str, str]) -> None:
+    """Make a model of the site's image and an archive in S3."""
+    from sagemaker.core import shapes
+    from sagemaker.core.resources import Model
+
+    container = shapes.ContainerDefinition(
+        image=site.place.image, model_data_url=model_url, environment=dict(environment)
+    )
+    who = {"model_name": name, "execution_role_arn": site.place.role}
+    Model.create(primary_container=container, **who, **site.network, **site.sdk)
 
 
 def scalable(name: str) -> dict[str, str]:
@@ -84,10 +90,10 @@ def scalable(name: str) -> dict[str, str]:
 
 
 class Endpoint:
-    """An endpoint in service."""
+    """An endpoint in service, and the name of its model."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, site: Site, model: str) -> None:
+        self.site, self.model = site, model
         # One try: a request that the container refuses is not better the second time.
         self._runtime = site.connection.client("sagemaker-runtime", read_timeout=70, retries={"max_attempts": 1})
 

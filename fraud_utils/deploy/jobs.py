@@ -108,7 +108,7 @@ def _channel(name: str, url: str) -> Any:
     return shapes.Channel(channel_name=name, data_source=shapes.DataSource(s3_data_source=source))
 
 
-def transform(site: Site, url: str, instance: str) -> np.ndarray:
+def transform(site: Site, model: str, url: str, instance: str) -> np.ndarray:
     """Score the rows under an S3 address by a batch transform; see `Deployment.transform`."""
     from sagemaker.core import shapes
     from sagemaker.core.resources import TransformJob
@@ -118,7 +118,7 @@ def transform(site: Site, url: str, instance: str) -> np.ndarray:
     with explained("starting the batch transform"):
         job: Any = TransformJob.create(
             transform_job_name=site.name,
-            model_name=site.name,
+            model_name=model,
             batch_strategy="MultiRecord",
             transform_input=shapes.TransformInput(
                 data_source=shapes.TransformDataSource(s3_data_source=source),

@@ -17,7 +17,7 @@ from fraud_utils.deploy.session import Connection
 RUN_TAG, PLACE_TAG = "fraud-detection:run", "fraud-detection:data"
 REPOSITORY = "sagemaker-fraud-detect"  # make push's; "sagemaker" in it lets the usual execution role in
 LOCAL_IMAGE = "fraud-detect"
-NAME = re.compile(r"fraud-.*[0-9a-f]{6}-\d{10}-[0-9a-f]{4}")  # a deployment's
+NAME = re.compile(r"fraud-.*[0-9a-f]{6}-\d{10}(-[0-9a-f]{4}){1,2}")  # a deployment's, or what replaces its model
 REGISTRY = re.compile(r"\d{12}\.dkr\.ecr\.([\w-]+)\.amazonaws\.com[\w.]*/([^:@]+):([^@]+)")
 
 

@@ -1,5 +1,6 @@
 """What deployments make on SageMaker, kind by kind: how it is listed, and how it ends."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,9 +8,11 @@ from typing import Any
 
 from botocore import exceptions
 
+from fraud_utils.deploy.errors import explained
 from fraud_utils.deploy.place import NAME, RUN_TAG, stem
 from fraud_utils.deploy.session import Connection
 
+GONE = re.compile("could not find|not found|does not exist|is in status|no scalable target", re.IGNORECASE)
 ACTIVE = ("InProgress", "Stopping")  # of a job; one that has ended is history, and free
 
 
@@ -98,3 +101,21 @@ def find(connection: Connection, scope: Scope) -> list[str]:
         for name, arn in list_names(connection, kind, scope)
         if read_tags(connection, arn, scope) is not None
     ]
+
+
+def is_there(end: Callable[..., Any], *arguments: Any, **request: Any) -> bool:
+    """Ask for the end of a thing; returns whether there is one, which AWS may not end for as long as it is made."""
+    try:
+        end(*arguments, **request)
+    except exceptions.ClientError as error:
+        if GONE.search(str(error)):
+            return False
+        if "in-progress" not in str(error):
+            raise
+    return True
+
+
+def end(connection: Connection, kind: Kind, name: str) -> None:
+    """Delete one thing, if it is there."""
+    with explained(f"deleting {kind.name} {name}"):
+        is_there(kind.end, connection.sagemaker, name)

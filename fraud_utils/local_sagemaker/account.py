@@ -142,6 +142,11 @@ class Resource:
             self.account.tags.pop(self.arn, None)
 
 
+def reason_of(error: Exception) -> str:
+    """A FailureReason."""
+    return (str(error) if isinstance(error, JobError) else f"InternalServerError: {error!r}")[:1024]
+
+
 class Running(Resource):
     """A resource behind which a thread works, in a folder of its own; what goes wrong becomes its FailureReason."""
 
@@ -165,7 +170,7 @@ class Running(Resource):
         except Exception as error:
             with contextlib.suppress(OSError, ClientError):
                 self.account.writer.flush()
-            self.fail((str(error) if isinstance(error, JobError) else f"InternalServerError: {error!r}")[:1024])
+            self.fail(reason_of(error))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

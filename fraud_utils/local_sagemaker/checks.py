@@ -28,8 +28,9 @@ _SUPPORTED = """
     StoppingCondition MaxRuntimeInSeconds MaxWaitTimeInSeconds
     TransformInput TransformOutput TransformResources Accept BatchStrategy MaxConcurrentTransforms MaxPayloadInMB
     PrimaryContainer Image ModelDataUrl ProductionVariants VariantName InitialInstanceCount InitialVariantWeight
-    ServerlessConfig MemorySizeInMB MaxConcurrency DataCaptureConfig EnableCapture DestinationS3Uri CaptureOptions
-    CaptureMode CaptureContentTypeHeader CsvContentTypes JsonContentTypes
+    DesiredWeightsAndCapacities DesiredWeight ServerlessConfig MemorySizeInMB MaxConcurrency
+    DataCaptureConfig EnableCapture DestinationS3Uri CaptureOptions CaptureMode CaptureContentTypeHeader
+    CsvContentTypes JsonContentTypes
     KmsKeyId VolumeKmsKeyId VpcConfig SecurityGroupIds Subnets EnableNetworkIsolation
     EnableInterContainerTrafficEncryption
 """

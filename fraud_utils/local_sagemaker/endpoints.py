@@ -1,24 +1,23 @@
-"""Models, endpoint configurations, and endpoints: `serve`, asked over HTTP and captured."""
+"""Endpoints: `serve`, asked over HTTP and captured, and replaced while it answers."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import itertools
 import json
 import random
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import urllib3
-from botocore.exceptions import ClientError
 
-from fraud_utils.local_sagemaker import storage
-from fraud_utils.local_sagemaker.account import ACCOUNT, Account, Resource, Running
+from fraud_utils.local_sagemaker.account import ACCOUNT, Account, Running, reason_of
 from fraud_utils.local_sagemaker.checks import ApiError
-from fraud_utils.local_sagemaker.programs import Serving
+from fraud_utils.local_sagemaker.fleet import EndpointConfig, Fleet
 
 LIMIT_BYTES = {"instance": 25 << 20, "serverless": 4 << 20}  # of a request
 # Headers of a request: of HTTP, by their names; of SageMaker, by InvokeEndpoint's members.
@@ -35,98 +34,31 @@ REFUSED = {  # what nothing here acts on
 RUNTIME = "ValidationError"  # the code of SageMaker's runtime, which is a service of its own
 
 
-class Model(Resource):
-    """An image and an artefact in S3."""
-
-    kind, word, title = "Model", "model", "model"
-
-    def prepare(self) -> None:
-        container = self.record.get("PrimaryContainer", {})
-        if not container.get("Image") or not container.get("ModelDataUrl"):
-            raise ApiError("SageMaker on this machine serves a PrimaryContainer with Image and ModelDataUrl only")
-        self.account.check_image(container["Image"])
-        bucket, key = storage.split(container["ModelDataUrl"])
-        try:
-            self.account.client("s3", self.region).head_object(Bucket=bucket, Key=key)
-        except ClientError:
-            raise ApiError(f"Could not find model data at {container['ModelDataUrl']}.") from None
-
-    @contextlib.contextmanager
-    def serving(self, tree: Path, environment: Mapping[str, str], log: Callable[[str], None]) -> Iterator[Serving]:
-        """`serve` with the artefact, until the block ends."""
-        container = self.record["PrimaryContainer"]
-        storage.unpack(self.account.client("s3", self.region), container["ModelDataUrl"], tree / "model")
-        environment = {**container.get("Environment", {}), **environment}
-        program = self.account.run(Serving, tree, container["Image"], environment, log)
-        try:
-            yield program
-        finally:
-            program.close()
-
-
-class EndpointConfig(Resource):
-    """What an endpoint runs: one production variant of one model."""
-
-    kind, word, title = "EndpointConfig", "endpoint-config", "endpoint configuration"
-
-    def prepare(self) -> None:
-        if len(self.record["ProductionVariants"]) != 1:
-            raise ApiError("SageMaker on this machine serves one production variant only")
-        self.variant = self.record["ProductionVariants"][0]
-        if "InstanceType" not in self.variant and "ServerlessConfig" not in self.variant:
-            raise ApiError("A variant needs an InstanceType or a ServerlessConfig.")
-        model = self.account.find(Model, self.variant["ModelName"], self.region)
-        if "ServerlessConfig" in self.variant:
-            asked = {**self.record, **model.record}
-            for member in ("InstanceType", "DataCaptureConfig", "VpcConfig", "EnableNetworkIsolation"):
-                if self.variant.get(member) or asked.get(member):
-                    raise ApiError(f"A serverless variant does not support {member}.")
-
-
 class Endpoint(Running):
-    """`serve`, once for each instance, which take turns, until it is deleted."""
+    """A fleet that answers until the endpoint is deleted, or another configuration's takes its place."""
 
     kind, word, title = "Endpoint", "endpoint", "endpoint"
 
     def prepare(self) -> None:
-        config = self.account.find(EndpointConfig, self.record["EndpointConfigName"], self.region)
-        self._variant, self._capture = config.variant, config.record.get("DataCaptureConfig", {})
-        self._model = self.account.find(Model, self._variant["ModelName"], self.region)
-        self._turns: Iterator[Serving] | None = None  # one program an instance
-        variant = {"VariantName": self._variant["VariantName"], "CurrentWeight": 1.0, "DesiredWeight": 1.0}
-        if "ServerlessConfig" in self._variant:
-            variant["CurrentServerlessConfig"] = self._variant["ServerlessConfig"]
-        else:
-            count = self._variant.get("InitialInstanceCount", 1)
-            variant |= {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
-        self.record |= {"EndpointStatus": "Creating", "ProductionVariants": [variant]}
-        if self._capture:
-            self.record["DataCaptureConfig"] = {
-                "EnableCapture": self._capture.get("EnableCapture", False),
-                "CaptureStatus": "Started" if self._capture.get("EnableCapture") else "Stopped",
-                "CurrentSamplingPercentage": self._capture["InitialSamplingPercentage"],
-                "DestinationS3Uri": self._capture["DestinationS3Uri"],
-            }
+        self._fleet = Fleet(self.account, self._config(self.record))
+        self._exchange = threading.Condition()  # for the fleet that answers, and for what it is asked
+        self.record |= {"EndpointStatus": "Creating", **self._fleet.record}
+
+    def _config(self, request: Mapping[str, Any]) -> EndpointConfig:
+        return self.account.find(EndpointConfig, request["EndpointConfigName"], self.region)
 
     def run(self, folder: Path) -> None:
-        group, variant = f"/aws/sagemaker/Endpoints/{self.name}", self._variant["VariantName"]
-        with contextlib.ExitStack() as stack:
-            programs = []
-            for i in range(self._variant.get("InitialInstanceCount", 1)):
-                log = self.account.writer.stream(group, f"{variant}/i-{uuid.uuid4().hex[:17]}", self.region)
-                programs.append(stack.enter_context(self._model.serving(folder / str(i), {}, log)))
-            if not all(each.wait_until_ready(self.account.ping_seconds, self.stop_asked) for each in programs):
-                raise storage.JobError(
-                    f"The primary container for production variant {variant} did not pass the "
-                    "ping health check. Please check CloudWatch logs for this endpoint."
-                )
-            self._turns = itertools.cycle(programs)
+        self._folder = folder
+        try:
+            self._fleet.launch(self.name, folder, self.stop_asked)
             self.set_status("InService")
             self.stop_asked.wait()
+        finally:
+            self._fleet.close()
         super().delete()
 
     def delete(self) -> None:
-        if self.status in ("Creating", "Deleting"):
+        if self.status in ("Creating", "Updating", "Deleting"):
             raise ApiError(f'Cannot update in-progress endpoint "{self.arn}".')
         if self.status == "Failed":
             super().delete()
@@ -134,46 +66,114 @@ class Endpoint(Running):
             self.set_status("Deleting")
             self.stop_asked.set()
 
+    def update(self, request: Mapping[str, Any]) -> None:
+        """Have another configuration answer once all its programs do; where one does not, the present one stays."""
+        self._begin_update(self._replace, Fleet(self.account, self._config(request)))
+
+    def update_weights(self, request: Mapping[str, Any]) -> None:
+        """Share the traffic in another way."""
+        changed = {each["VariantName"]: each.get("DesiredWeight") for each in request["DesiredWeightsAndCapacities"]}
+        weights = self._fleet.weights | {name: weight for name, weight in changed.items() if weight is not None}
+        if unknown := changed.keys() - self._fleet.variants.keys():
+            raise ApiError(f"Variant {', '.join(sorted(unknown))} not found for Endpoint {self.name}.")
+        if not sum(weights.values()):
+            raise ApiError("At least one variant needs a DesiredWeight above 0.")
+        self._begin_update(self._weigh, weights)
+
+    def _begin_update(self, work: Callable[..., None], *arguments: Any) -> None:
+        if self.status != "InService":
+            state = "in-progress endpoint" if self.status != "Failed" else "failed endpoint"
+            raise ApiError(f'Cannot update {state} "{self.arn}".')
+        self.set_status("Updating")
+        threading.Thread(target=work, args=arguments, daemon=True).start()
+
+    def _weigh(self, weights: dict[str, float]) -> None:
+        self._fleet.weights = weights
+        self._settle()
+
+    def _replace(self, fleet: Fleet) -> None:
+        try:
+            fleet.launch(self.name, self._folder, self.stop_asked)
+        except Exception as error:
+            fleet.close()
+            self.set_status("InService", FailureReason=reason_of(error))
+            return
+        with self._exchange:
+            old, self._fleet = self._fleet, fleet
+            self._exchange.wait_for(lambda: not old.asked)
+        old.close()
+        self._settle()
+
+    def _settle(self) -> None:
+        with self.account.lock:
+            for member in ("FailureReason", "DataCaptureConfig"):
+                self.record.pop(member, None)
+            self.set_status("InService", **self._fleet.record)
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[Fleet]:
+        """The fleet that answers now; it is not closed before the block ends."""
+        with self._exchange:
+            if self.status not in ("InService", "Updating"):
+                raise ApiError(f"Endpoint {self.name} of account {ACCOUNT} is in {self.status}.", RUNTIME)
+            fleet = self._fleet
+            fleet.asked += 1
+        try:
+            yield fleet
+        finally:
+            with self._exchange:
+                fleet.asked -= 1
+                self._exchange.notify_all()
+
     def invoke(self, body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
         """Send a request, with header names in small letters; returns the answer's headers and body."""
-        if self._turns is None or self.status != "InService":
-            raise ApiError(f"Endpoint {self.name} of account {ACCOUNT} is in {self.status}.", RUNTIME)
-        self._check(body, headers)
-        passed = {name: headers[name] for name in PASSED if headers.get(name)}
-        try:
-            answer = next(self._turns).ask("POST", "/invocations", body, passed)
-        except urllib3.exceptions.HTTPError as error:
-            message = f"the container did not answer: {error!r}"
-            raise ApiError(message, "ModelError", 424, OriginalStatusCode=0) from None
+        with self._answering() as fleet:
+            self._check(fleet, body, headers)
+            variant, program = fleet.choose(headers.get(TARGET_VARIANT, ""))
+            passed = {name: headers[name] for name in PASSED if headers.get(name)}
+            try:
+                answer = program.ask("POST", "/invocations", body, passed)
+            except urllib3.exceptions.HTTPError as error:
+                message = f"the container did not answer: {error!r}"
+                raise ApiError(message, "ModelError", 424, OriginalStatusCode=0) from None
         if answer.status != 200:
             text, whose = answer.data.decode(errors="replace"), "server" if answer.status >= 500 else "client"
             message = f'Received {whose} error ({answer.status}) from primary with message "{text}".'
             logs = f"arn:aws:logs:{self.region}:{ACCOUNT}:log-group:/aws/sagemaker/Endpoints/{self.name}"
             more = {"OriginalStatusCode": answer.status, "OriginalMessage": text, "LogStreamArn": logs}
             raise ApiError(message, "ModelError", 424, **more)
-        if self._capture.get("EnableCapture") and 100 * random.random() < self._capture["InitialSamplingPercentage"]:  # noqa: S311
-            self._write_capture(body, headers, answer)
-        kept = {CONTENT_TYPE: answer.headers[CONTENT_TYPE]}
-        kept["x-Amzn-Invoked-Production-Variant"] = self._variant["VariantName"]
+        capture = fleet.capture
+        if capture.get("EnableCapture") and 100 * random.random() < capture["InitialSamplingPercentage"]:  # noqa: S311
+            place = f"{capture['DestinationS3Uri'].rstrip('/')}/{self.name}/{variant}"
+            self._write_capture(capture, place, (body, headers), answer)
+        kept = {CONTENT_TYPE: answer.headers[CONTENT_TYPE], "x-Amzn-Invoked-Production-Variant": variant}
         if echoed := answer.headers.get(ATTRIBUTES):
             kept[ATTRIBUTES] = echoed
         return kept, answer.data
 
-    def _check(self, body: bytes, headers: Mapping[str, str]) -> None:
+    def _check(self, fleet: Fleet, body: bytes, headers: Mapping[str, str]) -> None:
         if refused := [member for header, member in REFUSED.items() if headers.get(header)]:
             message = f"SageMaker on this machine does not support {', '.join(refused)}; leave it out"
             raise ApiError(message, RUNTIME)
-        if (target := headers.get(TARGET_VARIANT) or self._variant["VariantName"]) != self._variant["VariantName"]:
+        if (target := headers.get(TARGET_VARIANT)) and target not in fleet.variants:
             raise ApiError(f"Variant {target} not found for Endpoint {self.name}.", RUNTIME)
-        kind = "serverless" if "ServerlessConfig" in self._variant else "instance"
+        serverless = any("ServerlessConfig" in variant for variant in fleet.variants.values())
+        kind = "serverless" if serverless else "instance"
         if len(body) > (limit := LIMIT_BYTES[kind]):
             message = f"Request of {len(body)} bytes; at most {limit} are taken by an endpoint on a {kind}."
             raise ApiError(message, RUNTIME)
 
-    def _write_capture(self, body: bytes, headers: Mapping[str, str], answer: urllib3.BaseHTTPResponse) -> None:
+    def _write_capture(
+        self,
+        capture: Mapping[str, Any],
+        place: str,
+        asked: tuple[bytes, Mapping[str, str]],
+        answer: urllib3.BaseHTTPResponse,
+    ) -> None:
         """Keep request and answer as SageMaker's data capture writes them."""
-        modes = {option["CaptureMode"] for option in self._capture["CaptureOptions"]}
-        texts = self._capture.get("CaptureContentTypeHeader", {})
+        body, headers = asked
+        modes = {option["CaptureMode"] for option in capture["CaptureOptions"]}
+        texts = capture.get("CaptureContentTypeHeader", {})
         data = {}
         for mode, content, media in (
             ("Input", body, headers.get(CONTENT_TYPE, "")),
@@ -189,7 +189,6 @@ class Endpoint(Running):
         event = {"eventId": str(uuid.uuid4()), "inferenceTime": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
         if identity := headers.get(INFERENCE_ID):
             event["inferenceId"] = identity
-        place = f"{self._capture['DestinationS3Uri'].rstrip('/')}/{self.name}/{self._variant['VariantName']}"
         line = json.dumps({"captureData": data, "eventMetadata": event, "eventVersion": "0"})
         self.account.writer.capture(f"{place}/{now:%Y/%m/%d/%H}", line + "\n")
 

@@ -14,7 +14,7 @@ from typing import Any
 from fraud_utils.local_sagemaker import storage
 from fraud_utils.local_sagemaker.account import Job
 from fraud_utils.local_sagemaker.checks import ApiError
-from fraud_utils.local_sagemaker.endpoints import Model
+from fraud_utils.local_sagemaker.fleet import Model
 from fraud_utils.local_sagemaker.programs import Serving, Training
 from fraud_utils.local_sagemaker.storage import JobError
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from fraud_utils.local_sagemaker.account import Account, Job, Resource
 from fraud_utils.local_sagemaker.checks import MODEL, ApiError, check, recorded
-from fraud_utils.local_sagemaker.endpoints import Endpoint, EndpointConfig, Model
+from fraud_utils.local_sagemaker.endpoints import Endpoint
+from fraud_utils.local_sagemaker.fleet import EndpointConfig, Model
 from fraud_utils.local_sagemaker.jobs import TrainingJob, TransformJob
 
 Request = Mapping[str, Any]
@@ -61,6 +62,20 @@ def delete(account: Account, kind: type[Resource], request: Request, region: str
     return {}
 
 
+def update(account: Account, kind: type[Endpoint], request: Request, region: str) -> dict[str, Any]:
+    """Have an endpoint run another configuration."""
+    endpoint = account.find(kind, request["EndpointName"], region)
+    endpoint.update(request)
+    return {"EndpointArn": endpoint.arn}
+
+
+def update_weights(account: Account, kind: type[Endpoint], request: Request, region: str) -> dict[str, Any]:
+    """Have an endpoint's variants share the traffic in another way."""
+    endpoint = account.find(kind, request["EndpointName"], region)
+    endpoint.update_weights(request)
+    return {"EndpointArn": endpoint.arn}
+
+
 OPERATIONS: dict[str, tuple[Callable[..., dict[str, Any]], type[Resource]]] = {
     "CreateTrainingJob": (create, TrainingJob),
     "DescribeTrainingJob": (describe, TrainingJob),
@@ -82,6 +97,8 @@ OPERATIONS: dict[str, tuple[Callable[..., dict[str, Any]], type[Resource]]] = {
     "CreateEndpoint": (create, Endpoint),
     "DescribeEndpoint": (describe, Endpoint),
     "ListEndpoints": (list_all, Endpoint),
+    "UpdateEndpoint": (update, Endpoint),
+    "UpdateEndpointWeightsAndCapacities": (update_weights, Endpoint),
     "DeleteEndpoint": (delete, Endpoint),
 }
 TAGS = ("AddTags", "ListTags", "DeleteTags")

@@ -117,12 +117,12 @@ TUNING = {"Strategy": "Random", "ResourceLimits": {"MaxParallelTrainingJobs": 1}
 TUNING_JOB = {"HyperParameterTuningJobName": "t", "HyperParameterTuningJobConfig": TUNING}
 
 
-def test_canaries_several_containers_updates_and_tuning_jobs_are_refused_by_name(local):
+def test_canaries_several_containers_and_tuning_jobs_are_refused_by_name(local):
     sagemaker, endpoint = local.sagemaker, {"EndpointName": "e", "EndpointConfigName": "c"}
-    message = refusal(sagemaker.create_endpoint, DeploymentConfig=DEPLOYMENT, **endpoint)
-    assert f"{NOT_SUPPORTED} 'DeploymentConfig'" in message
+    for start in (sagemaker.create_endpoint, sagemaker.update_endpoint):
+        message = refusal(start, DeploymentConfig=DEPLOYMENT, **endpoint)
+        assert f"{NOT_SUPPORTED} 'DeploymentConfig'" in message
     message = refusal(sagemaker.create_model, ModelName="m", Containers=[{"Image": "fraud-detect"}] * 2)
     assert f"{NOT_SUPPORTED} 'Containers'" in message
-    assert refusal(sagemaker.update_endpoint, **endpoint) == f"{NOT_SUPPORTED} UpdateEndpoint"
     message = refusal(sagemaker.create_hyper_parameter_tuning_job, **TUNING_JOB)
     assert message == f"{NOT_SUPPORTED} CreateHyperParameterTuningJob"

@@ -1,4 +1,4 @@
-"""The whole circle with SageMaker on this machine: deploy with capture, traffic, monitor, a fault, retrain, compare."""
+"""The whole circle with SageMaker on this machine: deploy, traffic, monitor, a fault, retrain, compare, replace."""
 
 import uuid
 
@@ -89,7 +89,6 @@ def test_the_whole_circle(deployed, transactions, later, tmp_path):
 
     # Retrained by one command on more rows, and compared on the same later ones before anything is replaced.
     second = trained(deployed.run_folder.parent / "second", transactions)
-    second.delete()
     table = monitor.open_case(model, url, labels, terms, challenger="second").compare("second")
     assert table.index.tolist() == ["this model", "second", "difference"]
     better = table.loc["second", "average_precision"] - table.loc["this model", "average_precision"]
@@ -102,3 +101,9 @@ def test_the_whole_circle(deployed, transactions, later, tmp_path):
     damaged = monitor.open_case(model, captured(deployed, requests + 6))
     assert damaged.verdict().state == "column"
     assert f"`{column}` changed" in damaged.verdict().headline
+
+    # The feed is right again, and the better model takes the place of the other at the same endpoint.
+    deploy.replace(second, deployed.name, later, deploy.Limits(latency=20, requests=3))
+    second.delete()
+    scores = deployed.endpoint.score(later)
+    np.testing.assert_allclose(scores, monitor.load_model("runs/second").score(later), atol=1e-9)

@@ -1,0 +1,183 @@
+"""A live model replaced, or kept where the new one is no good, while somebody asks the endpoint without a pause."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+import boto3
+import deployments
+import numpy as np
+import papermill
+import pytest
+from states import until
+
+from fraud_utils import artifact, deploy, record
+
+POLICY = json.loads((deployments.ROOT / "container/policy.json").read_text())
+LIMITS = deploy.Limits(latency=20, requests=3)  # the same program twice: no machine is that uneven
+OLD = "AllTraffic"
+SLEEPING = """# Python runs this when it starts: whatever writes a list, as answers are, takes two seconds more.
+import json, time
+dumps = json.dumps
+json.dumps = lambda value, **more: time.sleep(2 * isinstance(value, list)) or dumps(value, **more)
+"""
+
+
+@pytest.fixture(scope="module")
+def alerting(trained, split, tmp_path_factory):
+    """Addresses of one model with two thresholds: it alerts on 10 of the rows, and five times as often."""
+    model = trained.run_folder / "model"
+    manifest = json.loads((model / "manifest.json").read_text())
+    scores, urls = np.sort(artifact.load(model).score(split.test))[::-1], {}
+    for alerts in (10, 50):
+        manifest["thresholds"]["f1"] = float(scores[alerts - 1])
+        folder = tmp_path_factory.mktemp("alerting")
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        shutil.copy(model / "model.ubj", folder)
+        subprocess.run(["tar", "czf", "model.tar.gz", "model.ubj", "manifest.json"], cwd=folder, check=True)
+        bucket, key = trained.site.place.bucket, f"fraud-detection/{trained.name}/{alerts}.tar.gz"
+        boto3.client("s3").upload_file(str(folder / "model.tar.gz"), bucket, key)
+        urls[alerts] = f"s3://{bucket}/{key}"
+    return urls
+
+
+@pytest.fixture
+def live(server, alerting, tmp_path):
+    """A deployment whose endpoint answers."""
+    deployment = deploy.connect("local", tmp_path / "live")
+    deployment.model_url = alerting[10]
+    deployment.serve()
+    yield deployment
+    deployment.delete()
+    assert deployments.left("live") == []
+
+
+@pytest.fixture
+def challenger(server, alerting, tmp_path):
+    """A deployment with a model to put into the other's place, the same one."""
+    deployment = deploy.connect("local", tmp_path / "challenger")
+    deployment.model_url = alerting[10]
+    yield deployment
+    deployment.delete()
+
+
+@pytest.fixture
+def asked(live, split):
+    """The variants that answered somebody who asks all the while, and whose requests all are answered."""
+    row = split.test.head(1).to_csv(index=False)
+    with deployments.asking(boto3.client("sagemaker-runtime"), live.name, row) as variants:
+        yield variants
+
+
+def config(live):
+    return boto3.client("sagemaker").describe_endpoint(EndpointName=live.name)["EndpointConfigName"]
+
+
+def stays(live, asked, before):
+    """Whether the endpoint is as it was, and answers; no request was answered by another variant."""
+    count = len(asked)
+    until(lambda: len(asked) > count, "one more answer")
+    return config(live) == live.name and set(asked) == {OLD} and deployments.left("live") == before
+
+
+def test_a_good_model_replaces_the_old_one_and_goes_with_the_endpoint(live, challenger, asked, split, log):
+    log.write_text("")
+    table = deploy.replace(challenger, live.name, split.test, LIMITS)
+    assert table.loc["alerts", ["present", "new"]].min() >= 10  # more where scores are tied
+    assert table.loc["mean difference of scores", "new against present"] == 0
+    called = deployments.actions(log)
+    assert {"sagemaker:UpdateEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"} <= called
+    allowed = {action for each in POLICY["Statement"] for action in np.atleast_1d(each["Action"])}
+    assert called - allowed == set()
+
+    assert set(asked) == {OLD, "New"}  # the new model was beside the old one, and then alone
+    until(lambda: asked[-1] == OLD, "an answer of the only variant")
+    (left,) = (name for name in deployments.left("live") if name.startswith("EndpointConfig"))
+    assert left == f"EndpointConfig {config(live)}" != f"EndpointConfig {live.name}"
+    shown = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=config(live))
+    (model,) = (name for name in deployments.left("live") if name.startswith("Model"))
+    assert model == f"Model {shown['ProductionVariants'][0]['ModelName']}" != f"Model {live.name}"
+    assert challenger.delete()  # which leaves the endpoint whole
+    assert len(live.endpoint.score(split.test)) == len(split.test)
+
+
+def test_a_model_that_does_not_start_is_rolled_back(live, challenger, asked, split):
+    before = deployments.left("live")
+    with pytest.raises(deploy.DeployError, match="did not pass the ping health check"):
+        deploy.replace(challenger, live.name, split.test, LIMITS, {"SAGEMAKER_BIND_TO_PORT": "http"})
+    assert stays(live, asked, before)
+
+
+def test_a_model_that_alerts_five_times_as_often_is_rolled_back(live, challenger, alerting, asked, split):
+    challenger.model_url = alerting[50]
+    before = deployments.left("live")
+    with pytest.raises(deploy.DeployError, match=r"breaks a limit\n- it alerts on \d+ of 1,000 rows"):
+        deploy.replace(challenger, live.name, split.test, LIMITS)
+    assert stays(live, asked, before)
+
+
+def test_a_slow_model_is_rolled_back(live, challenger, asked, split, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(SLEEPING)
+    before, limits = deployments.left("live"), deploy.Limits(latency=1.5, requests=1)
+    with pytest.raises(deploy.DeployError, match=r"breaks a limit\n- a single row takes [\d.]+ ms"):
+        deploy.replace(challenger, live.name, split.test, limits, {"PYTHONPATH": str(tmp_path)})
+    assert stays(live, asked, before)
+
+
+def test_an_interrupt_rolls_back(live, challenger, asked, split):
+    before = deployments.left("live")
+
+    def interrupt():
+        until(lambda: config(live) != live.name, "the new model beside the old one")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        deploy.replace(challenger, live.name, split.test, deploy.Limits(requests=100_000))
+    interrupting.join()
+    assert stays(live, asked, before)
+
+
+def test_a_replacement_whose_process_was_killed_is_undone_by_the_next(server, live, challenger, split, tmp_path):
+    script = (
+        "import sys, pandas as pd\nfrom fraud_utils import deploy\n"
+        "deployment = deploy.connect('local', sys.argv[1])\ndeployment.model_url = sys.argv[2]\n"
+        "deploy.replace(deployment, sys.argv[3], pd.read_csv(sys.argv[4]), deploy.Limits(requests=100_000))\n"
+    )
+    split.test.to_csv(tmp_path / "rows.csv", index=False)
+    words = [tmp_path / "killed", challenger.model_url, live.name, tmp_path / "rows.csv"]
+    process = subprocess.Popen([sys.executable, "-c", script, *map(str, words)], stdout=subprocess.DEVNULL)
+    until(lambda: config(live) != live.name or process.poll() is not None, "the new model beside the old one")
+    process.kill()
+    process.wait()
+    beside = deployments.left("live")
+    assert len([name for name in beside if name.startswith("Model")]) == 2
+    deploy.replace(challenger, live.name, split.test, LIMITS)
+    assert len([name for name in deployments.left("live") if name.startswith(("Model", "EndpointConfig"))]) == 2
+    assert len(live.endpoint.score(split.test)) == len(split.test)
+    until(lambda: not deployments.left("killed"), "the killed process's own things deleted")
+
+
+def test_notebook_03_replaces_a_live_model_and_leaves_the_endpoint(live, split, table, tmp_path):
+    threshold = np.sort(live.endpoint.score(split.test))[-10]  # the live one's, since both train on the same rows
+    chosen = dataclasses.replace(deployments.choice(), alerting=(record.Threshold("f1", float(threshold)),))
+    run, first = deployments.run_folder(tmp_path / "next", chosen), config(live)
+    values = {"run_folder": str(run), "data": str(table), "replace": live.name}
+    notebook = str(deployments.ROOT / "notebooks/03_deploy.ipynb")
+    papermill.execute_notebook(notebook, None, values, kernel_name="python3", progress_bar=False)
+    endpoint = record.read(run).endpoint
+    assert (endpoint.deleted, endpoint.rows) == (False, len(split.test))
+    assert deployments.left("next") == []
+    assert config(live) != first
+    np.testing.assert_allclose(live.endpoint.score(split.test), artifact.load(run / "model").score(split.test))
+
+
+def test_only_an_endpoint_of_this_project_is_replaced(server, challenger, split):
+    with pytest.raises(deploy.DeployError, match="looking for the endpoint elsewhere: Could not find endpoint"):
+        deploy.replace(challenger, "elsewhere", split.test)
