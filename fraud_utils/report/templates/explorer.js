@@ -54,7 +54,7 @@ if (given) {
     svg.replaceChildren(...lines, make("polyline", { points: shown, class: "curve" }), ...marks);
     return make;
   };
-  const label = (svg, make, texts) => texts.forEach(([share, text]) => svg.append(make("text", { x: 40 + share * 270, y: 208, class: "tick" }, text)));
+  const label = (svg, make, texts) => texts.forEach(([share, text]) => svg.append(make("text", { x: 40 + share * 270, y: 208, class: `tick ${share === 1 ? "end" : share === 0 ? "start" : ""}` }, text)));
   const show = () => {
     const step = Number(dial.value), now = at(step);
     const score = step < 0 ? "above all" : Number(bins.score[step].toPrecision(3)).toString();
