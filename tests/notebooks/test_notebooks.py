@@ -1,6 +1,7 @@
 """The notebooks as people meet them: read, run by `make report`, and opened in JupyterLab."""
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -370,8 +371,9 @@ def lab(project, tmp_path) -> Iterator[tuple[str, str]]:
             for file in (tmp_path / "RUNTIME").glob("jpserver-*.json"):
                 server = json.loads(file.read_text())
                 with_token = {"token": server["token"]}
-                if requests.get(f"{server['url']}api/status", with_token, timeout=60).ok:
-                    return server
+                with contextlib.suppress(requests.ConnectionError):  # the file is there before the server listens
+                    if requests.get(f"{server['url']}api/status", with_token, timeout=60).ok:
+                        return server
             return None
 
         try:
