@@ -126,7 +126,10 @@ def test_an_endpoint_of_two_instances_runs_two_programs_that_take_turns(local, m
 
     def asked():
         """Those of the instances' logs that have a request."""
-        pages = local.client("logs").filter_log_events(logGroupName="/aws/sagemaker/Endpoints/two")["events"]
+        logs, group = local.client("logs"), "/aws/sagemaker/Endpoints/two"
+        if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:  # nothing has been written yet
+            return set()
+        pages = logs.filter_log_events(logGroupName=group)["events"]
         return {each["logStreamName"] for each in pages if "/invocations" in each["message"]}
 
     until(lambda: len(asked()) == 2, "a request in both logs")
