@@ -117,7 +117,9 @@ def split_transactions(frame: pd.DataFrame, schema: Schema, test_share: float = 
     if not len(changes):
         raise DataError(f"column {schema.time!r}: all rows share one time; a chronological split needs at least two")
     cut = int(changes[np.argmin(np.abs(changes - int((1 - test_share) * len(time))))])
-    split = _split(frame.iloc[:cut], frame.iloc[cut:], schema, f"the split at {schema.time} = {time[cut]:g}")
+    origin = frame.attrs.get("provenance", {}).get("origin")
+    when = words.moment(time[cut], origin)
+    split = _split(frame.iloc[:cut], frame.iloc[cut:], schema, f"the split at {schema.time} = {when}")
     days = float(time[-1] - time[cut]) / 86_400 or None
     return dataclasses.replace(split, test_from=float(time[cut]), test_days=days)
 
