@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ LEVEL = 0.95
 def together(count: int, level: float = LEVEL) -> float:
     """Level of each of `count` intervals that hold together at `level` (Bonferroni)."""
     return 1 - (1 - level) / max(count, 1)
+
+
+def normal(level: float = LEVEL) -> float:
+    """Half the width of an interval of a normal variable, in standard deviations."""
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def exact(successes: Any, trials: Any, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:

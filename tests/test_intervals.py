@@ -63,3 +63,8 @@ def test_percentile_interval_cuts_equal_tails():
     assert intervals.percentile(np.arange(1001), 0.9) == pytest.approx([50, 950])
     low, high = intervals.percentile(np.random.default_rng(0).standard_normal(100_000))
     assert (low, high) == pytest.approx((-1.96, 1.96), abs=0.03)
+
+
+def test_a_normal_interval_is_as_wide_as_the_tables_say():
+    assert intervals.normal() == pytest.approx(1.96, abs=5e-4)
+    assert intervals.normal(0.99) == pytest.approx(2.576, abs=5e-4)

@@ -127,13 +127,11 @@ class Site:
         from sagemaker.core import shapes
 
         security = self.place.security
-        vpc = {
-            "vpc_config": shapes.VpcConfig(
-                security_group_ids=list(security.security_groups), subnets=list(security.subnets)
-            )
-        }
-        isolation = {"enable_network_isolation": True}
-        return (vpc if security.vpc else {}) | (isolation if security.network_isolation else {})
+        arguments: dict[str, Any] = {"enable_network_isolation": True} if security.network_isolation else {}
+        if security.subnets:
+            groups, subnets = list(security.security_groups), list(security.subnets)
+            arguments["vpc_config"] = shapes.VpcConfig(security_group_ids=groups, subnets=subnets)
+        return arguments
 
     @property
     def sdk(self) -> dict[str, Any]:

@@ -70,13 +70,6 @@ class Security:
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
         return cls(**values)
 
-    @property
-    def vpc(self) -> dict[str, list[str]]:
-        """VpcConfig of a request; empty for none."""
-        if not self.subnets:
-            return {}
-        return {"SecurityGroupIds": list(self.security_groups), "Subnets": list(self.subnets)}
-
 
 NO_DEMANDS = Security()
 

@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils.evaluation.rows import Scores
-from fraud_utils.intervals import exact, poisson
+from fraud_utils.intervals import exact, normal, poisson
 from fraud_utils.models import Candidate
 from fraud_utils.record import Bins
 
 STEPS = 250  # scores that are tried, closer together where there are few alerts
 LEAST, LEAST_FRAUDS = 5, 3  # rows in a bin, and frauds in one that has any: no amount can be worked out from two sums
-NORMAL = 1.959964  # half the width of a 95 % interval, in standard deviations
 
 
 def binned(scores: Scores, candidate: Candidate) -> Bins:
@@ -108,7 +107,7 @@ def money(bins: Bins, step: int, review_cost: float) -> Money:
         saved = review_cost * quiet - missed
         variance = review_cost**2 * quiet - 2 * review_cost * missed + (squares - caught_squares)
         blanket = review_cost * bins.rows
-    half = NORMAL * max(variance, 0.0) ** 0.5
+    half = normal() * max(variance, 0.0) ** 0.5
     return Money(saved, saved - half, saved + half, saved / blanket if blanket else 0.0)
 
 
@@ -117,17 +116,18 @@ def steps(bins: Bins) -> pd.DataFrame:
 
     Returns
     -------
-    pandas.DataFrame, shape (steps, columns)
-        `score`; `alerts`, `frauds` caught and `false_alarms` on the test set, with exact Poisson intervals
-        (`..._low`, `..._high`); `precision` and `recall` with exact intervals.
+    pandas.DataFrame, shape (steps + 1, columns)
+        By step, -1 (alerts on nothing) first. `score`; `alerts`, `frauds` caught and `false_alarms` on the test set,
+        with exact Poisson intervals (`..._low`, `..._high`); `precision` (NaN without alerts) and `recall` with exact
+        intervals.
     """
-    alerts, frauds = np.array(bins.alerts), np.array(bins.frauds)
+    alerts, frauds = np.array([0, *bins.alerts]), np.array([0, *bins.frauds])
     counts = {"alerts": alerts, "frauds": frauds, "false_alarms": alerts - frauds}
-    table = pd.DataFrame({"score": bins.score})
+    table = pd.DataFrame({"score": [np.inf, *bins.score]}, index=pd.RangeIndex(-1, len(bins.score), name="step"))
     for name, values in counts.items():
         bounds = np.array([poisson(int(value)) for value in values])
         table[name], table[f"{name}_low"], table[f"{name}_high"] = values, bounds[:, 0], bounds[:, 1]
     for name, of in (("precision", alerts), ("recall", np.full(len(alerts), frauds[-1]))):
-        table[name] = frauds / of
+        table[name] = frauds / np.where(of > 0, of, np.nan)
         table[f"{name}_low"], table[f"{name}_high"] = exact(frauds, of)
     return table

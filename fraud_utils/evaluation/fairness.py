@@ -132,9 +132,9 @@ def describe(groups: Sequence[Group]) -> list[str]:
             sentences.append(f"{about}, neither false alarms nor recall are shown to differ.")
             continue
         text = f"{about}, {' and '.join(claims)}."
-        rates = [group.false_alarms for group in of_column if group.false_alarms is not None]
-        if found["false_alarms"] and max(rates) > 0:
-            text += f" The lowest rate of false alarms is {min(rates) / max(rates):.2f} times the highest."
+        if extremes := found["false_alarms"]:
+            higher, lower = (group.false_alarms or 0.0 for group in extremes)
+            text += f" The lower of these two rates of false alarms is {lower / higher:.2f} times the higher."
         sentences.append(text)
     return sentences
 

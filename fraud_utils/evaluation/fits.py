@@ -125,14 +125,16 @@ def _fit(number: int, fit: Fit, X: np.ndarray, y: np.ndarray, path: Path | None)
     """Fit, score and keep; `y` holds the labels of the training rows alone."""
     from sklearn.exceptions import ConvergenceWarning
 
-    train, new = X[fit.train], X[fit.new]
+    train = X[fit.train]
     empty = np.isnan(train).all(axis=0)  # a column that begins later; some learners stop at one without a value
-    train[:, empty] = new[:, empty] = 0
+    train[:, empty] = 0
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # networks stop after a fixed number of passes, on purpose
         model = models.build(fit.candidate, fit.seed).fit(train, y)
     seconds = time.perf_counter() - start
+    new = X[fit.new]
+    new[:, empty] = 0
     if hasattr(model, "predict_proba"):
         scores = model.predict_proba(new)[:, 1].astype(np.float64)
         scores = artifact.prior_correction(scores, fit.candidate.treatment.kept_share(y))

@@ -16,7 +16,7 @@ from fraud_utils.evaluation import fits
 from fraud_utils.evaluation.fits import Fit
 from fraud_utils.evaluation.metrics import average_precision
 from fraud_utils.evaluation.rows import Protocol, Rows
-from fraud_utils.evaluation.scores import Parts, folds_of
+from fraud_utils.evaluation.scores import LEAST, Parts, folds_of
 from fraud_utils.models import XGBOOST, Candidate
 
 AT_ONCE = 4  # trials asked for together: fixed, so that the search does not depend on the number of cores
@@ -49,7 +49,7 @@ def later_parts(rows: Rows, parts: int, seed: int) -> Parts:
         first = [frauds[len(frauds) * k // (parts + 2)] for k in range(2, parts + 2)]
         edges = [int(np.searchsorted(rows.time, rows.time[start])) for start in first] + [len(rows)]
         blocks = [(place[:start], place[start:end]) for start, end in itertools.pairwise(edges)]
-        if all(rows.y[fit].sum() >= 6 and 0 < rows.y[new].sum() < len(new) for fit, new in blocks):
+        if all(rows.y[fit].sum() >= LEAST and 0 < rows.y[new].sum() < len(new) for fit, new in blocks):
             return blocks
     return folds_of(rows, parts, seed)
 
@@ -193,7 +193,7 @@ def describe(table: pd.DataFrame) -> str:
     first, best = (words.decimals(value, 4) for value in whole["average_precision"].loc[[0, whole.index[0]]])
     stopped = len(table) - len(whole)
     if len(table) == 1:
-        text = f"Nothing but the setting by hand was tried: {first} on these folds. The search adds no candidate."
+        text = f"Nothing but the setting by hand was tried: {first} on these rows. The search adds no candidate."
     elif whole.index[0] == 0:
         text = (
             f"None of the {len(table) - 1} other trials beats the setting by hand, {first} on these rows; {stopped} "

@@ -62,7 +62,7 @@ class Case:
 
     def verdict(self) -> verdict.Verdict:
         """See `verdict.judge`."""
-        return verdict.judge(self.traffic, self.reference, self.terms, self.weeks)
+        return verdict.judge(self.traffic, self.columns, self.pace, self.promise, self.weeks)
 
     def report(self) -> str:
         """The verdict and the figures behind it, as Markdown."""

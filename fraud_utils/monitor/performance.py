@@ -17,7 +17,14 @@ from scipy import stats
 from fraud_utils import intervals
 from fraud_utils.artifact import Promise
 from fraud_utils.data import DataError
-from fraud_utils.evaluation import average_precision, decisions
+from fraud_utils.evaluation import (
+    Protocol,
+    Rows,
+    Scores,
+    average_precision,
+    bootstrap_average_precision,
+    decisions,
+)
 from fraud_utils.monitor.drift import level, two_counts
 from fraud_utils.monitor.traffic import WEEK, Traffic
 
@@ -185,20 +192,16 @@ def compare(traffic: Traffic, label: np.ndarray, days: int, names: Mapping[str, 
     """
     chosen = (traffic.rows["day"] < days).to_numpy() & ~np.isnan(label)
     y, rows = label[chosen].astype(np.int8), traffic.rows[chosen]
-    fraud, other = np.flatnonzero(y == 1), np.flatnonzero(y == 0)
-    if not len(fraud) or not len(other):
+    if not 0 < y.sum() < len(y):
         raise DataError("no labelled fraud to compare two models on; wait for labels")
     scores = {name: rows[column].to_numpy() for column, name in names.items()}
     values = {name: average_precision(y, score) for name, score in scores.items()}
-    replicates: dict[str, list[float]] = {name: [] for name in scores}
-    rng = np.random.default_rng(7)
-    for _ in range(RESAMPLES):
-        drawn = np.concatenate([rng.choice(fraud, len(fraud)), rng.choice(other, len(other))])
-        for name, score in scores.items():
-            replicates[name].append(average_precision(y[drawn], score[drawn]))
+    known = Rows(np.empty((len(y), 0)), y, np.arange(len(y)))
+    both = Scores(known, pd.DataFrame(scores), np.zeros(len(y), dtype=int))
+    replicates = bootstrap_average_precision(both, Protocol(resamples=RESAMPLES))
     this, that = names["score"], names["challenger"]
     values["difference"] = values[that] - values[this]
-    replicates["difference"] = np.subtract(replicates[that], replicates[this]).tolist()
+    replicates["difference"] = replicates[that] - replicates[this]
     bounds = {name: intervals.percentile(each) for name, each in replicates.items()}
     return pd.DataFrame(
         [(name, value, *bounds[name]) for name, value in values.items()],

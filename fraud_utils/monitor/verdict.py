@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import words
-from fraud_utils.artifact import Promise, Reference
+from fraud_utils.artifact import Promise
 from fraud_utils.monitor import drift
 from fraud_utils.monitor.performance import Terms
 from fraud_utils.monitor.traffic import Traffic
@@ -95,19 +95,21 @@ def rules() -> str:
     return words.bullets(f"**{kind.capitalize()}.** {rule} *What to do:* {action}" for kind, rule, action in RULES)
 
 
-def judge(traffic: Traffic, reference: Reference, terms: Terms, weeks: pd.DataFrame | None = None) -> Verdict:
+def judge(
+    traffic: Traffic, columns: pd.DataFrame, pace: pd.DataFrame, promise: Promise, weeks: pd.DataFrame | None = None
+) -> Verdict:
     """All alarms of these days, and the one that matters most as the verdict.
 
     Parameters
     ----------
+    columns, pace : pandas.DataFrame
+        From `drift.columns` and `drift.pace`.
     weeks : pandas.DataFrame, optional
         From `performance.weeks`, where there are labels.
     """
-    table = drift.columns(traffic, reference)
-    pace = drift.pace(traffic, reference.promise, terms.threshold)
-    found = [*_of_columns(table, traffic), *_of_feed(traffic), *_of_pace(pace, traffic)]
+    found = [*_of_columns(columns, traffic), *_of_feed(traffic), *_of_pace(pace, traffic)]
     if weeks is not None and len(weeks):
-        found += _of_labels(weeks, reference.promise, traffic)
+        found += _of_labels(weeks, promise, traffic)
     order = [kind for kind, _, _ in RULES]
     alarms = tuple(sorted(found, key=lambda alarm: (order.index(alarm.kind), alarm.since)))
     if not alarms:

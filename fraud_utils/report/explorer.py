@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from fraud_utils import intervals
 from fraud_utils.record import Bins, RunRecord
 
 COUNTS = {
@@ -25,6 +26,7 @@ def explored(run: RunRecord) -> dict[str, Any] | None:
         return None
     table, names = explorer.steps(run.bins), ("alerts", "frauds", "false_alarms", "precision", "recall")
     bounds = {name: table[[name, f"{name}_low", f"{name}_high"]].to_numpy().tolist() for name in names}
+    bounds["precision"][0] = None  # nothing is alerted on
     per, pace = unit(run, run.bins)
     decides, cost = run.chosen.threshold, run.parameters.get("review_cost")
     data = {
@@ -33,6 +35,7 @@ def explored(run: RunRecord) -> dict[str, Any] | None:
         "start": sum(score >= decides.score for score in run.bins.score) - 1 if decides else 0,
         "cost": cost if isinstance(cost, int | float) else 3,
         "pace": pace,
+        "normal": intervals.normal(),
     }
     currency = run.data.currency if run.data and run.bins.amount is not None else None
     return {"per": per, "currency": currency, "counts": COUNTS, "shares": SHARES, "data": data}

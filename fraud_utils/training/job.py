@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +112,9 @@ def _save(folder: Path, booster: xgboost.Booster, material: Material, hyperparam
     """Leave the model folder, and its metrics in the log."""
     schema = hyperparameters.schema
     share = models.kept_share(hyperparameters.imbalance, material.train.y)
-    metrics = {"rounds": float(booster.num_boosted_rounds())} | _metrics(booster, material, share)
+    parts = {"train": material.train} | ({"validation": material.validation} if material.validation else {})
+    scores = {part: _scores(booster, rows, share) for part, rows in parts.items()}
+    metrics = {"rounds": float(booster.num_boosted_rounds())} | _metrics(parts, scores)
     print(" ".join(f"{name}:{value:.6f};" for name, value in metrics.items()), flush=True)
     contents = artifact.Contents(
         schema=schema.to_dict(),
@@ -126,21 +128,18 @@ def _save(folder: Path, booster: xgboost.Booster, material: Material, hyperparam
         hyperparameters=hyperparameters.recipe,
         training=material.origin,
         metrics=metrics,
-        reference=_reference(booster, material, share, hyperparameters),
+        reference=_reference(material.columns, parts, scores, hyperparameters),
     )
     artifact.save(folder, booster, contents)
 
 
-def _metrics(booster: xgboost.Booster, material: Material, share: float) -> dict[str, float]:
+def _metrics(parts: Mapping[str, Rows], scores: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Average precision and log loss of the corrected scores on the training and the validation rows."""
     metrics = {}
-    for part, rows in (("train", material.train), ("validation", material.validation)):
-        if rows is None:
-            continue
-        scores = _scores(booster, rows, share)
+    for part, rows in parts.items():
         if 0 < rows.y.sum() < len(rows.y):
-            metrics[f"{part}_average_precision"] = float(average_precision_score(rows.y, scores))
-        metrics[f"{part}_log_loss"] = float(log_loss(rows.y, scores, labels=[0, 1]))
+            metrics[f"{part}_average_precision"] = float(average_precision_score(rows.y, scores[part]))
+        metrics[f"{part}_log_loss"] = float(log_loss(rows.y, scores[part], labels=[0, 1]))
     return metrics
 
 
@@ -151,12 +150,13 @@ def _scores(booster: xgboost.Booster, rows: Rows, share: float) -> np.ndarray:
 
 
 def _reference(
-    booster: xgboost.Booster, material: Material, share: float, hyperparameters: Hyperparameters
+    columns: Mapping[str, artifact.Distribution],
+    parts: Mapping[str, Rows],
+    scores: Mapping[str, np.ndarray],
+    hyperparameters: Hyperparameters,
 ) -> artifact.Reference:
     """What monitoring will compare with; scores are those of the validation rows where there are any."""
-    rows_of = "train" if material.validation is None else "validation"
-    rows = material.validation or material.train
-    scores = _scores(booster, rows, share)
+    part = "validation" if "validation" in parts else "train"
     threshold = hyperparameters.thresholds[hyperparameters.decides]
-    promise = artifact.Promise.of(rows_of, rows.y, scores, threshold, rows.amount)
-    return artifact.Reference(material.columns, artifact.Distribution.of(scores), promise)
+    promise = artifact.Promise.of(part, parts[part].y, scores[part], threshold, parts[part].amount)
+    return artifact.Reference(columns, artifact.Distribution.of(scores[part]), promise)

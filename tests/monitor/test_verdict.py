@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fraud_utils.artifact import Distribution, Promise, Reference
-from fraud_utils.monitor import Terms, judge, rules
+from fraud_utils.monitor import drift, judge, rules
 from fraud_utils.monitor.traffic import Traffic
 from fraud_utils.monitor.verdict import RULES
 
@@ -37,7 +37,8 @@ def traffic(alerts: int = 10, zero: str = "", zero_from: int = DAYS) -> Traffic:
 
 
 def verdict(**changes):
-    return judge(traffic(**changes), REFERENCE, Terms(0.5))
+    came = traffic(**changes)
+    return judge(came, drift.columns(came, REFERENCE), drift.pace(came, PROMISE, 0.5), PROMISE)
 
 
 def test_days_as_in_training_are_well():

@@ -96,7 +96,10 @@ def test_keys_move_the_score_and_a_budget_sets_it(opened):
     page, bins = opened("claims/index.html"), RUNS["claims"].bins
     page.focus("#dial")
     page.keyboard.press("Home")
-    assert shown(page)["all-alerts"] == 0
+    nothing = explorer.steps(bins).loc[-1]
+    assert shown(page)["all-alerts"] == 0 and shown(page)["all-precision"] is None
+    assert shown(page)["all-recall"] == pytest.approx([0, 0, nothing["recall_high"]])
+    assert shown(page)["of-alerts"][2] == pytest.approx(nothing["alerts_high"] * unit(RUNS["claims"], bins)[1])
     assert page.get_attribute("#dial", "aria-valuetext").startswith("above all")
     page.keyboard.press("ArrowRight")
     assert shown(page)["all-alerts"] == bins.alerts[0]

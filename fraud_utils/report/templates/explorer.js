@@ -2,10 +2,9 @@
 // is computed here as evaluation/explorer.py does it.
 const given = document.getElementById("explorer-data");
 if (given) {
-  const { bins, steps, start, cost, pace } = JSON.parse(given.textContent);
+  const { bins, steps, start, cost, pace, normal } = JSON.parse(given.textContent);
   const part = (id) => document.getElementById(id);
   const [dial, budget, price, fault] = ["dial", "dial-budget", "dial-cost", "dial-fault"].map(part);
-  const NORMAL = 1.959964;
   const money = (step, review) => {
     const [total, squares] = [bins.amount.at(-1), bins.squares.at(-1)];
     const [alerts, caught, caughtSquares] = step < 0 ? [0, 0, 0] : [bins.alerts[step], bins.amount[step], bins.squares[step]];
@@ -20,7 +19,7 @@ if (given) {
       variance = review ** 2 * quiet - 2 * review * missed + (squares - caughtSquares);
       blanket = review * bins.rows;
     }
-    const half = NORMAL * Math.sqrt(Math.max(variance, 0));
+    const half = normal * Math.sqrt(Math.max(variance, 0));
     return { saved, low: saved - half, high: saved + half, share: blanket ? saved / blanket : 0 };
   };
   const minus = (text) => text.replace("-", "\u2212");
@@ -34,8 +33,6 @@ if (given) {
     if (bounds) cell.append(Object.assign(document.createElement("span"), { className: "ci", textContent: bounds }));
     cell.dataset.values = JSON.stringify(values);
   };
-  const none = { alerts: [0, 0, 3.688879], frauds: [0, 0, 3.688879], false_alarms: [0, 0, 3.688879], precision: null, recall: [0, 0, 0] };
-  const at = (step) => (step < 0 ? none : steps[step]);
   const draw = (svg, points, now, [low, high]) => {
     const [left, right, top, bottom] = [40, 310, 10, 190];
     const make = (name, attributes, text) => {
@@ -56,7 +53,7 @@ if (given) {
   };
   const label = (svg, make, texts) => texts.forEach(([share, text]) => svg.append(make("text", { x: 40 + share * 270, y: 208, class: `tick ${share === 1 ? "end" : share === 0 ? "start" : ""}` }, text)));
   const show = () => {
-    const step = Number(dial.value), now = at(step);
+    const step = Number(dial.value), now = steps[step + 1]; // the first alerts on nothing
     const score = step < 0 ? "above all" : Number(bins.score[step].toPrecision(3)).toString();
     part("dial-score").textContent = score;
     dial.setAttribute("aria-valuetext", `${score}: ${now.alerts[0]} alerts on the test set`);
@@ -71,7 +68,7 @@ if (given) {
     put("all-passed", passed.toLocaleString("en-US"), passed);
     put("of-passed", figure(passed * pace), passed * pace);
     for (const key of ["precision", "recall"]) put(`all-${key}`, now[key] ? between(percent, ...now[key]) : "\u2013", now[key]);
-    const make = draw(part("curve-precision"), steps.map((each) => [each.recall[0], each.precision[0]]), now.precision && [now.recall[0], now.precision[0]], [0, 1]);
+    const make = draw(part("curve-precision"), steps.slice(1).map((each) => [each.recall[0], each.precision[0]]), now.precision && [now.recall[0], now.precision[0]], [0, 1]);
     label(part("curve-precision"), make, [[0, "0\u00a0%"], [0.5, "recall"], [1, "100\u00a0%"]]);
     if (!price) return;
     const review = Number(price.value), made = money(step, review);
