@@ -81,6 +81,18 @@ def test_what_can_be_learned_is_learned(report):
     assert chosen["oof"]["average_precision_ci"][0] > rate
 
 
+def test_xgboost_keeps_up_with_the_best_other_learner_or_the_page_says_how_far_it_is_behind(report):
+    models, page = report.metrics["models"], report.pages["02_compare_models"]
+    chosen = next(model for model in models if model["name"] == report.metrics["chosen"]["name"])
+    others = [model for model in models if model["kind"] == "supervised" and "xgboost" not in model["learner"]]
+    best = max(others, key=lambda model: model["oof"]["average_precision"])["oof"]
+    low, high = best["average_precision_ci"]
+    behind = (best["average_precision"] - chosen["oof"]["average_precision"]) / ((high - low) / 3.92)  # standard errors
+    assert "the best of the other learners" in page
+    if behind > 1.5 or behind < 0.6:  # the page has the resamples' standard error, which is nearly that of the interval
+        assert ("more than one standard error" in page) == (behind > 1)
+
+
 def test_a_reader_meets_no_warning_no_bare_seconds_and_no_figure_that_is_none(report):
     for name, page in report.pages.items():
         for fault in (r"\b\w*Warning\b", r"\bTraceback\b", r"\bsecond \d[\d,]{4,}", r"\bnan\b", r"0 \[0, 0\] a day",
