@@ -50,7 +50,10 @@ class Data(_Checked):
 
 @dataclass(frozen=True)
 class Split(_Checked):
-    """The cut between training and test rows; `test_from` is None where they were drawn at random."""
+    """The cut between training and test rows; `test_from` is None where they were drawn at random.
+
+    `waiting_rows` lie before the cut, and their labels were not known yet.
+    """
 
     test_from: FiniteFloat | None = None
     train_rows: int | None = None
@@ -58,6 +61,7 @@ class Split(_Checked):
     test_rows: int | None = None
     test_frauds: int | None = None
     test_days: FiniteFloat | None = None
+    waiting_rows: int = 0
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,13 @@ def _facts(frame: pd.DataFrame, split: Split, schema: Schema) -> dict[str, str]:
         f"{'the last' if schema.time else 'at random'} {split.test_rows:,} of them, "
         f"{words.count(split.test_frauds, 'fraud')}"
     )
+    if schema.label_delay_days:
+        facts["not labelled"] = (
+            f"{words.count(split.waiting_rows, 'row')} before the test part: labels take "
+            f"{words.duration(86_400 * schema.label_delay_days)}; models do not learn from them"
+        )
+    if names := [name for each in schema.history for name in each.columns]:
+        facts["history"] = f"{words.count(len(names), 'column')}: {words.listed(names, 6)}"
     for column in (*([schema.entity] if schema.entity else []), *schema.entities):
         known = frame[column].notna()
         without = f", none in {words.count((~known).sum(), 'row')}" if not known.all() else ""
