@@ -128,7 +128,7 @@ def _tiers(text: str) -> dict[str, float]:
     if not {"review", "block"} <= values.keys() <= {"review", "block"} | costs:
         raise SetupError(f"must hold 'review' and 'block', and beside them only {' and '.join(sorted(costs))}")
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
             raise SetupError(f"must map names to numbers from 0; {name!r} is {value!r}")
     if not values["review"] <= values["block"] <= 1:
         raise SetupError("must review from a score at or below that from which it blocks, and both at most 1")
