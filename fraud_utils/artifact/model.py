@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fraud_utils.artifact.forest import Forest
+from fraud_utils.artifact.history import History
 from fraud_utils.artifact.reference import Reference
 from fraud_utils.artifact.rows import Layout
 
@@ -49,6 +50,8 @@ class Model:
         The threshold that decides when none is named.
     manifest : dict
         All of `manifest.json`.
+    histories : tuple of History
+        Columns of the layout that come from an entity's earlier rows.
     """
 
     booster: Any
@@ -57,6 +60,7 @@ class Model:
     thresholds: dict[str, float]
     decides: str
     manifest: dict[str, Any]
+    histories: tuple[History, ...] = ()
 
     def score(self, rows: Any, first: int = 0) -> np.ndarray:
         """Give each row its probability of fraud, after prior correction.
