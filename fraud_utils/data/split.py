@@ -53,8 +53,9 @@ def fold_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
 class Split:
     """A cut: `train` lies wholly before `test_from` (seconds), `test` at or after it.
 
-    `waiting_rows` more lie before the cut and are in neither: at the cut, their labels were not known yet. `test_days` is the time from the cut to the last transaction in days, None where all of `test` share one time. A
-    table without times is split at random; both are None then.
+    `waiting_rows` more lie before the cut and are in neither: at the cut, their labels were not known yet.
+    `test_days` is the time from the cut to the last transaction in days, None where all of `test` share one time. A
+    table without times is split at random; `test_from` and `test_days` are None then.
     """
 
     train: pd.DataFrame = field(repr=False)
@@ -77,7 +78,7 @@ class Split:
         cut, rest, doubt = "drawn at random", "others", f" {WITHOUT_TIME}"
         if self.test_from is not None:
             cut, rest, doubt = f"before {words.moment(self.test_from, provenance.get('origin'))}", "from then on", ""
-        if self.waiting_rows:
+        if self.test_from is not None and self.waiting_rows:
             cut = f"whose labels were known at {words.moment(self.test_from, provenance.get('origin'))}"
             were = "was" if self.waiting_rows == 1 else "were"
             doubt = f" {words.count(self.waiting_rows, 'row')} before then {were} not labelled yet, and left out."
@@ -93,9 +94,9 @@ def split_transactions(frame: pd.DataFrame, schema: Schema, test_share: float = 
     """Set the test rows apart: the last part by time, or random groups of a table without times.
 
     Training rows whose labels come only after the cut (`schema.label_delay_days`) are left out, as they would be on the
-    day of the cut. Rows that share a time stay on one side, so the cut falls at the change of time that leaves a share nearest to
-    `test_share`; exact copies share a time and never straddle it. Without times, what `fold_groups` keeps together
-    stays on one side, and groups with a fraud are drawn apart from those without.
+    day of the cut. Rows that share a time stay on one side, so the cut falls at the change of time that leaves a share
+    nearest to `test_share`; exact copies share a time and never straddle it. Without times, what `fold_groups` keeps
+    together stays on one side, and groups with a fraud are drawn apart from those without.
 
     Parameters
     ----------

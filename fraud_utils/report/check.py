@@ -101,7 +101,11 @@ def before_report(values: Mapping[str, Any]) -> None:
         As `check` does.
     """
     table = values.get("data")
-    if not values.keys() >= ASKED or (not table and not project.resolve(DEFAULT_PATH).exists()):
+    if (
+        not values.keys() >= ASKED
+        or values.get("simulate")
+        or (not table and not project.resolve(DEFAULT_PATH).exists())
+    ):
         return
     try:
         for note in check(values).notes:

@@ -19,7 +19,7 @@ import yaml
 from fraud_utils.data import DataError, Schema
 from fraud_utils.report.errors import UsageError
 
-CHOICES = {"profile": ("full", "quick"), "target": ("local", "aws")}
+CHOICES = {"profile": ("full", "quick"), "target": ("local", "aws"), "simulate": ("", "cards")}
 OPTIONS = ("data", "schema", "profile", "target")  # parameters that are options of the program, too
 
 
@@ -195,11 +195,13 @@ def given(options: argparse.Namespace, known: Mapping[str, Parameter]) -> dict[s
         except ValueError as error:
             raise UsageError(f"{source}: parameter {name!r} {error}") from None
         if values[name] not in CHOICES.get(name, (values[name],)):
-            raise UsageError(f"{source}: {name} is {' or '.join(CHOICES[name])}, not {value!r}")
+            raise UsageError(f"{source}: {name} is {' or '.join(filter(None, CHOICES[name]))}, not {value!r}")
         if name in LIMITS and not LIMITS[name].allow(values[name]):
             raise UsageError(f"{source}: {name} is {value}; it must be {LIMITS[name].words}")
         if name in ("data", "schema") and values[name] and not Path(values[name]).expanduser().is_file():
             raise UsageError(f"{source}={values[name]}: no such file (paths are relative to {Path.cwd()})")
+    if values.get("simulate") and (other := next((name for name in ("data", "schema") if values.get(name)), "")):
+        raise UsageError(f"simulate={values['simulate']} makes transactions; leave {other.upper()} out, or simulate")
     try:
         Schema.read(values.get("schema", ""))
     except DataError as error:
