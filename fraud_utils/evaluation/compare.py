@@ -88,6 +88,16 @@ def as_models(oof: pd.DataFrame, test: pd.DataFrame, fold_fit: pd.Series, fit: p
     )
 
 
+def shown(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame | None:
+    """A table for the last line of a cell: rounded, thousands separated; nothing at all where it has no rows."""
+    if table.empty:
+        return None
+    numbers = table.select_dtypes("number")
+    places = {name: 0 if numbers[name].dtype.kind in "iu" or numbers[name].abs().max() >= 1_000 else digits
+              for name in numbers}  # fmt: skip
+    return table.assign(**{name: [words.decimals(value, places[name]) for value in numbers[name]] for name in numbers})
+
+
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The numbers of a comparison with the interval of average precision, the best first.
 
