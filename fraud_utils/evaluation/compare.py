@@ -92,10 +92,11 @@ def shown(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame | None:
     """A table for the last line of a cell: rounded, thousands separated; nothing at all where it has no rows."""
     if table.empty:
         return None
-    numbers = table.select_dtypes("number")
-    places = {name: 0 if numbers[name].dtype.kind in "iu" or numbers[name].abs().max() >= 1_000 else digits
-              for name in numbers}  # fmt: skip
-    return table.assign(**{name: [words.decimals(value, places[name]) for value in numbers[name]] for name in numbers})
+    result = table.astype(object)
+    for name, values in table.select_dtypes("number").items():
+        whole = values.dtype.kind in "iu" or values.abs().max() >= 1_000
+        result[name] = [words.decimals(value, 0 if whole else digits) for value in values]
+    return result
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:

@@ -36,6 +36,7 @@ from fraud_utils.record.kinds import (
     Split,
     State,
     Threshold,
+    Tiers,
     Version,
 )
 
@@ -61,6 +62,7 @@ __all__ = [
     "Split",
     "State",
     "Threshold",
+    "Tiers",
     "Version",
     "add",
     "keep_resamples",
