@@ -35,7 +35,8 @@ REPORTED = [path for path in NOTEBOOKS if path.stem != "04_monitor"]  # that one
 PARAMETERS = {
     "01_explore": {"data", "schema", "simulate", "seed", "profile", "run_folder", "test_share"},
     "02_compare_models": {
-        *("data", "schema", "simulate", "seed", "profile", "run_folder", "test_share", "review_cost", "alerts_per_day"),
+        *("data", "schema", "simulate", "seed", "profile", "run_folder", "test_share"),
+        *("review_cost", "block_cost", "alerts_per_day"),
         *("tuning_trials", "tuning_seconds", "cache"),
     },
     "03_deploy": {
