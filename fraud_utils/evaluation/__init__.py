@@ -10,6 +10,7 @@ from fraud_utils.evaluation import (
     findings,
     leakage,
     selection,
+    tiers,
     tune,
 )
 from fraud_utils.evaluation.metrics import average_precision
@@ -38,5 +39,6 @@ __all__ = [
     "random_splits",
     "resampled_metrics",
     "selection",
+    "tiers",
     "tune",
 ]

@@ -32,6 +32,7 @@ from fraud_utils.record.kinds import (
     Split,
     State,
     Threshold,
+    Tiers,
     Version,
 )
 
@@ -53,6 +54,7 @@ __all__ = [
     "Split",
     "State",
     "Threshold",
+    "Tiers",
     "Version",
     "add",
     "keep_resamples",

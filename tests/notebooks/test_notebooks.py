@@ -42,7 +42,7 @@ PARAMETERS = {
         *("data", "schema", "seed", "run_folder", "test_share"),
         *("target", "region", "role", "bucket", "prefix", "image", "security"),
         *("train_instance", "serve_instance", "serve_count", "serverless", "spot", "capture", "register_in"),
-        *("autoscale_to", "replace", "keep_endpoint"),
+        *("autoscale_to", "replace", "keep_endpoint", "history_store"),
     },
     "04_monitor": {
         *("data", "schema", "seed", "run_folder", "test_share", "review_cost"),
