@@ -311,7 +311,7 @@ def test_a_broken_file_costs_rows_their_history_and_the_answer_says_so(app, tmp_
 def test_a_table_that_cannot_be_reached_costs_rows_their_history(tree, tmp_path, loaded, last):
     row, ready, _ = last
     aws = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
-    aws |= {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "FRAUD_HISTORY": "dynamodb:fraud-events"}
+    aws |= {"AWS_REGION": "eu-west-1", "FRAUD_HISTORY": "dynamodb:fraud-events"}
     endpoint = Endpoint(tree, tmp_path, **aws).wait()
     status, _, text = endpoint.ask("POST", "/invocations", instances(row), {"Content-Type": JSON})
     (answer,) = predictions((status, {}, text))
