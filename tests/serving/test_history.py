@@ -197,6 +197,15 @@ def test_a_refused_request_leaves_nothing_in_the_store(app, last):
     assert scores(asked.ask(instances(row), JSON)) == pytest.approx([expected])
 
 
+def test_a_row_sent_again_a_moment_later_does_not_meet_itself(app, last, tmp_path):
+    row, _, before = last
+    again = row | {"seconds": row["seconds"] + 1}
+    fresh = app(f"sqlite:{tmp_path}/fresh.sqlite")
+    (expected,) = scores(fresh.ask(instances(*before, again), JSON))[-1:]
+    assert scores(app().ask(instances(*before, row, again), JSON))[-1] == pytest.approx(expected, abs=1e-6)
+    assert scores(app().ask(instances(again), JSON))[-1] == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_row_without_an_id_is_known_by_the_requests_inference_id_or_counts_each_time(app, last, tmp_path):
     row, _, before = last
     nameless = [{name: value for name, value in each.items() if name != "payment"} for each in before]
