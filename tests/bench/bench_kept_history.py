@@ -1,6 +1,6 @@
 """A served row with history: ready columns, events that come with it, and the endpoint's own store in SQLite.
 
-    python tests/bench/bench_history.py [--rows 3000]    # `make bench`; wants a quiet machine
+    python tests/bench/bench_kept_history.py [--rows 3000]    # `make bench`; wants a quiet machine
 
 The bound: a row whose history the endpoint keeps takes at most 1 ms more at p50 than one with ready columns.
 """
