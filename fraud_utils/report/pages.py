@@ -9,14 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fraud_utils import words
-from fraud_utils.record import Choice, Data, Day, Model, RunRecord
+from fraud_utils.record import Data, RunRecord
+from fraud_utils.report import figures, summary
 from fraud_utils.report.explorer import explored
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -38,10 +38,10 @@ def render(template: str, *scripts: str, **values: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    figures = (words.decimals, words.decimals_between, words.percent, words.percent_between, words.plain_between,
+    texts = (words.decimals, words.decimals_between, words.percent, words.percent_between, words.plain_between,
                words.count, words.plural, words.cell, words.duration)  # fmt: skip
-    environment.filters |= {filter.__name__: filter for filter in figures}
-    environment.filters |= {"moment": _moment, "when": words.moment, "apart": _apart}
+    environment.filters |= {filter.__name__: filter for filter in texts}
+    environment.filters |= {"moment": _moment, "when": words.moment, "apart": _apart, "money": words.money}
     return environment.get_template(template).render(**values, **_inlined(*scripts))
 
 
@@ -113,14 +113,19 @@ def _marked(cells: Sequence[Any], folder: Path) -> str:
                     title = section
                     cell.metadata["lead"] = _LEAD_ENDS
         elif cell is not None:
-            cell.metadata |= {"section": section, "alt": _alternative(cell.source, section, folder)}
+            cell.metadata["section"] = section
+            for output in cell.get("outputs", []):
+                if png := output.get("data", {}).get("image/png"):
+                    output.metadata["shown"] = _drawn(png, output.metadata.get("image/png", {}), section, folder)
     return title
 
 
-def _alternative(source: str, section: str, folder: Path) -> str:
-    """What a figure shows, for those who do not see it: what was saved with it, else the question it answers."""
-    saved = re.search(r"""plots\.save\(.*["']([\w-]+)["']\)""", source)
-    return (saved and described(folder / "figures" / f"{saved[1]}.png")) or f"Figure: {section}"
+def _drawn(png: str, about: Mapping[str, Any], section: str, folder: Path) -> dict[str, Any]:
+    """A figure among the outputs, with what `plots.save` left of it in the run's folder."""
+    size = {side: about.get(side, "") for side in ("width", "height")}
+    shown = figures.kept(folder, about.get("figure", ""), inside=True)
+    shown["wide"] = {"source": f"data:image/png;base64,{png.strip()}", **size}
+    return {"alt": f"Figure: {section}"} | shown | {"fold": about.get("fold", ""), "caption": ""}
 
 
 def _contents(content: str) -> dict[str, Any]:
@@ -140,86 +145,18 @@ def _legible(table: str) -> str:
     return re.sub(r"<td>(?![-+−–]?[\d.,]*(?:e[-+]?\d+)?%?<)", '<td class="text">', table)
 
 
-def described(figure: Path) -> str:
-    """The description that `plots.save` put into a PNG file, "" where there is none."""
-    from PIL import Image
-
-    try:
-        with Image.open(figure) as image:
-            return str(image.info.get("Description", ""))
-    except OSError:
-        return ""
-
-
 # Summary ------------------------------------------------------------------------------------------------------------
-
-# The figures of the notebooks that a summary shows, with what to look for; a run has those that its data allows.
-FIGURES = {
-    "precision_recall": "Precision against recall on the test set: how many alerts are frauds, as more frauds are "
-    "caught.",
-    "savings": "Share of the avoidable cost that each way of deciding saves, by the cost of one review.",
-    "contributions": "What moves the chosen model's score, strongest first.",
-    "average_precision": "Average precision of every candidate out of fold, with 95 % intervals. The tie set is "
-    "statistically tied with the best.",
-}
 
 
 def write_summary(folder: Path, run: RunRecord) -> None:
     """Write a run's `index.html` from its record and its figures."""
-    from fraud_utils.evaluation import findings  # with scikit-learn, which the list of runs does without
-
-    figures = [
-        {"source": f"figures/{name}.png", "alt": described(file) or caption, "caption": caption, "size": _size(file)}
-        for name, caption in FIGURES.items()
-        if (file := folder / "figures" / f"{name}.png").is_file()
-    ]
-    days = run.chosen.per_day.values() if run.chosen else ()
     text = render(
         "summary.html.j2",
         "explorer.js",
         run=run,
         explorer=explored(run),
-        facts={name: value for name, value in asdict(run.data).items() if name != "read_as"} if run.data else {},
-        models=sorted(run.models or (), key=_precision, reverse=True),
-        ways=_ways(run.chosen) if run.chosen else [],
-        currency=run.data.currency if run.data and any(day.saved is not None for day in days) else None,
-        figures=figures,
+        figures=figures.of_summary(folder),
         links=_links(folder, "index"),
-        findings=[*_open(run), *findings.sentences(run), *findings.doubts(run, run.parameters.get("review_cost"))],
-        pace=findings.pace(run),
-        rates=findings.rates(run),
+        **summary.parts(run),
     )
     (folder / "index.html").write_text(text, encoding="utf-8")
-
-
-def _open(run: RunRecord) -> list[str]:
-    """What a split at random leaves open."""
-    from fraud_utils.data import WITHOUT_TIME
-
-    return [WITHOUT_TIME] if run.split and run.split.train_rows and run.split.test_from is None else []
-
-
-def _precision(model: Model) -> float:
-    """By which candidates are ordered; one that has no average precision comes last."""
-    value = model.oof.average_precision
-    return -1.0 if value is None else value
-
-
-def _ways(choice: Choice) -> list[tuple[str, float | None, Day | None, bool]]:
-    """Each way of alerting: what it is, its score, what it means per day, and whether it decides."""
-    ways: list[tuple[str, float | None, Day | None, bool]] = [
-        (f"{each.meaning} (the fixed threshold)" if each == choice.threshold else each.meaning, each.score,
-         choice.per_day.get(each.name), each == choice.threshold)
-        for each in choice.alerting
-    ]  # fmt: skip
-    if "amount" in choice.per_day:
-        ways.append(("probability times amount above the cost of a review", None, choice.per_day["amount"], False))
-    return ways
-
-
-def _size(figure: Path) -> tuple[int, int]:
-    """Width and height on the page of a picture that is twice as fine."""
-    from PIL import Image
-
-    with Image.open(figure) as image:
-        return image.width // 2, image.height // 2
