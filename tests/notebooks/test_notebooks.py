@@ -43,7 +43,7 @@ PARAMETERS = {
         *("data", "schema", "simulate", "seed", "run_folder", "test_share"),
         *("target", "region", "role", "bucket", "prefix", "image", "security"),
         *("train_instance", "serve_instance", "serve_count", "serverless", "spot", "capture", "register_in"),
-        *("autoscale_to", "replace", "keep_endpoint"),
+        *("autoscale_to", "replace", "keep_endpoint", "history_store"),
     },
     "04_monitor": {
         *("data", "schema", "simulate", "seed", "run_folder", "test_share", "review_cost"),
