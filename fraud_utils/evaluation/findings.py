@@ -6,6 +6,7 @@ The summary and notebook 02 read the same recorded sections. A figure that was n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -160,7 +161,12 @@ def rates(run: Sections) -> dict[str, Any]:
     if not frauds or not way:
         return {}
     caught, alerts = round(way.frauds_caught), round(way.alerts)
-    result = {"alerts": alerts, "caught": caught, "recall": caught / frauds, "precision": caught / max(alerts, 1)}
+    result: dict[str, Any] = {
+        "alerts": alerts,
+        "caught": caught,
+        "recall": caught / frauds,
+        "precision": caught / max(alerts, 1),
+    }
     result["recall_ci"] = _exact(caught, frauds)
     if caught:
         result["precision_ci"] = _exact(caught, alerts)
@@ -203,6 +209,7 @@ def at_random(run: Sections) -> bool | None:
     return value <= chance(rows, frauds) or (interval is not None and interval[0] <= frauds / rows)
 
 
+@cache
 def chance(rows: int, frauds: int, tail: float = 0.025) -> float:
     """Average precision that a ranking at random exceeds with the probability `tail`, simulated with a fixed seed."""
     rng, count = np.random.default_rng(0), np.arange(1, frauds + 1)
