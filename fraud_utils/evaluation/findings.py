@@ -161,13 +161,8 @@ def rates(run: Sections) -> dict[str, Any]:
     if not frauds or not way:
         return {}
     caught, alerts = round(way.frauds_caught), round(way.alerts)
-    result: dict[str, Any] = {
-        "alerts": alerts,
-        "caught": caught,
-        "recall": caught / frauds,
-        "precision": caught / max(alerts, 1),
-    }
-    result["recall_ci"] = _exact(caught, frauds)
+    result: dict[str, Any] = {"alerts": alerts, "caught": caught}
+    result |= {"recall": caught / frauds, "precision": caught / max(alerts, 1), "recall_ci": _exact(caught, frauds)}
     if caught:
         result["precision_ci"] = _exact(caught, alerts)
     return result

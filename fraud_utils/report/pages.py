@@ -160,5 +160,3 @@ def write_summary(folder: Path, run: RunRecord) -> None:
         **summary.parts(run),
     )
     (folder / "index.html").write_text(text, encoding="utf-8")
-
-
