@@ -26,7 +26,7 @@ def recommendation(run: Sections) -> dict[str, str]:
         todo = f"Serve no model yet: {nothing}."
     elif threshold:
         why = f", {run.chosen.why}" if run.chosen.why else ""
-        todo = f"Serve {run.served.name} and alert from a score of {threshold.score:.3g}{why}."
+        todo = f"Serve {run.served.name} and alert from a score of {words.cell(threshold.score)}{why}."
     else:
         todo = f"Serve {run.served.name}."
     said = {"What to do": todo, "What to expect": _expected(run), "What is uncertain": _uncertain(run)}

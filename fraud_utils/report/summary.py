@@ -114,7 +114,7 @@ def _cases(run: RunRecord) -> list[dict[str, Any]]:
     ]
 
 
-def _judged(model: Model) -> list[tuple[str, str, str]]:
+def _judged(model: Model) -> list[tuple[str, ...]]:
     """Each figure of the choice in words, out of fold and on the test set; those that are known."""
     rows = []
     for name, text in JUDGED.items():
