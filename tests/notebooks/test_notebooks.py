@@ -33,19 +33,19 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 REPORTED = [path for path in NOTEBOOKS if path.stem != "04_monitor"]  # that one make monitor runs
 PARAMETERS = {
-    "01_explore": {"data", "schema", "seed", "profile", "run_folder", "test_share"},
+    "01_explore": {"data", "schema", "simulate", "seed", "profile", "run_folder", "test_share"},
     "02_compare_models": {
-        *("data", "schema", "seed", "profile", "run_folder", "test_share", "review_cost", "alerts_per_day"),
+        *("data", "schema", "simulate", "seed", "profile", "run_folder", "test_share", "review_cost", "alerts_per_day"),
         *("tuning_trials", "tuning_seconds", "cache"),
     },
     "03_deploy": {
-        *("data", "schema", "seed", "run_folder", "test_share"),
+        *("data", "schema", "simulate", "seed", "run_folder", "test_share"),
         *("target", "region", "role", "bucket", "prefix", "image", "security"),
         *("train_instance", "serve_instance", "serve_count", "serverless", "spot", "capture", "register_in"),
         *("autoscale_to", "replace", "keep_endpoint"),
     },
     "04_monitor": {
-        *("data", "schema", "seed", "run_folder", "test_share", "review_cost"),
+        *("data", "schema", "simulate", "seed", "run_folder", "test_share", "review_cost"),
         *("captured", "labels", "label_delay_days", "challenger", "rehearsal_weeks", "requests_per_day"),
     },
 }
