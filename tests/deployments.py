@@ -38,7 +38,8 @@ CREDENTIALS = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", 
 def choice(**hyperparameters) -> record.Choice:
     """XGBoost with 20 trees, or other hyperparameters."""
     values = {"imbalance": "undersample 1:10", "num_round": 20, "seed": 3} | hyperparameters
-    return record.Choice("xgboost", "it is the only one", values, (record.Threshold("f1", 0.25),))
+    tiers = record.Tiers(0.1, 0.5, 3.0, 30.0)
+    return record.Choice("xgboost", "it is the only one", values, (record.Threshold("f1", 0.25),), tiers=tiers)
 
 
 def endless() -> record.Choice:
@@ -56,7 +57,7 @@ def run_folder(folder: Path, chosen: record.Choice) -> Path:
 @contextlib.contextmanager
 def local_sagemaker(log: Path) -> Iterator[psutil.Popen]:
     """SageMaker on this machine as somebody else runs it; its address is in the environment, its log in a file."""
-    command = [sys.executable, "-m", "fraud_utils.local_sagemaker", "--ping-seconds", "6"]
+    command = [sys.executable, "-m", "fraud_utils.local_sagemaker", "--ping-seconds", "20"]
     with log.open("a") as stream:  # so that it can be emptied meanwhile
         process = psutil.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
     before = dict(os.environ)
@@ -71,7 +72,7 @@ def local_sagemaker(log: Path) -> Iterator[psutil.Popen]:
         os.environ.clear()
         os.environ.update(before)
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(states.HANGS) == 0
 
 
 def left(run: str) -> list[str]:
