@@ -7,6 +7,7 @@ renamed or dropped.
 
 from fraud_utils.record.files import (
     FILE,
+    RESAMPLES_FILE,
     STATE_FILE,
     RecordError,
     add,
@@ -19,13 +20,16 @@ from fraud_utils.record.files import (
 )
 from fraud_utils.record.kinds import (
     Bins,
+    Case,
     Choice,
     Data,
     Day,
     Endpoint,
     Group,
+    Kind,
     Metrics,
     Model,
+    Reason,
     Resamples,
     RunRecord,
     Sections,
@@ -38,15 +42,19 @@ from fraud_utils.record.kinds import (
 
 __all__ = [
     "FILE",
+    "RESAMPLES_FILE",
     "STATE_FILE",
     "Bins",
+    "Case",
     "Choice",
     "Data",
     "Day",
     "Endpoint",
     "Group",
+    "Kind",
     "Metrics",
     "Model",
+    "Reason",
     "RecordError",
     "Resamples",
     "RunRecord",
