@@ -81,7 +81,9 @@ def left(run: str) -> list[str]:
     Registered models and captured requests are to stay, and are left out.
     """
     client, s3 = boto3.client("sagemaker"), boto3.client("s3")
+    tuning = client.list_hyper_parameter_tuning_jobs(MaxResults=100)["HyperParameterTuningJobSummaries"]
     listed = [
+        *(("HyperParameterTuningJob", item) for item in tuning),
         *(("Endpoint", item) for item in client.list_endpoints(MaxResults=100)["Endpoints"]),
         *(("EndpointConfig", item) for item in client.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]),
         *(("Model", item) for item in client.list_models(MaxResults=100)["Models"]),

@@ -36,13 +36,14 @@ PARAMETERS = {
     "01_explore": {"data", "schema", "seed", "profile", "run_folder", "test_share"},
     "02_compare_models": {
         *("data", "schema", "seed", "profile", "run_folder", "test_share", "review_cost", "alerts_per_day"),
-        *("tuning_trials", "tuning_seconds", "cache"),
+        *("block_cost", "tuning_trials", "tuning_seconds", "tune_jobs", "cache"),
+        *("target", "region", "role", "bucket", "prefix", "image", "security", "train_instance"),
     },
     "03_deploy": {
         *("data", "schema", "seed", "run_folder", "test_share"),
         *("target", "region", "role", "bucket", "prefix", "image", "security"),
         *("train_instance", "serve_instance", "serve_count", "serverless", "spot", "capture", "register_in"),
-        *("autoscale_to", "replace", "keep_endpoint"),
+        *("model_version", "autoscale_to", "replace", "keep_endpoint"),
     },
     "04_monitor": {
         *("data", "schema", "seed", "run_folder", "test_share", "review_cost"),
