@@ -10,12 +10,14 @@ import papermill
 import pytest
 
 from fraud_utils import artifact, deploy, record
+from fraud_utils.deploy.__main__ import main
+from fraud_utils.deploy.place import stem
 
 POLICY = json.loads((deployments.ROOT / "container/policy.json").read_text())
 
 
 @pytest.fixture
-def origin(trained, tmp_path):
+def origin(server, trained, tmp_path):
     """A deployment whose model notebook 03 would register."""
     folder = deployments.run_folder(tmp_path / "origin", deployments.choice())
     record.add(folder, data=record.Data("small", sha256="a" * 64), split=record.Split(test_rows=1_000, test_frauds=20))
@@ -89,7 +91,7 @@ def test_only_an_approved_version_is_taken_and_it_is_served_untrained(origin, lo
     assert "sagemaker:CreateTrainingJob" not in called
     assert called - {action for each in POLICY["Statement"] for action in np.atleast_1d(each["Action"])} == set()
 
-    (endpoint,) = boto3.client("sagemaker").list_endpoints()["Endpoints"]
+    (endpoint,) = boto3.client("sagemaker").list_endpoints(NameContains=stem("run"))["Endpoints"]
     name = endpoint["EndpointName"]
     container = boto3.client("sagemaker").describe_model(ModelName=name)["PrimaryContainer"]
     assert container["ModelPackageName"] == version
@@ -101,6 +103,7 @@ def test_only_an_approved_version_is_taken_and_it_is_served_untrained(origin, lo
     np.testing.assert_allclose([each["score"] for each in predictions], scores, atol=1e-9)
     assert [each["action"] for each in predictions] == model.actions(scores)
     assert {each["action"] for each in predictions} == {"accept", "review", "block"}
+    assert main(["cleanup", "--target", "local", "--run", "run"]) == 0
 
 
 def test_a_version_that_others_registered_is_not_taken(origin, trained):
