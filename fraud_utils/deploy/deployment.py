@@ -32,7 +32,7 @@ from fraud_utils.deploy.prices import describe_prices
 from fraud_utils.deploy.security import encryption
 from fraud_utils.deploy.session import connection
 from fraud_utils.deploy.watch import Watch
-from fraud_utils.evaluation.tune import Setting
+from fraud_utils.evaluation import tune
 from fraud_utils.record import Choice
 
 
@@ -166,7 +166,7 @@ class Deployment:
     def tune(
         self,
         fixed: Mapping[str, Any],
-        space: Mapping[str, Setting],
+        space: Mapping[str, tune.Setting],
         uploaded: dict[str, str],
         count: int,
         options: Training | None = None,

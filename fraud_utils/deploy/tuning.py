@@ -14,7 +14,7 @@ from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.jobs import Training
 from fraud_utils.deploy.place import Site, short
 from fraud_utils.deploy.prices import describe_tuning
-from fraud_utils.evaluation.tune import Between, Setting
+from fraud_utils.evaluation import tune as search
 
 OBJECTIVE, ROUNDS = "cv_average_precision", "cv_rounds"
 AT_ONCE = 2  # training jobs; what an account may run by default
@@ -23,7 +23,7 @@ AT_ONCE = 2  # training jobs; what an account may run by default
 def tune(
     site: Site,
     fixed: Mapping[str, Any],
-    space: Mapping[str, Setting],
+    space: Mapping[str, search.Setting],
     uploaded: Mapping[str, str],
     count: int,
     options: Training,
@@ -90,11 +90,11 @@ def _definition(site: Site, fixed: Mapping[str, Any], uploaded: Mapping[str, str
     }
 
 
-def _ranges(space: Mapping[str, Setting]) -> dict[str, list[dict[str, Any]]]:
+def _ranges(space: Mapping[str, search.Setting]) -> dict[str, list[dict[str, Any]]]:
     """The search's space as a tuning job takes it."""
     ranges: dict[str, list[dict[str, Any]]] = {}
     for name, where in space.items():
-        if not isinstance(where, Between):
+        if not isinstance(where, search.Between):
             ranges.setdefault("CategoricalParameterRanges", []).append({"Name": name, "Values": [*map(str, where)]})
             continue
         low, high, log = astuple(where)

@@ -62,7 +62,7 @@ def later_parts(rows: Rows, parts: int, seed: int) -> Parts:
 def space(eta_by_hand: float) -> dict[str, Setting]:
     """Where the search looks, by hyperparameter; rounds are not among them, since where a trial stops is seen."""
     return {
-        "eta": Between(eta_by_hand / 1.25, eta_by_hand * 2, log=True),
+        "eta": Between(eta_by_hand / 1.25, min(eta_by_hand * 2, 1.0), log=True),
         "max_depth": Between(2, 7),
         "min_child_weight": Between(0.05, 20.0, log=True),
         "lambda": Between(1.0, 20.0, log=True),
