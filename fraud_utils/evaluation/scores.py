@@ -9,41 +9,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from fraud_utils.data import DataError
+from fraud_utils import data
+from fraud_utils.data import LEAST, Parts
 from fraud_utils.evaluation import fits
 from fraud_utils.evaluation.fits import Fit
 from fraud_utils.evaluation.metrics import average_precision
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
 from fraud_utils.models import Candidate
 
-LEAST = 6  # frauds to fit on: SMOTE looks for a fraud's neighbours among so many, and cannot work with fewer
-Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # places of the rows to fit, and of those to score
-
 
 def assign_folds(rows: Rows, folds: int, seed: int) -> np.ndarray:
-    """Give each row a fold from 0; rows of one group share it, and folds have about as many groups with frauds.
-
-    Raises
-    ------
-    DataError
-        There are too few frauds for so many folds.
-    """
-    from sklearn.model_selection import StratifiedKFold
-
-    _, group_of = np.unique(rows.groups, return_inverse=True)
-    fraud_groups = np.zeros(group_of.max() + 1, dtype=int)
-    np.maximum.at(fraud_groups, group_of, rows.y)
-    if fraud_groups.sum() * (folds - 1) // folds < LEAST:
-        frauds, distinct = int(rows.y.sum()), int(fraud_groups.sum())
-        which = f" (of {frauds}, the others copies or of the same entities)" if frauds > distinct else ""
-        raise DataError(
-            f"{distinct} distinct frauds{which} before the test set are too few for {folds} folds; bring a longer table"
-        )
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    fold_of_group = np.empty(len(fraud_groups), dtype=int)
-    for number, (_, held_out) in enumerate(splitter.split(fraud_groups, fraud_groups)):
-        fold_of_group[held_out] = number
-    return fold_of_group[group_of]
+    """Give each row a fold, as `data.assign_folds` does."""
+    return data.assign_folds(rows.y, rows.groups, folds, seed)
 
 
 def folds_of(rows: Rows, folds: int, seed: int) -> Parts:

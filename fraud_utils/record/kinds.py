@@ -299,13 +299,14 @@ class Case(_Checked):
 
 @dataclass(frozen=True)
 class Endpoint(_Checked):
-    """The proof that served scores equal the notebook's."""
+    """The proof that served scores equal the notebook's; `version` is the registered one that was served."""
 
     target: str
     rows: int
     max_abs_difference: FiniteFloat | None = None
     latency_ms: dict[str, FiniteFloat] = field(default_factory=dict)
     deleted: bool = False
+    version: str | None = None
 
 
 @dataclass(frozen=True)
