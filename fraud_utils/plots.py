@@ -380,3 +380,14 @@ def plot_contributions(data: pd.DataFrame, ax: Axes) -> Axes:
 def _in_percent() -> FuncFormatter:
     """Ticks in percent, with the digits that each of them needs."""
     return FuncFormatter(lambda share, _: percent(round(share, 9)))
+
+
+def plot_prequential(data: pd.DataFrame, ax: Axes) -> Axes:
+    """Average precision of each model in blocks of time, at their middles (`prequential.along_time`)."""
+    for i, (name, part) in enumerate(data.groupby("name", sort=False)):
+        place, label = _dated(part["when"], ax, "days of the time column")
+        line, marker = _LINES[i % len(_LINES)], _MARKERS[i % len(_MARKERS)]
+        ax.plot(place, part["value"], marker, linestyle=line, color=PALETTE[i % len(PALETTE)], label=str(name))
+    ax.set(xlabel=label, ylabel="average precision in the block", ylim=(0, 1.02))
+    ax.legend(fontsize=9)
+    return ax

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fraud_utils.evaluation.cards import card_days
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
 from fraud_utils.intervals import percentile, poisson
 from fraud_utils.models import Candidate
@@ -48,7 +49,12 @@ def cheapest_threshold(y: np.ndarray, score: np.ndarray, amount: np.ndarray, rev
 
 
 def thresholds(
-    scores: Scores, candidate: Candidate, review_cost: float, alerts_per_day: int, precision: float = 0.9
+    scores: Scores,
+    candidate: Candidate,
+    review_cost: float,
+    alerts_per_day: int,
+    precision: float = 0.9,
+    cards_per_day: int = 0,
 ) -> tuple[Threshold, ...]:
     """Scores from which to alert, chosen on out-of-fold scores and then fixed.
 
@@ -56,7 +62,8 @@ def thresholds(
     -------
     tuple of Threshold
         For the highest F1; for the precision, left out where no score reaches it; for the alert budget, the score that
-        so many rows a day reach, left out where the table has no times; and, with amounts, for the lowest cost.
+        so many rows a day reach, left out where the table has no times; where cards are reviewed, the score that so
+        many cards a day reach; and, with amounts, for the lowest cost.
     """
     score, rows = scores.of_all_repeats(candidate), scores.rows
     y = scores.repeated(rows.y)
@@ -64,12 +71,21 @@ def thresholds(
     if (precise := precise_threshold(y, score, precision)) is not None:
         chosen.append(Threshold("precision", precise, precision))
     if rows.days:
-        budget = min(max(round(alerts_per_day * scores.repeats * rows.days), 1), len(score))
-        within_budget = float(np.partition(score, len(score) - budget)[len(score) - budget])
-        chosen.append(Threshold("alerts_a_day", within_budget, float(alerts_per_day)))
+        budget = alerts_per_day * scores.repeats * rows.days
+        chosen.append(Threshold("alerts_a_day", _within(score, budget), float(alerts_per_day)))
+    if rows.days and cards_per_day:
+        highest = [card_days(rows, once)["score"] for once in score.reshape(-1, len(rows))]
+        budget = cards_per_day * scores.repeats * rows.days
+        chosen.append(Threshold("cards_a_day", _within(np.concatenate(highest), budget), float(cards_per_day)))
     if rows.amount is not None:
         chosen.append(Threshold("cost", cheapest_threshold(y, score, scores.repeated(rows.amount), review_cost)))
     return tuple(chosen)
+
+
+def _within(score: np.ndarray, budget: float) -> float:
+    """The score that so many reach."""
+    count = min(max(round(budget), 1), len(score))
+    return float(np.partition(score, len(score) - count)[len(score) - count])
 
 
 def describe_thresholds(alerting: Sequence[Threshold], alerts_per_day: int) -> str:
@@ -191,7 +207,12 @@ def _paced(
 def _day(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protocol, days: float) -> Day:
     fraud = rows.y == 1
     counts: dict[str, Any] = {}
-    for name, count in (("alerts", int(alert.sum())), ("frauds_caught", int(alert[fraud].sum()))):
+    seen = {"alerts": int(alert.sum()), "frauds_caught": int(alert[fraud].sum())}
+    if rows.card is not None and rows.time is not None:
+        cards = card_days(rows, alert)
+        cards = cards[cards["score"]]
+        seen |= {"cards": len(cards), "cards_caught": int(cards["fraud"].sum())}
+    for name, count in seen.items():
         low, high = poisson(count)
         counts |= {name: count / days, f"{name}_ci": (low / days, high / days)}
     if rows.amount is None:

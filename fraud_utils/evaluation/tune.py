@@ -42,13 +42,15 @@ def budget(rows: Rows, protocol: Protocol) -> int:
 def later_parts(rows: Rows, parts: int, seed: int) -> Parts:
     """Blocks in time with about as many frauds each, the last of them scored by fits on all rows before.
 
-    Two blocks come before the first that is scored. Where times do not part the frauds so, folds of whole groups.
+    Two blocks come before the first that is scored; rows whose labels are not known when a block begins are not fitted
+    for it. Where times do not part the frauds so, folds of whole groups.
     """
     place, frauds = np.arange(len(rows)), np.flatnonzero(rows.y)
     if rows.time is not None and len(frauds) >= 5 * (parts + 2):
         first = [frauds[len(frauds) * k // (parts + 2)] for k in range(2, parts + 2)]
         edges = [int(np.searchsorted(rows.time, rows.time[start])) for start in first] + [len(rows)]
-        blocks = [(place[:start], place[start:end]) for start, end in itertools.pairwise(edges)]
+        known = np.searchsorted(rows.time, rows.time[edges[:-1]] - rows.label_delay_days * 86_400)
+        blocks = [(place[:until], place[start:end]) for until, (start, end) in zip(known, itertools.pairwise(edges), strict=True)]
         if all(rows.y[fit].sum() >= LEAST and 0 < rows.y[new].sum() < len(new) for fit, new in blocks):
             return blocks
     return folds_of(rows, parts, seed)

@@ -62,7 +62,15 @@ class Split(_Checked):
 
 @dataclass(frozen=True)
 class Metrics(_Checked):
-    """How one model did on one set of rows; None where a figure does not apply."""
+    """How one model did on one set of rows; None where a figure does not apply.
+
+    Attributes
+    ----------
+    precision_at_100, precision_at_100_a_day : float, optional
+        Among the 100 highest scores of all rows; mean over days of that among each day's 100 highest.
+    card_precision, card_precision_attainable : float, optional
+        Of reviewing so many cards a day (the parameter `cards_per_day`), and what it is for who knows all frauds.
+    """
 
     average_precision: FiniteFloat | None = None
     average_precision_ci: Interval | None = None
@@ -72,6 +80,9 @@ class Metrics(_Checked):
     recall: FiniteFloat | None = None
     precision_at_100: FiniteFloat | None = None
     recall_at_100: FiniteFloat | None = None
+    precision_at_100_a_day: FiniteFloat | None = None
+    card_precision: FiniteFloat | None = None
+    card_precision_attainable: FiniteFloat | None = None
     brier: FiniteFloat | None = None
     log_loss: FiniteFloat | None = None
     savings: FiniteFloat | None = None
@@ -95,7 +106,8 @@ class Model(_Checked):
     seconds: dict[str, FiniteFloat] = field(default_factory=dict)
 
 
-Aim = Literal["f1", "precision", "alerts_a_day", "cost"]
+Known = Literal["kept", "known ones dropped"]
+Aim = Literal["f1", "precision", "alerts_a_day", "cards_a_day", "cost"]
 
 
 @dataclass(frozen=True)
@@ -106,9 +118,9 @@ class Threshold(_Checked):
     ----------
     aim : str
         `f1`: the highest F1; `precision`: the lowest score at which alerts are so precise; `alerts_a_day`: so many
-        alerts; `cost`: reviews and missed amounts cost least together.
+        alerts; `cards_a_day`: alerts on so many cards; `cost`: reviews and missed amounts cost least together.
     target : float, optional
-        The precision, or the alerts a day.
+        The precision, or the alerts or cards a day.
     """
 
     aim: Aim
@@ -121,8 +133,8 @@ class Threshold(_Checked):
         match self.aim:
             case "precision":
                 return f"precision_{100 * (self.target or 0):g}"
-            case "alerts_a_day":
-                return f"alerts_{self.target:g}_a_day"
+            case "alerts_a_day" | "cards_a_day":
+                return f"{self.aim.partition('_')[0]}_{self.target:g}_a_day"
         return self.aim
 
     @property
@@ -133,6 +145,8 @@ class Threshold(_Checked):
                 return f"{100 * (self.target or 0):g}\N{NO-BREAK SPACE}% of alerts are frauds"
             case "alerts_a_day":
                 return f"{self.target:g} alerts a day"
+            case "cards_a_day":
+                return f"{self.target:g} cards a day"
             case "cost":
                 return "lowest cost of reviews and missed amounts"
         return "highest F1"
@@ -140,7 +154,10 @@ class Threshold(_Checked):
 
 @dataclass(frozen=True)
 class Day(_Checked):
-    """What a way of alerting means per day, with intervals; money is None without amounts."""
+    """What a way of alerting means per day, with intervals; money is None without amounts, cards without entities.
+
+    A card counts once for each day on which it raises an alert; it is `caught` where one of that day's rows is fraud.
+    """
 
     alerts: FiniteFloat
     alerts_ci: Interval
@@ -148,21 +165,21 @@ class Day(_Checked):
     frauds_caught_ci: Interval
     saved: FiniteFloat | None = None
     saved_ci: Interval | None = None
+    cards: FiniteFloat | None = None
+    cards_ci: Interval | None = None
+    cards_caught: FiniteFloat | None = None
+    cards_caught_ci: Interval | None = None
 
     def over(self, days: float) -> Day:
         """What it means over so many days."""
-        return Day(
-            days * self.alerts,
-            _times(days, self.alerts_ci),
-            days * self.frauds_caught,
-            _times(days, self.frauds_caught_ci),
-            None if self.saved is None else days * self.saved,
-            self.saved_ci and _times(days, self.saved_ci),
-        )
+        return Day(**{name: _times(days, value) for name, value in vars(self).items()})
 
 
-def _times(factor: float, interval: Interval) -> Interval:
-    return factor * interval[0], factor * interval[1]
+def _times(factor: float, value: Any) -> Any:
+    """A figure, an interval or nothing, so many times."""
+    if value is None:
+        return None
+    return (factor * value[0], factor * value[1]) if isinstance(value, tuple) else factor * value
 
 
 @dataclass(frozen=True)
@@ -223,6 +240,74 @@ class Group(_Checked):
 
 
 @dataclass(frozen=True)
+class Reviewed(_Checked):
+    """Precision of reviewing each day the cards with the highest scores of the chosen model, on the test set.
+
+    Attributes
+    ----------
+    cards : str
+        `kept`, or `known ones dropped`: whether rows of a card known as compromised when their day begins are counted.
+    card_precision_ci : tuple of float, optional
+        None where there are fewer than three days.
+    attainable : float
+        What it is for who knows all frauds.
+    """
+
+    cards: Known
+    cards_per_day: int
+    days: int
+    card_precision: FiniteFloat
+    card_precision_ci: Interval | None
+    attainable: FiniteFloat
+
+
+@dataclass(frozen=True)
+class InTime(_Checked):
+    """What a model reached in blocks of time: means, and standard deviations between the blocks; see `Reviewed`."""
+
+    name: str
+    cards: Known
+    average_precision: FiniteFloat | None = None
+    average_precision_ci: Interval | None = None
+    average_precision_sd: FiniteFloat | None = None
+    card_precision: FiniteFloat | None = None
+    card_precision_sd: FiniteFloat | None = None
+    attainable: FiniteFloat | None = None
+
+
+@dataclass(frozen=True)
+class Prequential(_Checked):
+    """A window to fit, the label delay and a block to test, in days, and what models reached in so many blocks."""
+
+    train_days: FiniteFloat
+    delay_days: FiniteFloat
+    block_days: FiniteFloat
+    blocks: int
+    models: tuple[InTime, ...] = ()
+
+
+@dataclass(frozen=True)
+class Feedback(_Checked):
+    """What labels of alerted cards alone cost: average precision in blocks of time, and its loss.
+
+    Attributes
+    ----------
+    cards_per_day : int
+        That are reviewed, and so labelled.
+    labelled : float
+        Share of the frauds since the first block that reviews found.
+    """
+
+    cards_per_day: int
+    blocks: int
+    labelled: FiniteFloat
+    all_labels: FiniteFloat
+    alerted_only: FiniteFloat
+    loss: FiniteFloat
+    loss_ci: Interval
+
+
+@dataclass(frozen=True)
 class Endpoint(_Checked):
     """The proof that served scores equal the notebook's."""
 
@@ -269,6 +354,9 @@ class Sections(_Checked):
     models: tuple[Model, ...] | None = None
     tie_set: tuple[str, ...] | None = None
     chosen: Choice | None = None
+    reviewed: tuple[Reviewed, ...] | None = None
+    prequential: Prequential | None = None
+    feedback: Feedback | None = None
     groups: tuple[Group, ...] | None = None
     bins: Bins | None = None
     endpoint: Endpoint | None = None

@@ -36,7 +36,7 @@ PARAMETERS = {
     "01_explore": {"data", "schema", "seed", "profile", "run_folder", "test_share"},
     "02_compare_models": {
         *("data", "schema", "seed", "profile", "run_folder", "test_share", "review_cost", "alerts_per_day"),
-        *("tuning_trials", "tuning_seconds", "cache"),
+        *("cards_per_day", "tuning_trials", "tuning_seconds", "cache"),
     },
     "03_deploy": {
         *("data", "schema", "seed", "run_folder", "test_share"),
