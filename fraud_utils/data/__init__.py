@@ -4,6 +4,7 @@ from fraud_utils.data.download import download
 from fraud_utils.data.draft import draft, keep, unresolved
 from fraud_utils.data.files import FORMATS, TableFile
 from fraud_utils.data.guesses import Draft
+from fraud_utils.data.history import add_history
 from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_transactions
 from fraud_utils.data.schema import TIME_UNITS, ULB, DataError, Schema, Written
 from fraud_utils.data.split import WITHOUT_TIME, Split, duplicate_groups, fold_groups, split_transactions
@@ -20,6 +21,7 @@ __all__ = [
     "Split",
     "TableFile",
     "Written",
+    "add_history",
     "download",
     "draft",
     "duplicate_groups",

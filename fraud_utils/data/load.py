@@ -11,6 +11,7 @@ import pandas as pd
 
 from fraud_utils.data.check import Loaded, checked
 from fraud_utils.data.files import TableFile
+from fraud_utils.data.history import add_history
 from fraud_utils.data.read import read
 from fraud_utils.data.schema import ULB, DataError, Schema
 from fraud_utils.project import resolve
@@ -57,7 +58,7 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
     if not file.is_file():
         raise DataError(f"{path}: no such file; check the path, or fetch the reference data with 'make data'")
     loaded = read_transactions(TableFile(file, schema, source=str(path)))
-    frame, sha256 = loaded.frame, loaded.sha256
+    frame, sha256 = add_history(loaded.frame, schema), loaded.sha256
     name = schema.name
     if schema == ULB and sha256 != ULB_SHA256:
         if file.name.lower().startswith("creditcard.csv") and not loaded.simulated:
@@ -80,7 +81,7 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
 
 
 def read_transactions(table: TableFile) -> Loaded:
-    """Read one file and check every value.
+    """Read one file and check every value; its history is that of the whole table, and `add_history` adds it.
 
     Raises
     ------
