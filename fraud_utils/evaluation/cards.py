@@ -14,7 +14,7 @@ from fraud_utils import words
 from fraud_utils.data import Schema
 from fraud_utils.evaluation.rows import Rows, cards_of
 from fraud_utils.intervals import LEVEL
-from fraud_utils.record import Reviewed
+from fraud_utils.record import Known, Reviewed
 
 DAY = 86_400
 MOST, SHARE = 100, 0.05  # cards that are reviewed a day where nobody says how many: so many, or that share of a day's
@@ -48,7 +48,8 @@ def known_compromised(rows: Rows, since: float = -np.inf) -> np.ndarray:
     It is where one of the card's frauds, not before `since` (seconds), is older than the label delay by then. The Fraud
     Detection Handbook takes such cards out of its test sets, since they are blocked (Le Borgne et al. 2022, chapter 5).
     """
-    assert rows.card is not None and rows.time is not None
+    if rows.card is None or rows.time is None:
+        raise ValueError("nothing is known of cards without entities and times; name them in the schema")
     _, card = np.unique(rows.card, return_inverse=True)
     first = np.full(card.max(initial=-1) + 1, np.inf)
     fraud = (rows.y == 1) & (rows.time >= since)
@@ -103,7 +104,8 @@ def on_test_set(
     card = cards_of(frame, schema.entity)
     table = Rows(np.empty((len(y), 0)), y, card, time, card=card, label_delay_days=test.label_delay_days)
     known, result = known_compromised(table)[-len(test) :], []
-    for cards, left in (("kept", np.full(len(test), True)), ("known ones dropped", ~known)):
+    parts: tuple[tuple[Known, np.ndarray], ...] = (("kept", np.full(len(test), True)), ("known ones dropped", ~known))
+    for cards, left in parts:
         if left.any():
             rows = test.at(left)
             daily = card_precision(rows, score[left], cards_per_day)["precision"]
@@ -135,6 +137,6 @@ def describe(reviewed: Sequence[Reviewed]) -> str:
     first = reviewed[0]
     doubt = "" if first.card_precision_ci else " Fewer than three days give no interval."
     return (
-        f"Card precision, if the {words.count(first.cards_per_day, 'card')} with the highest scores are reviewed on each "
-        f"of {words.count(first.days, 'day')}: {'; '.join(said)}.{doubt}"
+        f"Card precision, if the {words.count(first.cards_per_day, 'card')} with the highest scores are reviewed on "
+        f"each of {words.count(first.days, 'day')}: {'; '.join(said)}.{doubt}"
     )

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import words
-from fraud_utils.evaluation.decisions import best_f1_threshold
 from fraud_utils.evaluation.cards import DAY, attainable, card_precision
+from fraud_utils.evaluation.decisions import best_f1_threshold
 from fraud_utils.evaluation.metrics import average_precision, metrics, top_k
 from fraud_utils.evaluation.rows import Scores
 from fraud_utils.intervals import LEVEL, percentile, together
@@ -113,7 +113,8 @@ def as_models(oof: pd.DataFrame, test: pd.DataFrame, fold_fit: pd.Series, fit: p
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The numbers of a comparison with the interval of average precision, the best first.
 
-    Precision and recall among the 100 highest scores of the whole time are left out: nobody reviews so. To three places; to five what is small where frauds are rare, Brier score and log loss.
+    To three places; to five what is small where frauds are rare, Brier score and log loss. Precision and recall among
+    the 100 highest scores of the whole time are left out, since nobody reviews so.
     """
     shown = table.drop(columns=["threshold", "precision_at_100", "recall_at_100"]).select_dtypes("number").astype(float)
     for place, side in enumerate(("low", "high")):

@@ -50,8 +50,7 @@ class FraudRates:
 
     def write(self, X: np.ndarray, known: np.ndarray, begin: int, end: int) -> None:
         """Compute the columns of the rows from `begin` to `end` in place, `known` being all that is taken as fraud."""
-        delay, time = self.rows.label_delay_days, self.rows.time
-        assert time is not None
+        delay, time = self.rows.label_delay_days, np.asarray(self.rows.time)
         for history, entity in self.entities.items():
             first = int(np.searchsorted(time, time[begin] - history.reach(delay)))
             part = slice(first, end)
@@ -81,13 +80,13 @@ def simulate(
     Returns
     -------
     Feedback or None
-        With the paired interval of the loss; None where the rows have no cards or no blocks of days.
+        With the paired interval of the loss; None where there are no cards, no fraud rates in the history, no blocks
+        of days, or too few frauds that reviews have labelled to fit on.
     """
-    if not cards_per_day or blocks.plan is None or blocks.scores is None or blocks.plan.block < DAY:
+    if not (cards_per_day and rates.entities and blocks.plan and blocks.scores) or blocks.plan.block < DAY:
         return None
-    assert rows.time is not None
-    X, y, score = rows.X.copy(), rows.y.copy(), np.full(len(rows), np.nan)
-    parts = blocks.plan.parts(rows.time)
+    X, y, score, time = rows.X.copy(), rows.y.copy(), np.full(len(rows), np.nan), np.asarray(rows.time)
+    parts = blocks.plan.parts(time)
     y[parts[0][1][0] :] = 0
     for number, (fit, new) in enumerate(parts, 1):
         if y[fit].sum() < LEAST:
@@ -95,7 +94,7 @@ def simulate(
         todo = [Fit(candidate, fit, new[:1], protocol.seed)]
         what = f"Labels of alerted cards, block {number} of {len(parts)}"
         (fitted,) = fits.run(todo, X, y, what, protocol.cache, protocol.jobs)
-        for day in filter(len, np.split(new, np.flatnonzero(np.diff(rows.time[new] // DAY)) + 1)):
+        for day in filter(len, np.split(new, np.flatnonzero(np.diff(time[new] // DAY)) + 1)):
             rates.write(X, y, day[0], day[-1] + 1)
             score[day] = _margin(fitted.booster, X[day])
             y[day] = rows.y[day] * _reviewed(rows.at(day), score[day], cards_per_day)
@@ -103,6 +102,7 @@ def simulate(
     values = pd.DataFrame({ALL: judged.values[candidate.name], ALERTED: score[places]})
     both = Scores(judged.rows, values, judged.block)
     drawn = bootstrap_average_precision(both, protocol)
+    low, high = percentile(drawn[ALL] - drawn[ALERTED])
     reached = {name: average_precision(both.rows.y, values[name].to_numpy(), both.block) for name in values}
     return Feedback(
         cards_per_day,
@@ -111,14 +111,14 @@ def simulate(
         all_labels=reached[ALL],
         alerted_only=reached[ALERTED],
         loss=reached[ALL] - reached[ALERTED],
-        loss_ci=percentile(drawn[ALL] - drawn[ALERTED]),
+        loss_ci=(low, high),
     )
 
 
 def describe(found: Feedback | None, schema: Schema) -> str:
     """Say what it costs that only alerted cards are labelled, or why that is not known."""
-    if not schema.entity or not schema.history:
-        return "Asked only of tables whose schema names an entity and its history."
+    if not schema.entity or not any("fraud_rate" in each.of for each in schema.history):
+        return "Asked only of tables whose schema names an entity, and fraud rates in its history."
     if not found:
         return "Not asked: there are no blocks of whole days, or reviews label too few frauds to fit on."
     lost = words.decimals_between(found.loss, found.loss_ci, sign="+")
@@ -146,4 +146,4 @@ def _margin(model: bytes, X: np.ndarray) -> np.ndarray:
 def _reviewed(day: Rows, score: np.ndarray, cards_per_day: int) -> np.ndarray:
     """Which rows of a day are of the cards with its highest scores."""
     cards = card_days(day, score).nlargest(cards_per_day, "score")
-    return np.isin(day.card, cards["card"])
+    return np.isin(day.card, cards["card"].to_numpy())  # type: ignore[arg-type]

@@ -19,8 +19,9 @@ from fraud_utils.intervals import LEVEL
 from fraud_utils.models import Candidate
 from fraud_utils.record import InTime, Prequential
 
-HOUR, WEEK, MONTH = 3_600, 7 * DAY, 30.4375 * DAY
-LENGTHS = (HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, WEEK, 2 * WEEK, MONTH, 3 * MONTH, 12 * MONTH)  # fmt: skip
+HOUR, MONTH = 3_600, 30.4375 * DAY
+HOURS, DAYS, MONTHS = (1, 2, 3, 4, 6, 12), (1, 2, 7, 14), (1, 3, 12)
+LENGTHS = (*(HOUR * n for n in HOURS), *(DAY * n for n in DAYS), *(MONTH * n for n in MONTHS))
 NEVER = "never fitted again"
 BLOCKS = 5
 FIGURES = ["average_precision", "card_precision", "attainable"]
@@ -106,8 +107,8 @@ def plan(rows: Rows, blocks: int = BLOCKS) -> Plan:
     if not fitting:
         waiting = f" and a label delay of {words.count(rows.label_delay_days, 'day')}" if delay else ""
         raise DataError(
-            f"The {words.duration(span + delay)} before the test set are too short for {blocks} blocks in time{waiting}, "
-            "so nothing was fitted on the past and judged on what came next."
+            f"The {words.duration(span + delay)} before the test set are too short for {blocks} blocks in time"
+            f"{waiting}, so nothing was fitted on the past and judged on what came next."
         )
     unit = step if step > DAY else min(fitting[-1], DAY)
     end = round((float(moments[-1]) + step) / unit) * unit  # a day that has hardly begun is none
@@ -135,8 +136,7 @@ def slide(
         chosen = given or plan(rows)
     except DataError as error:
         return Blocks(left_out=str(error))
-    assert rows.time is not None
-    y, parts = rows.y, dict(enumerate(chosen.parts(rows.time)))
+    y, parts = rows.y, dict(enumerate(chosen.parts(np.asarray(rows.time))))
     parts = {k: (fit, new) for k, (fit, new) in parts.items() if y[fit].sum() >= LEAST and 0 < y[new].sum() < len(new)}
     if len(parts) < 2:
         return Blocks(left_out=f"Fewer than two blocks in time have frauds and at least {LEAST} before them to fit on.")
@@ -188,12 +188,12 @@ def summary(blocks: Blocks) -> Prequential | None:
     for (name, cards), part in blocks.table.groupby(["name", "cards"], sort=False):
         means = part[FIGURES].mean()
         known = {key: float(value) for key, value in means.items() if pd.notna(value)}
-        spread = {f"{key}_sd": float(part[key].std()) for key in known if key != "attainable"}
+        spread = {f"{key}_sd": float(part[key].std()) for key in known if key != "attainable" and part[key].count() > 1}
         interval = over_blocks(part["average_precision"].dropna().to_numpy(), blocks.plan)
         figures.append(InTime(name, cards, **known, **spread, average_precision_ci=interval))
     of = blocks.plan
-    days = (each / DAY for each in (of.train, of.delay, of.block))
-    return Prequential(*days, blocks=int(blocks.table["block"].nunique()), models=tuple(figures))
+    count = int(blocks.table["block"].nunique())
+    return Prequential(of.train / DAY, of.delay / DAY, of.block / DAY, count, tuple(figures))
 
 
 def over_blocks(values: np.ndarray, of: Plan, least: float = 0.0) -> tuple[float, float] | None:
@@ -219,16 +219,25 @@ def readable(result: Prequential | None) -> pd.DataFrame:
     for each in result.models:
         low, high = each.average_precision_ci or (None, None)
         rows[each.name, f"cards {each.cards}"] = {
-            "average precision": each.average_precision, "low": low, "high": high, "deviation": each.average_precision_sd,
-            "card precision": each.card_precision, "its deviation": each.card_precision_sd, "attainable": each.attainable,
-        }  # fmt: skip
+            "average precision": each.average_precision,
+            "low": low,
+            "high": high,
+            "deviation": each.average_precision_sd,
+            "card precision": each.card_precision,
+            "its deviation": each.card_precision_sd,
+            "attainable": each.attainable,
+        }
     table = pd.DataFrame.from_dict(rows, orient="index").astype(float).round(3).dropna(axis=1, how="all")
-    return table if table.index.get_level_values(1).nunique() > 1 else table.droplevel(1)
+    return table if {each.cards for each in result.models} != {"kept"} else table.droplevel(1)
 
 
 def along_time(blocks: Blocks) -> pd.DataFrame:
-    """Average precision by model and block, tidy: `name`, `when` (a block's middle, as a date or in days of the time column), `value`."""
-    assert blocks.plan and blocks.scores
+    """Average precision by model and block, tidy: `name`, `when`, `value`; all cards kept.
+
+    `when` is the block's middle, as a date or in days of the time column.
+    """
+    if blocks.plan is None or blocks.scores is None:
+        return pd.DataFrame()
     kept, origin = blocks.table[blocks.table["cards"] == "kept"], blocks.scores.rows.origin
     middle = kept["start"] + blocks.plan.block / 2
     when = middle / DAY
@@ -242,7 +251,7 @@ def describe(blocks: Blocks, candidate: Candidate) -> str:
     if blocks.plan is None or (result := summary(blocks)) is None:
         return blocks.left_out
     of, kept = blocks.plan, blocks.table[blocks.table["cards"] == "kept"]
-    wide = kept.pivot(index="block", columns="name", values="average_precision")
+    wide = kept.set_index(["block", "name"])["average_precision"].unstack()  # noqa: PD010
     once = wide.pop(never(candidate))
     leads = int((wide.idxmax(axis=1) == candidate.name).sum())
     waits = f" that ends {words.duration(of.delay)} before it begins" if of.delay else " before it"
@@ -250,9 +259,9 @@ def describe(blocks: Blocks, candidate: Candidate) -> str:
     said = [
         f"{len(wide)} blocks of {words.duration(of.block)}, each scored by fits on the window of "
         f"{words.duration(of.train)}{waits}.",
-        f"{candidate.name} has the highest average precision in {leads} of {words.count(len(wide), 'block')}; its mean is "
-        f"{words.decimals_between(reached.average_precision, reached.average_precision_ci)}, with a standard deviation of "
-        f"{words.decimals(reached.average_precision_sd)} from block to block.",
+        f"{candidate.name} has the highest average precision in {leads} of them; its mean is "
+        f"{words.decimals_between(reached.average_precision, reached.average_precision_ci)}, with a standard deviation "
+        f"of {words.decimals(reached.average_precision_sd)} from block to block.",
     ]
     gain = (wide[candidate.name] - once).to_numpy()[1:]
     interval = over_blocks(gain, of, -1.0)
@@ -260,5 +269,7 @@ def describe(blocks: Blocks, candidate: Candidate) -> str:
     if interval is None or interval[0] <= 0 <= interval[1]:
         said.append(f"Fitting it anew for each block is not shown to matter ({shown} over the first window's fit).")
     else:
-        said.append(f"Fitting it anew for each block {'gains' if interval[0] > 0 else 'costs'} average precision: {shown}.")
+        said.append(
+            f"Fitting it anew for each block {'gains' if interval[0] > 0 else 'costs'} average precision: {shown}."
+        )
     return " ".join([*said, blocks.left_out]).rstrip()

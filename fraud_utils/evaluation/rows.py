@@ -63,7 +63,7 @@ class Rows:
             features.names,
             frame.attrs.get("provenance", {}).get("origin"),
             cards_of(frame, schema.entity) if schema.entity else None,
-            getattr(schema, "label_delay_days", 0.0),
+            schema.label_delay_days,
         )
 
     def at(self, places: np.ndarray) -> Rows:

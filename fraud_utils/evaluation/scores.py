@@ -93,7 +93,9 @@ def random_splits(candidates: Sequence[Candidate], rows: Rows, protocol: Protoco
     """
     if rows.time is None:
         table = pd.DataFrame()
-        table.attrs["left_out"] = "The table has no times, so its test set is one random draw already: nothing to compare."
+        table.attrs["left_out"] = (
+            "The table has no times, so its test set is one random draw already: nothing to compare."
+        )
         return table
     seeds = range(protocol.seed + 1000, protocol.seed + 1000 + protocol.random_splits)
     parts = [folds_of(rows, 5, seed)[0] for seed in seeds]

@@ -50,7 +50,10 @@ def later_parts(rows: Rows, parts: int, seed: int) -> Parts:
         first = [frauds[len(frauds) * k // (parts + 2)] for k in range(2, parts + 2)]
         edges = [int(np.searchsorted(rows.time, rows.time[start])) for start in first] + [len(rows)]
         known = np.searchsorted(rows.time, rows.time[edges[:-1]] - rows.label_delay_days * 86_400)
-        blocks = [(place[:until], place[start:end]) for until, (start, end) in zip(known, itertools.pairwise(edges), strict=True)]
+        blocks = [
+            (place[:until], place[start:end])
+            for until, (start, end) in zip(known, itertools.pairwise(edges), strict=True)
+        ]
         if all(rows.y[fit].sum() >= LEAST and 0 < rows.y[new].sum() < len(new) for fit, new in blocks):
             return blocks
     return folds_of(rows, parts, seed)

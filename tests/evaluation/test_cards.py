@@ -111,7 +111,11 @@ def test_the_test_set_is_judged_with_known_cards_and_without_them():
     test = Rows.of(FRAME[6:], SCHEMA, FeatureMap.fit(SCHEMA, FRAME))
     score = np.array([0.1, 0.8, 0.2, 0.3, 0.9, 0.1])
     kept, dropped = cards.on_test_set(FRAME, SCHEMA, test, score, 1)
-    assert (kept.cards, kept.days, kept.card_precision) == ("kept", 3, pytest.approx(1 / 3))  # d is found on its first day
+    assert (kept.cards, kept.days, kept.card_precision) == (
+        "kept",
+        3,
+        pytest.approx(1 / 3),
+    )  # d is found on its first day
     assert dropped.card_precision == kept.card_precision  # a is known, but not used here
     known = FRAME.assign(fraud=[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0], card=[*"abxacybdebdf"])
     known.loc[0, ["card", "fraud"]] = "d", 1
