@@ -20,7 +20,7 @@ import numpy as np
 
 from fraud_utils import __version__, project
 from fraud_utils.artifact.features import FeatureMap
-from fraud_utils.artifact.model import Model
+from fraud_utils.artifact.model import ACTIONS, Model
 from fraud_utils.artifact.reference import Reference
 from fraud_utils.artifact.rows import Layout
 
@@ -48,6 +48,8 @@ class Contents:
         Probabilities by name.
     decides : str
         Name of the threshold that decides unless a caller names another.
+    tiers : mapping of str to float
+        Probabilities `review` and `block`, and the costs that they were chosen for; empty without tiers.
     hyperparameters, training, metrics : mapping
         What the model came from (`training`: `name`, `sha256`, `rows`, `frauds`) and how it did.
     may_be_missing : sequence of str
@@ -73,6 +75,7 @@ class Contents:
     kept_share: float = 1.0
     unnamed_rows: str = "schema"
     metrics: Mapping[str, float] = field(default_factory=dict)
+    tiers: Mapping[str, float] = field(default_factory=dict)
     reference: Reference | None = None
 
 
@@ -99,6 +102,7 @@ def save(folder: str | Path, booster: Any, contents: Contents) -> None:
         "kept_share": contents.kept_share,
         "thresholds": dict(contents.thresholds),
         "decides": contents.decides,
+        "tiers": dict(contents.tiers),
         "hyperparameters": dict(contents.hyperparameters),
         "training": dict(contents.training),
         "metrics": dict(contents.metrics),
@@ -136,7 +140,7 @@ def load(folder: str | Path) -> Model:
         booster = xgboost.Booster()
         booster.load_model(bytearray(raw))
         schema, features = manifest["schema"], FeatureMap.from_dict(manifest["features"])
-        # Models of earlier versions have neither an id nor `unnamed_rows`.
+        # Models of earlier versions have no id, no `unnamed_rows` and no tiers.
         identity = schema.get("id")
         columns = tuple(manifest["columns"])
         if manifest.get("unnamed_rows", "schema") == "features":
@@ -155,6 +159,7 @@ def load(folder: str | Path) -> Model:
             kept_share=float(manifest["kept_share"]),
             thresholds={name: float(value) for name, value in manifest["thresholds"].items()},
             decides=manifest["decides"],
+            tiers={name: float(manifest["tiers"][name]) for name in ACTIONS[1:]} if manifest.get("tiers") else {},
             manifest=manifest,
         )
     except (KeyError, TypeError, AttributeError) as error:

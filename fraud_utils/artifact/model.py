@@ -14,6 +14,7 @@ from fraud_utils.artifact.rows import Layout
 
 WALKED_ROWS = 6  # up to so many, walking the trees in NumPy is faster than one call of XGBoost
 CHUNK_ROWS = 1 << 14
+ACTIONS = ("accept", "review", "block")
 
 
 def prior_correction(scores: np.ndarray, kept_share: float) -> np.ndarray:
@@ -47,6 +48,8 @@ class Model:
         Probabilities by name.
     decides : str
         The threshold that decides when none is named.
+    tiers : dict of str to float
+        `review` and `block`, the probabilities from which that is to be done; empty where the model has none.
     manifest : dict
         All of `manifest.json`.
     """
@@ -56,6 +59,7 @@ class Model:
     kept_share: float
     thresholds: dict[str, float]
     decides: str
+    tiers: dict[str, float]
     manifest: dict[str, Any]
 
     def score(self, rows: Any, first: int = 0) -> np.ndarray:
@@ -85,6 +89,13 @@ class Model:
             part = {name: values[chunk] for name, values in columns.items()}
             margin[chunk] = self._margin(self.layout.matrix(part, first + start))
         return prior_correction(1 / (1 + np.exp(-margin)), self.kept_share)
+
+    def actions(self, scores: np.ndarray) -> list[str]:
+        """For each score, `accept`, `review` or `block`; [] where the model has no tiers."""
+        if not self.tiers:
+            return []
+        tier = np.searchsorted([self.tiers[action] for action in ACTIONS[1:]], scores, side="right")
+        return [ACTIONS[number] for number in tier.tolist()]
 
     def reasons(self, rows: Any, top: int = 3) -> list[list[dict[str, Any]]]:
         """For each row, the columns that moved its score most: SHAP contributions to the log-odds, by column.

@@ -15,6 +15,7 @@ from fraud_utils.artifact import OF_AMOUNTS, History
 from fraud_utils.project import resolve
 
 TIME_UNITS = ("seconds", "minutes", "hours", "days", "months", "milliseconds", "timestamp")
+SIMULATED = {"cards": "fraud_utils/data/simulate/cards.yaml"}  # schemas of transactions that are made, by name
 
 
 class DataError(ValueError):
@@ -208,10 +209,7 @@ class Schema:
 
     @property
     def as_loaded(self) -> Schema:
-        """What the columns of a loaded frame mean, once nothing of the file is left.
-
-        The history's columns are features, so that nobody computes them again; its settings stay.
-        """
+        """What a loaded frame's columns mean: nothing of the file is left, and the history's columns are features."""
         return replace(self, features=self.measures, ignored=(), written=Written())
 
     @property
@@ -226,14 +224,17 @@ class Schema:
         return names + tuple(name for name in self.groups if name not in learnt and name not in names)
 
     @classmethod
-    def read(cls, path: str | Path = "") -> Schema:
-        """Read a schema from a YAML file; an empty path is the reference set's.
+    def read(cls, path: str | Path = "", simulate: str = "") -> Schema:
+        """Read a schema from a YAML file; an empty path is the reference set's, or that of what is to be simulated.
 
         Raises
         ------
         DataError
             The file is missing, is no YAML mapping, or has an unknown or missing key.
         """
+        if simulate and simulate not in SIMULATED:
+            raise DataError(f"simulate is {simulate!r}; it can be empty, or {' or '.join(SIMULATED)}")
+        path = path or SIMULATED.get(simulate, "")
         if not str(path):
             return ULB
         import yaml

@@ -13,6 +13,7 @@ from fraud_utils.evaluation import (
     leakage,
     prequential,
     selection,
+    tiers,
     tune,
 )
 from fraud_utils.evaluation.metrics import average_precision
@@ -43,5 +44,6 @@ __all__ = [
     "random_splits",
     "resampled_metrics",
     "selection",
+    "tiers",
     "tune",
 ]

@@ -37,6 +37,7 @@ from fraud_utils.record.kinds import (
     Split,
     State,
     Threshold,
+    Tiers,
     Version,
 )
 
@@ -63,6 +64,7 @@ __all__ = [
     "Split",
     "State",
     "Threshold",
+    "Tiers",
     "Version",
     "add",
     "keep_resamples",

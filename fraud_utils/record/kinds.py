@@ -50,7 +50,10 @@ class Data(_Checked):
 
 @dataclass(frozen=True)
 class Split(_Checked):
-    """The cut between training and test rows; `test_from` is None where they were drawn at random."""
+    """The cut between training and test rows; `test_from` is None where they were drawn at random.
+
+    `waiting_rows` lie before the cut, and their labels were not known yet.
+    """
 
     test_from: FiniteFloat | None = None
     train_rows: int | None = None
@@ -58,6 +61,7 @@ class Split(_Checked):
     test_rows: int | None = None
     test_frauds: int | None = None
     test_days: FiniteFloat | None = None
+    waiting_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,22 @@ class Threshold(_Checked):
 
 
 @dataclass(frozen=True)
+class Tiers(_Checked):
+    """Scores from which a transaction is reviewed, and blocked; below both it is accepted.
+
+    Attributes
+    ----------
+    review_cost, block_cost : float
+        What they were chosen for: the cost of a review, and of blocking a legitimate transaction.
+    """
+
+    review: FiniteFloat
+    block: FiniteFloat
+    review_cost: FiniteFloat
+    block_cost: FiniteFloat
+
+
+@dataclass(frozen=True)
 class Day(_Checked):
     """What a way of alerting means per day, with intervals; money is None without amounts, cards without entities.
 
@@ -196,6 +216,8 @@ class Choice(_Checked):
         Name of the threshold that decides where nobody names one.
     per_day : dict of str to Day
         By the thresholds' names and `amount`, which alerts where probability times amount exceeds a review's cost.
+    tiers : Tiers, optional
+        None without amounts.
     """
 
     name: str
@@ -204,6 +226,7 @@ class Choice(_Checked):
     alerting: tuple[Threshold, ...] = ()
     decides: str = "f1"
     per_day: dict[str, Day] = field(default_factory=dict)
+    tiers: Tiers | None = None
 
     @property
     def threshold(self) -> Threshold | None:

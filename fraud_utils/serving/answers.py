@@ -111,6 +111,8 @@ class Wanted:
         if self.media == CSV and ids is None and not self.outputs:
             return len(scores), _lines(scores)
         predictions = [self._prediction(score) for score in scores.tolist()]
+        if self.media != CSV and not self.outputs and (actions := model.actions(scores)):
+            predictions = [{**each, "action": action} for each, action in zip(predictions, actions, strict=True)]
         if ids is not None:
             predictions = [{"id": each, **prediction} for each, prediction in zip(ids, predictions, strict=True)]
         if self.reasons:

@@ -509,7 +509,9 @@ def test_killed_workers_are_replaced_and_no_answer_is_wrong(start, load):
             until(lambda: len(endpoint.workers()) == 2, "two workers")
         load.goes_on()
     assert load.wrong == 0
-    assert load.lost <= 4 * 4  # what the killed workers held, and what one gave up that was started anew
+    # Three kills, and as many new starts of all workers, each of which costs a client at most the request that it waits
+    # for and one in the queue of a socket that closes. What is refused or asked again for ever would be thousands.
+    assert load.lost <= (3 + 3) * 4 * 2
     assert endpoint.stop() == 0
 
 
