@@ -57,12 +57,12 @@ def precision_at_frauds(caught_here: np.ndarray, false_alerts: np.ndarray) -> fl
 
 
 def top_k(y: np.ndarray, score: np.ndarray, k: int = 100) -> tuple[float, float]:
-    """Precision among the k highest scores, and their frauds; ties at the edge count by their share of frauds."""
+    """Precision and recall among the k highest scores; ties at the edge count by their share of frauds."""
     k = min(k, len(y))
     edge = np.partition(score, len(score) - k)[len(score) - k]
     above, at = score > edge, score == edge
-    caught = float(y[above].sum() + (k - above.sum()) * y[at].mean())
-    return caught / k, caught
+    caught = y[above].sum() + (k - above.sum()) * y[at].mean()
+    return float(caught / k), float(caught / max(y.sum(), 1))
 
 
 def metrics(
@@ -108,7 +108,7 @@ def _metrics(
     alerts, caught = int(alert.sum()), int(y[alert].sum())
     # The share of pairs in which the fraud scores higher (Mann-Whitney).
     ranks = rankdata(score)[y == 1].sum() - frauds * (frauds + 1) / 2
-    precision_100, caught_100 = top_k(y, score, 100)
+    precision_100, recall_100 = top_k(y, score, 100)
     clipped = np.clip(score, 1e-15, 1 - 1e-15)
     saved: tuple[float | None, list[float] | None] = (None, None)
     if amount is not None and probability and amount[y == 1].sum() > 0:
@@ -119,7 +119,7 @@ def _metrics(
         "precision": caught / max(alerts, 1),
         "recall": caught / frauds,
         "precision_at_100": precision_100,
-        "recall_at_100": caught_100 / frauds,
+        "recall_at_100": recall_100,
         "brier": float(np.mean((score - y) ** 2)) if probability else None,
         "log_loss": float(-np.mean(np.log(np.where(y == 1, clipped, 1 - clipped)))) if probability else None,
         "savings": saved[0],

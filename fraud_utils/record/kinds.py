@@ -84,13 +84,13 @@ class Metrics(_Checked):
     recall: FiniteFloat | None = None
     precision_at_100: FiniteFloat | None = None
     recall_at_100: FiniteFloat | None = None
-    precision_at_100_a_day: FiniteFloat | None = None
-    card_precision: FiniteFloat | None = None
-    card_precision_attainable: FiniteFloat | None = None
     brier: FiniteFloat | None = None
     log_loss: FiniteFloat | None = None
     savings: FiniteFloat | None = None
     savings_ci: Interval | None = None
+    precision_at_100_a_day: FiniteFloat | None = None
+    card_precision: FiniteFloat | None = None
+    card_precision_attainable: FiniteFloat | None = None
 
     def figure(self, name: str) -> tuple[float | None, Interval | None]:
         """A metric by its name, and its interval where it has one."""
@@ -377,12 +377,12 @@ class Sections(_Checked):
     models: tuple[Model, ...] | None = None
     tie_set: tuple[str, ...] | None = None
     chosen: Choice | None = None
-    reviewed: tuple[Reviewed, ...] | None = None
-    prequential: Prequential | None = None
-    feedback: Feedback | None = None
     groups: tuple[Group, ...] | None = None
     bins: Bins | None = None
     endpoint: Endpoint | None = None
+    reviewed: tuple[Reviewed, ...] | None = None
+    prequential: Prequential | None = None
+    feedback: Feedback | None = None
 
     @property
     def served(self) -> Model | None:

@@ -52,7 +52,7 @@ def test_each_candidate_is_judged_on_the_same_rows_and_recorded_so(tmp_path):
     assert (first.name, first.imbalance, first.seconds) == (name, "undersample 1:10", {"fold_fit": 2.0, "fit": 6.0})
     assert first.oof.f1 == table.loc[name, "f1"] and first.test.f1 == fixed.loc[name, "f1"]
     assert {key for key, value in asdict(second.test).items() if value is None} == {
-        *("brier", "log_loss", "savings", "savings_ci")
+        *("brier", "log_loss", "savings", "savings_ci", "card_precision", "card_precision_attainable")
     }
 
 

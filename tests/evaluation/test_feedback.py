@@ -72,7 +72,7 @@ def lived(rows: Rows, table: pd.DataFrame, of: prequential.Plan, reviews: int) -
             best = {}
             for i in today:
                 best[rows.card[i]] = max(best.get(rows.card[i], 0), score[i])
-            seen = sorted(best, key=lambda card: -best[card])[:reviews]
+            seen = sorted(best, key=lambda card: (-best[card], card))[:reviews]
             y[[i for i in today if rows.card[i] in seen]] = rows.y[[i for i in today if rows.card[i] in seen]]
     return y, score
 
