@@ -20,6 +20,7 @@ import numpy as np
 
 from fraud_utils import __version__, project
 from fraud_utils.artifact.features import FeatureMap
+from fraud_utils.artifact.history import History
 from fraud_utils.artifact.model import ACTIONS, Model
 from fraud_utils.artifact.reference import Reference
 from fraud_utils.artifact.rows import Layout
@@ -140,7 +141,8 @@ def load(folder: str | Path) -> Model:
         booster = xgboost.Booster()
         booster.load_model(bytearray(raw))
         schema, features = manifest["schema"], FeatureMap.from_dict(manifest["features"])
-        # Models of earlier versions have no id, no `unnamed_rows` and no tiers.
+        # Models of earlier versions have no id, no `unnamed_rows`, no tiers and no history.
+        histories = tuple(History(each["by"], (*each["days"],), (*each["of"],)) for each in schema.get("history", ()))
         identity = schema.get("id")
         columns = tuple(manifest["columns"])
         if manifest.get("unnamed_rows", "schema") == "features":
@@ -152,6 +154,7 @@ def load(folder: str | Path) -> Model:
             may_be_missing=frozenset(manifest["may_be_missing"]),
             id=identity,
             negative_amounts=schema["negative_amounts"],
+            history=frozenset(name for history in histories for name in history.columns),
         )
         model = Model(
             booster=booster,
@@ -161,6 +164,7 @@ def load(folder: str | Path) -> Model:
             decides=manifest["decides"],
             tiers={name: float(manifest["tiers"][name]) for name in ACTIONS[1:]} if manifest.get("tiers") else {},
             manifest=manifest,
+            histories=histories,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{folder / MANIFEST}: incomplete ({error}); train the model again") from None

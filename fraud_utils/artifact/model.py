@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fraud_utils.artifact.forest import Forest
+from fraud_utils.artifact.history import History
 from fraud_utils.artifact.reference import Reference
 from fraud_utils.artifact.rows import Layout
 
@@ -52,6 +53,8 @@ class Model:
         `review` and `block`, the probabilities from which that is to be done; empty where the model has none.
     manifest : dict
         All of `manifest.json`.
+    histories : tuple of History
+        Columns of the layout that come from an entity's earlier rows.
     """
 
     booster: Any
@@ -61,6 +64,7 @@ class Model:
     decides: str
     tiers: dict[str, float]
     manifest: dict[str, Any]
+    histories: tuple[History, ...] = ()
 
     def score(self, rows: Any, first: int = 0) -> np.ndarray:
         """Give each row its probability of fraud, after prior correction.

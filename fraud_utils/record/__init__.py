@@ -5,8 +5,10 @@ it with other runs, and `state.json` how far it is. The keys of `metrics.json` a
 renamed or dropped.
 """
 
+from fraud_utils.record.blocks import Feedback, InTime, Known, Prequential, Reviewed
 from fraud_utils.record.files import (
     FILE,
+    RESAMPLES_FILE,
     STATE_FILE,
     RecordError,
     add,
@@ -18,20 +20,14 @@ from fraud_utils.record.files import (
     state,
 )
 from fraud_utils.record.kinds import (
-    Bins,
+    Aim,
     Choice,
     Data,
     Day,
     Endpoint,
-    Feedback,
-    Group,
-    InTime,
-    Known,
     Metrics,
     Model,
-    Prequential,
     Resamples,
-    Reviewed,
     RunRecord,
     Sections,
     Split,
@@ -40,11 +36,15 @@ from fraud_utils.record.kinds import (
     Tiers,
     Version,
 )
+from fraud_utils.record.scored import Bins, Case, Group, Kind, Reason
 
 __all__ = [
     "FILE",
+    "RESAMPLES_FILE",
     "STATE_FILE",
+    "Aim",
     "Bins",
+    "Case",
     "Choice",
     "Data",
     "Day",
@@ -52,10 +52,12 @@ __all__ = [
     "Feedback",
     "Group",
     "InTime",
+    "Kind",
     "Known",
     "Metrics",
     "Model",
     "Prequential",
+    "Reason",
     "RecordError",
     "Resamples",
     "Reviewed",

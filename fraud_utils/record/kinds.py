@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, FiniteFloat
+from pydantic import AwareDatetime, FiniteFloat
 
-Interval = tuple[FiniteFloat, FiniteFloat]
-
-
-class _Checked:
-    """Types are checked where a file is read: numbers stay numbers, and nothing is converted without a word."""
-
-    __pydantic_config__ = ConfigDict(strict=True, extra="ignore")  # a later version may have added keys
+from fraud_utils.record.blocks import Feedback, Prequential, Reviewed
+from fraud_utils.record.checked import Checked, Interval
+from fraud_utils.record.scored import Bins, Case, Group
 
 
 @dataclass(frozen=True)
-class Data(_Checked):
+class Data(Checked):
     """The table of a run: its name, where it came from, its size and its checksum.
 
     Attributes
@@ -49,7 +45,7 @@ class Data(_Checked):
 
 
 @dataclass(frozen=True)
-class Split(_Checked):
+class Split(Checked):
     """The cut between training and test rows; `test_from` is None where they were drawn at random.
 
     `waiting_rows` lie before the cut, and their labels were not known yet.
@@ -65,7 +61,7 @@ class Split(_Checked):
 
 
 @dataclass(frozen=True)
-class Metrics(_Checked):
+class Metrics(Checked):
     """How one model did on one set of rows; None where a figure does not apply.
 
     Attributes
@@ -98,7 +94,7 @@ class Metrics(_Checked):
 
 
 @dataclass(frozen=True)
-class Model(_Checked):
+class Model(Checked):
     """A candidate as it was judged; `seconds` holds its `fold_fit` and its `fit`."""
 
     name: str
@@ -110,12 +106,11 @@ class Model(_Checked):
     seconds: dict[str, FiniteFloat] = field(default_factory=dict)
 
 
-Known = Literal["kept", "known ones dropped"]
 Aim = Literal["f1", "precision", "alerts_a_day", "cards_a_day", "cost"]
 
 
 @dataclass(frozen=True)
-class Threshold(_Checked):
+class Threshold(Checked):
     """A score from which to alert, chosen on out-of-fold rows and then fixed.
 
     Attributes
@@ -157,7 +152,7 @@ class Threshold(_Checked):
 
 
 @dataclass(frozen=True)
-class Tiers(_Checked):
+class Tiers(Checked):
     """Scores from which a transaction is reviewed, and blocked; below both it is accepted.
 
     Attributes
@@ -173,10 +168,11 @@ class Tiers(_Checked):
 
 
 @dataclass(frozen=True)
-class Day(_Checked):
+class Day(Checked):
     """What a way of alerting means per day, with intervals; money is None without amounts, cards without entities.
 
-    A card counts once for each day on which it raises an alert; it is `caught` where one of that day's rows is fraud.
+    A card counts once for each day on which it raises an alert; it is caught where one of that day's rows is fraud.
+    False alarms are None in runs of before they were counted.
     """
 
     alerts: FiniteFloat
@@ -189,6 +185,8 @@ class Day(_Checked):
     cards_ci: Interval | None = None
     cards_caught: FiniteFloat | None = None
     cards_caught_ci: Interval | None = None
+    false_alarms: FiniteFloat | None = None
+    false_alarms_ci: Interval | None = None
 
     def over(self, days: float) -> Day:
         """What it means over so many days."""
@@ -203,7 +201,7 @@ def _times(factor: float, value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Choice(_Checked):
+class Choice(Checked):
     """The candidate that is served.
 
     Attributes
@@ -214,8 +212,13 @@ class Choice(_Checked):
         Every way of alerting by a fixed score.
     decides : str
         Name of the threshold that decides where nobody names one.
-    per_day : dict of str to Day
-        By the thresholds' names and `amount`, which alerts where probability times amount exceeds a review's cost.
+    why : str
+        By what rule it does, as the end of a sentence.
+    oof_savings : dict of str to float
+        Share of the avoidable cost that each way of alerting saves out of fold, by its name; {} without amounts.
+    per_day, on_test : dict of str to Day
+        A day at the test set's pace, and the whole test set, by the thresholds' names and `amount`, which alerts where
+        probability times amount exceeds a review's cost.
     tiers : Tiers, optional
         None without amounts.
     """
@@ -225,7 +228,10 @@ class Choice(_Checked):
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     alerting: tuple[Threshold, ...] = ()
     decides: str = "f1"
+    why: str = ""
+    oof_savings: dict[str, FiniteFloat] = field(default_factory=dict)
     per_day: dict[str, Day] = field(default_factory=dict)
+    on_test: dict[str, Day] = field(default_factory=dict)
     tiers: Tiers | None = None
 
     @property
@@ -238,100 +244,16 @@ class Choice(_Checked):
         """Scores by name, the form that `metrics.json` and training have them in."""
         return {each.name: each.score for each in self.alerting}
 
-
-@dataclass(frozen=True)
-class Group(_Checked):
-    """What the deciding threshold means for a group of people in the test set.
-
-    Attributes
-    ----------
-    column, name : str
-        What tells groups apart, and which one this is.
-    false_alarms, recall : float, optional
-        Share of its legitimate rows, and of its frauds, that raise an alert; None where it has none of them. The
-        intervals of all groups hold together.
-    """
-
-    column: str
-    name: str
-    rows: int
-    frauds: int
-    false_alarms: FiniteFloat | None
-    false_alarms_ci: Interval
-    recall: FiniteFloat | None
-    recall_ci: Interval
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each way of alerting is for, by its name."""
+        return {each.name: each.meaning for each in self.alerting} | {
+            "amount": "probability times amount above the cost of a review"
+        }
 
 
 @dataclass(frozen=True)
-class Reviewed(_Checked):
-    """Precision of reviewing each day the cards with the highest scores of the chosen model, on the test set.
-
-    Attributes
-    ----------
-    cards : str
-        `kept`, or `known ones dropped`: whether rows of a card known as compromised when their day begins are counted.
-    card_precision_ci : tuple of float, optional
-        None where there are fewer than three days.
-    attainable : float
-        What it is for who knows all frauds.
-    """
-
-    cards: Known
-    cards_per_day: int
-    days: int
-    card_precision: FiniteFloat
-    card_precision_ci: Interval | None
-    attainable: FiniteFloat
-
-
-@dataclass(frozen=True)
-class InTime(_Checked):
-    """What a model reached in blocks of time: means, and standard deviations between the blocks; see `Reviewed`."""
-
-    name: str
-    cards: Known
-    average_precision: FiniteFloat | None = None
-    average_precision_ci: Interval | None = None
-    average_precision_sd: FiniteFloat | None = None
-    card_precision: FiniteFloat | None = None
-    card_precision_sd: FiniteFloat | None = None
-    attainable: FiniteFloat | None = None
-
-
-@dataclass(frozen=True)
-class Prequential(_Checked):
-    """A window to fit, the label delay and a block to test, in days, and what models reached in so many blocks."""
-
-    train_days: FiniteFloat
-    delay_days: FiniteFloat
-    block_days: FiniteFloat
-    blocks: int
-    models: tuple[InTime, ...] = ()
-
-
-@dataclass(frozen=True)
-class Feedback(_Checked):
-    """What labels of alerted cards alone cost: average precision in blocks of time, and its loss.
-
-    Attributes
-    ----------
-    cards_per_day : int
-        That are reviewed, and so labelled.
-    labelled : float
-        Share of the frauds since the first block that reviews found.
-    """
-
-    cards_per_day: int
-    blocks: int
-    labelled: FiniteFloat
-    all_labels: FiniteFloat
-    alerted_only: FiniteFloat
-    loss: FiniteFloat
-    loss_ci: Interval
-
-
-@dataclass(frozen=True)
-class Endpoint(_Checked):
+class Endpoint(Checked):
     """The proof that served scores equal the notebook's."""
 
     target: str
@@ -342,34 +264,7 @@ class Endpoint(_Checked):
 
 
 @dataclass(frozen=True)
-class Bins(_Checked):
-    """What alerting from each of some scores would have meant on the test set, highest first.
-
-    Attributes
-    ----------
-    rows : int
-        Of the test set.
-    days : float, optional
-        That it spans.
-    score : tuple of float
-        Alert from here up.
-    alerts, frauds : tuple of int
-        Alerts, and frauds among them.
-    amount, squares : tuple of float, optional
-        Sum of the amounts of those frauds, and of their squares.
-    """
-
-    rows: int
-    days: FiniteFloat | None
-    score: tuple[FiniteFloat, ...]
-    alerts: tuple[int, ...]
-    frauds: tuple[int, ...]
-    amount: tuple[FiniteFloat, ...] | None = None
-    squares: tuple[FiniteFloat, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Sections(_Checked):
+class Sections(Checked):
     """What notebooks record, each section None until one has done so."""
 
     data: Data | None = None
@@ -379,6 +274,7 @@ class Sections(_Checked):
     chosen: Choice | None = None
     groups: tuple[Group, ...] | None = None
     bins: Bins | None = None
+    cases: tuple[Case, ...] | None = None
     endpoint: Endpoint | None = None
     reviewed: tuple[Reviewed, ...] | None = None
     prequential: Prequential | None = None
@@ -391,13 +287,13 @@ class Sections(_Checked):
         return next((model for model in self.models or () if model.name == name), None)
 
     @property
-    def day(self) -> Day | None:
-        """What the deciding threshold means per day."""
-        return self.chosen.per_day.get(self.chosen.decides) if self.chosen else None
+    def way(self) -> Day | None:
+        """What the deciding threshold means on the whole test set."""
+        return self.chosen.on_test.get(self.chosen.decides) if self.chosen else None
 
 
 @dataclass(frozen=True)
-class Version(_Checked):
+class Version(Checked):
     """What a run was computed with."""
 
     project: str | None = None
@@ -418,7 +314,7 @@ class RunRecord(Sections):
 
 
 @dataclass(frozen=True)
-class Resamples(_Checked):
+class Resamples(Checked):
     """What the chosen candidate reaches on resamples of one part of the rows, so that two runs can be paired.
 
     Attributes
@@ -434,7 +330,7 @@ class Resamples(_Checked):
 
 
 @dataclass(frozen=True)
-class State(_Checked):
+class State(Checked):
     """How far a run is, or how it ended; `seconds` is set where it did not finish."""
 
     state: Literal["running", "finished", "failed", "interrupted"]

@@ -213,7 +213,7 @@ def _doubts(frame: pd.DataFrame, split: Split, values: Mapping[str, Any]) -> lis
     run = Sections(
         data=Data(**frame.attrs["provenance"]),
         split=SplitSizes(test_rows=split.test_rows, test_days=split.test_days),
-        chosen=Choice("", alerting=(budget,)),
+        chosen=Choice("", alerting=(budget,), decides=budget.name),
     )
     return findings.doubts(run, values["review_cost"])
 
