@@ -1,4 +1,4 @@
-"""What the scores of the test set showed: errors between groups of people, rows to look at, and every step of the score."""
+"""What the scores of the test set showed: groups of people, rows to look at, and every step of the score."""
 
 from __future__ import annotations
 

@@ -143,11 +143,12 @@ def test_a_budget_of_cards_sets_the_score_that_so_many_cards_a_day_reach():
     threshold = next(t for t in decisions.thresholds(scores, DUMMY, 3.0, 5, cards_per_day=2) if t.aim == "cards_a_day")
     assert (threshold.name, threshold.meaning) == ("cards_2_a_day", "2 cards a day")
     assert threshold.score == pytest.approx(0.62)  # the highest of the second card from the top
-    day = decisions.per_day(scores, DUMMY, [threshold], 3.0, ONCE)["cards_2_a_day"]
-    assert day.cards * of.days == pytest.approx(20)
-    assert (day.cards_caught, day.over(7).cards) == (0, pytest.approx(7 * day.cards))
-    every = decisions.per_day(scores, DUMMY, [Threshold("f1", 0.0)], 3.0, ONCE)["f1"]
-    assert every.cards_caught * of.days == pytest.approx(10)
+    found = decisions.on_test(scores, DUMMY, [threshold, Threshold("f1", 0.0)], 3.0, ONCE)
+    assert [(way.cards, way.cards_caught) for way in found.values()] == [(20, 0), (80, 10)]
+    assert decisions.per_day(found, of.days)["cards_2_a_day"].cards == pytest.approx(20 / of.days)
+    decided = decisions.deciding(scores, DUMMY, [Threshold("f1", 0.5), threshold], 3.0, decisions.given(9, 2))
+    assert decided.name == "cards_2_a_day" and "the budget of 2 cards a day" in decided.why
+    assert (decisions.given(9, 0), decisions.given(0, 0)) == ("alerts_a_day", None)
 
 
 def test_tables_show_days_and_not_a_hundred_of_the_whole_time():

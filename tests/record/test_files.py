@@ -18,7 +18,7 @@ from fraud_utils.record import Choice, Data, Day, Metrics, Model, RunRecord, Sec
 
 KEYS = [
     "run", "created", "version", "data", "parameters", "split", "models", "tie_set", "chosen", "groups", "bins",
-    "endpoint", "reviewed", "prequential", "feedback", "seconds",
+    "cases", "endpoint", "reviewed", "prequential", "feedback", "seconds",
 ]  # fmt: skip
 
 
