@@ -16,6 +16,7 @@ from fraud_utils.evaluation import (
     tiers,
     tune,
 )
+from fraud_utils.evaluation.fits import announce
 from fraud_utils.evaluation.metrics import average_precision
 from fraud_utils.evaluation.resamples import bootstrap_average_precision, resampled_metrics
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
@@ -25,6 +26,7 @@ __all__ = [
     "Protocol",
     "Rows",
     "Scores",
+    "announce",
     "assign_folds",
     "average_precision",
     "bootstrap_average_precision",

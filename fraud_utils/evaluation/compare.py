@@ -158,14 +158,44 @@ def precision_recall(scores: Scores, candidates: Sequence[Candidate]) -> pd.Data
     return pd.concat(curves, ignore_index=True)
 
 
-def tie_set(candidates: Sequence[Candidate], table: pd.DataFrame, resampled: pd.DataFrame) -> list[Candidate]:
-    """The best candidate and all that are statistically tied with it, best first.
+def roc(scores: Scores, candidates: Sequence[Candidate]) -> pd.DataFrame:
+    """Each candidate's receiver operating characteristic, tidy: `name`, `false_alarms` (share of legitimate rows that
+    raise an alert), `recall`."""
+    from sklearn.metrics import roc_curve
 
-    A candidate is outside the set when its distance to the best, in paired standard errors, is beyond what the largest
-    distance of any two candidates is by chance. The best is found by looking at all, so that its distance to each is
-    judged as one of all pairs: Tukey's range test, with the range's distribution from the resamples.
+    curves = []
+    for name, candidate in {candidate.name: candidate for candidate in candidates}.items():
+        false_alarms, recall, _ = roc_curve(scores.rows.y, scores.of(candidate))
+        curves.append(pd.DataFrame({"name": name, "false_alarms": false_alarms, "recall": recall}))
+    return pd.concat(curves, ignore_index=True)
+
+
+def score_bins(scores: Scores, candidate: Candidate, bins: int = 30) -> pd.DataFrame:
+    """How a candidate's probabilities are distributed within each class, in bins that are even in log-odds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Tidy: `kind` (legitimate or fraud), `left` and `right` edge of the bin, `share` of the class in it; the
+        outermost bins hold what lies beyond.
     """
-    by_name = {candidate.name: candidate for candidate in candidates}
+    y, score = scores.rows.y, np.clip(scores.of(candidate), 1e-6, 1 - 1e-6)
+    log_odds = np.log(score / (1 - score))
+    edges = np.linspace(log_odds.min() - 1e-9, max(log_odds.max(), log_odds.min() + 0.1) + 1e-9, bins + 1)
+    left, right = (1 / (1 + np.exp(-side)) for side in (edges[:-1], edges[1:]))
+    tables = []
+    for kind, label in (("legitimate", 0), ("fraud", 1)):
+        counts, _ = np.histogram(log_odds[y == label], edges)
+        tables.append(pd.DataFrame({"kind": kind, "left": left, "right": right, "share": counts / counts.sum()}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def distances(table: pd.DataFrame, resampled: pd.DataFrame) -> pd.DataFrame:
+    """How far each candidate's average precision is from the best one's, paired: `value`, `low`, `high`, best first.
+
+    The best is found by looking at all, so that its distance to each is judged as one of all pairs: the intervals are
+    those of Tukey's range test, with the range's distribution from the resamples.
+    """
     points = table["average_precision"].sort_values(ascending=False, kind="stable")
     draws = resampled[points.index].to_numpy()
     centred = draws - draws.mean(axis=0)
@@ -173,8 +203,19 @@ def tie_set(candidates: Sequence[Candidate], table: pd.DataFrame, resampled: pd.
     errors = gaps.std(axis=0)
     known = errors > 1e-12  # two that score alike have a distance of none
     ranges = (np.abs(gaps) / np.where(known, errors, np.inf)).max(axis=(1, 2))
-    beyond = points.iloc[0] - points.to_numpy() > np.quantile(ranges, LEVEL) * np.where(known[0], errors[0], 0)
-    return [by_name[name] for name, behind in zip(points.index, beyond, strict=True) if not behind]
+    half = np.quantile(ranges, LEVEL) * np.where(known[0], errors[0], 0)
+    value = points - points.iloc[0]
+    return pd.DataFrame({"value": value, "low": value - half, "high": value + half})
+
+
+def tie_set(candidates: Sequence[Candidate], table: pd.DataFrame, resampled: pd.DataFrame) -> list[Candidate]:
+    """The best candidate and all that are statistically tied with it, best first.
+
+    A candidate is outside the set when the interval of its distance to the best lies below zero.
+    """
+    by_name = {candidate.name: candidate for candidate in candidates}
+    high = distances(table, resampled)["high"]
+    return [by_name[name] for name in high.index[high >= 0]]
 
 
 def describe_ties(table: pd.DataFrame, tied: Sequence[Candidate]) -> str:

@@ -45,7 +45,7 @@ LIMITS = {
     "tuning_seconds": Limits(0, 1e9, "0 or more seconds"),
     "serve_count": Limits(1, 1e4, "at least 1"),
     "autoscale_to": Limits(0, 1e4, "at least 1, or 0 for no scaling"),
-    "label_delay_days": Limits(0, 3_650, "0 or more days"),
+    "label_delay_days": Limits(-1, 3_650, "0 or more days, or -1 for as long as the schema says"),
     "rehearsal_weeks": Limits(0, 1e5, "at least 1, or 0 for no rehearsal"),
     "requests_per_day": Limits(1, 1e6, "from 1 to a million"),
 }
