@@ -76,7 +76,7 @@ def answers(frame: pd.DataFrame, schema: Schema) -> dict[str, str]:
     everything = Rows.of(pd.concat([split.train, split.test]), schema, features)
     threshold = alerting[0].score
     days = decisions.per_day(decisions.on_test(tested, chosen, alerting, 3.0, ONCE), tested.rows.days)
-    decides, why, _ = decisions.deciding(scores, chosen, alerting, 3.0, budget_given=False)
+    decides, why, _ = decisions.deciding(scores, chosen, alerting, 3.0)
     assert (decides == "f1") == (rows.amount is None) or "cheaper" in why
     parts = explain.by_parts(rows, scores.of(chosen) >= threshold)
     people = fairness.compared(split, schema, tested.of(chosen) >= threshold)
