@@ -12,13 +12,20 @@ fail() {
   exit 1
 }
 
+say() { echo "make env: $*"; }
+
+packages() { grep -c '==' requirements.lock; }
+
 conda_environment() {
   local python=$CONDA_PREFIX/bin/python
   cmp -s requirements.lock "$CONDA_PREFIX/built-from" && return
   rm -f "$CONDA_PREFIX/built-from"
-  "$python" -m pip install --require-hashes -r requirements.lock
+  say "installing $(packages) packages into the conda environment (1.4 GB; a few minutes)"
+  "$python" -m pip install --quiet --require-hashes -r requirements.lock
+  say 'installing this project'
   "$python" -m pip install --quiet --no-deps --no-build-isolation -e .
   cp requirements.lock "$CONDA_PREFIX/built-from"
+  say 'the conda environment is ready'
 }
 
 # Path of the first suitable Python: the one that PYTHON names, else the newest usual name.
@@ -38,7 +45,7 @@ find_uv() {
   local python=$1 new=$2
   command -v uv && return
   if [ ! -x .venv-uv/bin/uv ]; then
-    echo 'make env: fetching uv with pip' >&2
+    say 'fetching uv, which installs packages, with pip' >&2
     "$python" -m venv "$new" >&2 ||
       fail "$python cannot make virtual environments; install its venv package (Debian: apt install python3-venv)"
     "$new"/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8' >&2
@@ -59,16 +66,17 @@ virtual_environment() {
   # uv does not read pip's configuration, which may be all that names the index.
   index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$("$python" -m pip config get global.index-url 2>/dev/null || true)}}
   [ -z "$index" ] || export UV_DEFAULT_INDEX=$index
-  echo "make env: building .venv with $("$python" -V), $(grep -c '==' requirements.lock) packages" \
-    '(1.4 GB; a minute or two)'
+  say "building .venv with $("$python" -V)"
   "$uv" venv --quiet --relocatable --python "$python" --prompt fraud-detection "$new"
+  say "installing $(packages) packages (1.4 GB; a minute or two)"
   "$uv" pip install --quiet --python "$new" --require-hashes --compile-bytecode -r requirements.lock
+  say 'installing this project'
   "$uv" pip install --quiet --python "$new" --no-deps --no-build-isolation -e .
   cat requirements.lock .python-version >"$new/built-from"
   trap '' INT TERM # the two renames belong together
   [ ! -e .venv ] || mv .venv "$new-old"
   mv "$new" .venv
-  echo 'make env: .venv is ready'
+  say '.venv is ready'
 }
 
 if [ "${CONDA_DEFAULT_ENV:-}" = fraud-detection ]; then conda_environment; else virtual_environment; fi

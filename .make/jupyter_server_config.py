@@ -57,3 +57,5 @@ c = get_config()  # noqa: F821  # type: ignore[name-defined]
 c.ServerApp.contents_manager_class = Notebooks
 c.ServerApp.root_dir = str(ROOT)
 c.ServerApp.allow_root = os.geteuid() == 0  # in a container nobody else is there
+c.LabApp.custom_css = True
+c.ServerApp.tornado_settings = {"static_custom_path": [str(ROOT / ".make" / "labconfig")]}  # labconfig/custom.css

@@ -14,6 +14,7 @@ from typing import Any
 
 import boto3
 import psutil
+import pytest
 import states
 from botocore import exceptions
 
@@ -38,12 +39,13 @@ CREDENTIALS = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", 
 def choice(**hyperparameters) -> record.Choice:
     """XGBoost with 20 trees, or other hyperparameters."""
     values = {"imbalance": "undersample 1:10", "num_round": 20, "seed": 3} | hyperparameters
-    return record.Choice("xgboost", "it is the only one", values, (record.Threshold("f1", 0.25),))
+    tiers = record.Tiers(0.1, 0.5, 3.0, 30.0)
+    return record.Choice("xgboost", "it is the only one", values, (record.Threshold("f1", 0.25),), tiers=tiers)
 
 
 def endless() -> record.Choice:
-    """Goes on training until it is stopped."""
-    return choice(imbalance="none", num_round=100_000)
+    """Goes on training until it is stopped; the log says so after each twentieth of the rounds."""
+    return choice(imbalance="none", num_round=100_000, max_depth=1)
 
 
 def run_folder(folder: Path, chosen: record.Choice) -> Path:
@@ -54,24 +56,27 @@ def run_folder(folder: Path, chosen: record.Choice) -> Path:
 
 
 @contextlib.contextmanager
-def local_sagemaker(log: Path) -> Iterator[psutil.Popen]:
-    """SageMaker on this machine as somebody else runs it; its address is in the environment, its log in a file."""
-    command = [sys.executable, "-m", "fraud_utils.local_sagemaker", "--ping-seconds", "6"]
+def local_sagemaker(log: Path, *arguments: str) -> Iterator[tuple[psutil.Popen, dict[str, str]]]:
+    """SageMaker on this machine as somebody else runs it: its process, and the environment in which clients find it."""
+    command = [sys.executable, "-m", "fraud_utils.local_sagemaker", *arguments]
     with log.open("a") as stream:  # so that it can be emptied meanwhile
         process = psutil.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
-    before = dict(os.environ)
     try:
-        address = states.until(
-            lambda: process.poll() is not None or log.read_text().splitlines()[:1], "the server's address"
-        )
+        states.until(lambda: process.poll() is not None or "\n" in log.read_text(), "the server's address")
         assert process.poll() is None, log.read_text()
-        os.environ.update(CREDENTIALS, AWS_ENDPOINT_URL=address[0])
-        yield process
+        yield process, CREDENTIALS | {"AWS_ENDPOINT_URL": log.read_text().splitlines()[0]}
     finally:
-        os.environ.clear()
-        os.environ.update(before)
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(states.HANGS) == 0
+
+
+@contextlib.contextmanager
+def pointed_at(environment: dict[str, str]) -> Iterator[None]:
+    """A server's address in the environment, for as long as it is asked: other tests run in the same process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in environment.items():
+            patch.setenv(key, value)
+        yield
 
 
 def left(run: str) -> list[str]:
@@ -80,7 +85,9 @@ def left(run: str) -> list[str]:
     Registered models and captured requests are to stay, and are left out.
     """
     client, s3 = boto3.client("sagemaker"), boto3.client("s3")
+    tuning = client.list_hyper_parameter_tuning_jobs(MaxResults=100)["HyperParameterTuningJobSummaries"]
     listed = [
+        *(("HyperParameterTuningJob", item) for item in tuning),
         *(("Endpoint", item) for item in client.list_endpoints(MaxResults=100)["Endpoints"]),
         *(("EndpointConfig", item) for item in client.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]),
         *(("Model", item) for item in client.list_models(MaxResults=100)["Models"]),

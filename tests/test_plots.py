@@ -1,5 +1,7 @@
 """Figures show the numbers that they are given."""
 
+import json
+
 import matplotlib as mpl
 
 mpl.use("Agg")
@@ -217,11 +219,88 @@ def test_save_writes_a_small_sharp_file_that_repeats(tmp_path, ranked):
         fig, ax = plt.subplots(figsize=(6, 3))
         plots.plot_intervals(ranked, ax)
         assert plots.save(fig, tmp_path / run, "ranked") is None
-        plt.close(fig)
-        written.append((tmp_path / run / "figures" / "ranked.png").read_bytes())
+        assert not plt.fignum_exists(fig.number)
+        names = ("ranked.png", "ranked-narrow.png", "ranked.json")
+        written.append([(tmp_path / run / "figures" / name).read_bytes() for name in names])
     assert written[0] == written[1]
-    assert len(written[0]) < 300_000
+    assert all(len(content) < 50_000 for content in written[0])
     assert Image.open(tmp_path / "one" / "figures" / "ranked.png").size == (1200, 600)
+    assert Image.open(tmp_path / "one" / "figures" / "ranked-narrow.png").width == 840
+
+
+def kept(folder, fig):
+    plots.save(fig, folder, "kept")
+    return json.loads((folder / "figures" / "kept.json").read_text())
+
+
+def test_panels_stand_below_each_other_on_a_phone(tmp_path, ranked):
+    plots.set_style()
+    fig, axes = plt.subplots(1, 3, figsize=(12, 3))
+    for ax in axes:
+        plots.plot_intervals(ranked, ax)
+    shown = kept(tmp_path, fig)
+    wide, narrow = (np.array(shown[key]).reshape(3, 3, 2) for key in ("wide", "narrow"))
+    assert wide[0].max(axis=0)[0] < wide[1].min(axis=0)[0] and wide[0, 0, 1] == wide[1, 0, 1]
+    assert narrow[0].max(axis=0)[1] < narrow[1].min(axis=0)[1] < narrow[2].min(axis=0)[1]
+    assert shown["starts"] == [0, 3, 6]
+
+
+def test_no_row_of_a_table_can_be_read_from_what_is_kept(tmp_path, frame):
+    """Dots are rows: their numbers are not kept, or quantiles of them are; amounts are rounded."""
+    plots.set_style()
+    plane = pd.DataFrame({"x": [0.0, 1, 2], "y": [3.0, 4, 5], "kind": ["fraud", "legitimate", "fraud"]})
+    fig, ax = plt.subplots()
+    plots.plot_projection(plane, ax)
+    plots.save(fig, tmp_path, "plane")
+    assert not (tmp_path / "figures" / "plane.json").exists()
+    fig, ax = plt.subplots()
+    plots.plot_contributions(pd.DataFrame({"column": "V4", "contribution": np.arange(101.0), "level": 0.5}), ax)
+    assert [row[1] for row in kept(tmp_path, fig)["rows"]] == [5, 25, 50, 75, 95]
+    fig, ax = plt.subplots()
+    plots.plot_amounts(explore.amount_distribution(frame, SCHEMA), ax, "EUR")
+    shown = kept(tmp_path, fig)
+    assert len(shown["rows"]) <= 80
+    assert all(float(f"{row[2]:.2g}") == row[2] for row in shown["rows"])
+
+
+def test_a_figure_says_in_words_whose_scores_it_shows(tmp_path, ranked):
+    plots.set_style()
+    fig, ax = plt.subplots()
+    plots.plot_intervals(ranked, ax)
+    plots.save(fig, tmp_path, "part", part="test set")
+    assert Image.open(tmp_path / "figures" / "part.png").info["Description"].startswith("Test set. ")
+    assert fig.get_suptitle() == "TEST SET"
+
+
+def test_the_parts_labels_can_be_read_and_differ_for_colour_blind_readers():
+    """White on both, as WCAG asks of text; apart in blue against yellow, which the colour blind see."""
+    first, second = (np.array([int(each[i : i + 2], 16) / 255 for i in (1, 3, 5)]) for each in plots.PARTS.values())
+    for colour in (first, second):
+        luminance = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4) @ [
+            0.2126,
+            0.7152,
+            0.0722,
+        ]
+        assert 1.05 / (luminance + 0.05) >= 4.5
+    blue_against_yellow = [colour[2] - colour[:2].mean() for colour in (first, second)]
+    assert abs(blue_against_yellow[0] - blue_against_yellow[1]) > 0.4
+
+
+def test_roc_draws_each_curve_from_the_first_false_alarm(ax):
+    curves = pd.DataFrame({"name": "m", "false_alarms": [0, 0, 0.01, 1.0], "recall": [0, 0.5, 0.8, 1.0]})
+    plots.plot_roc(curves, ax)
+    assert points(ax, "m").tolist() == [[0.005, 0], [0.005, 0.5], [0.01, 0.8], [1, 1]]
+    assert ax.get_xscale() == "log" and "log scale" in ax.get_xlabel()
+
+
+def test_scores_give_each_class_its_shares_and_the_threshold(ax):
+    bins = pd.DataFrame(
+        {"kind": ["legitimate"] * 2 + ["fraud"] * 2, "left": [0.001, 0.5] * 2, "right": [0.5, 0.999] * 2}
+    )
+    plots.plot_scores(bins.assign(share=[0.9, 0.1, 0.3, 0.7]), ax, threshold=0.4)
+    drawn = {patch.get_label(): patch.get_data().values.tolist() for patch in ax.patches if patch.get_label()}
+    assert drawn == {"legitimate": [0.9, 0.1], "fraud": [0.3, 0.7]}
+    assert set(points(ax, "fixed threshold")[:, 0]) == {0.4}
 
 
 def test_reliability_draws_each_bin_and_the_diagonal(ax):
@@ -240,6 +319,10 @@ def test_reliability_draws_each_bin_and_the_diagonal(ax):
     assert points(ax, "perfect calibration").tolist() == [[0.01, 0.01], [1, 1]]
     assert [ends[:, 1].tolist() for ends in bars(ax)][1] == [0.3, 0.6]
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    _, other = plt.subplots()
+    plots.plot_reliability(data.assign(predicted=[0.2, 0.5, 0.3]), other)  # where fraud is frequent
+    assert (other.get_xscale(), other.get_yscale()) == ("linear", "linear")
+    plt.close(other.figure)
 
 
 def test_savings_draw_a_line_and_a_band_for_each_name(ax):
@@ -269,6 +352,13 @@ def test_contributions_draw_a_dot_a_row_with_the_first_column_on_top(ax):
     assert (first[:, 0].tolist(), second[:, 0].tolist()) == ([0, 1, 2], [3, 4, 5])
     assert np.abs(first[:, 1]).max() < 0.5 < second[:, 1].min()
     assert ax.collections[0].get_array().tolist() == [0, 0.5, 1]
+
+
+def test_blocks_in_time_draw_a_line_a_model(ax):
+    data = pd.DataFrame({"name": ["a", "b"] * 2, "when": [31.0, 31.0, 33.0, 33.0], "value": [0.5, 0.4, 0.7, 0.2]})
+    assert plots.plot_prequential(data, ax) is ax
+    assert points(ax, "a").tolist() == [[31, 0.5], [33, 0.7]] and points(ax, "b").tolist() == [[31, 0.4], [33, 0.2]]
+    assert ax.get_xlabel() == "days of the time column"
 
 
 def test_ticks_in_percent_are_exact(ax):

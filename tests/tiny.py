@@ -31,7 +31,8 @@ record.add(here, data={"name": "tiny", "simulated": True, "rows": 10, "frauds": 
 types = {name: type(value).__name__ for name, value in dict(rate=rate, label=label, flag=flag, costs=costs).items()}
 (here / "seen.json").write_text(json.dumps({"types": types, "interpreter": sys.executable}))
 with open(os.environ["FRAUD_PROGRESS"], "a") as file:
-    print("Fitting: 1 of 1, dummy, 0.5 s", file=file)
+    print("\\t10", file=file)
+    print("Fitting: 1 of 2, dummy, 0.5 s\\t5", file=file)
 """
 BEHAVE = """\
 # one

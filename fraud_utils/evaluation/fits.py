@@ -19,6 +19,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from fraud_utils import artifact, models, project
+from fraud_utils.evaluation.rows import Protocol
 from fraud_utils.models import Candidate
 
 CACHE_BYTES = 2 << 30
@@ -48,6 +49,10 @@ class Fit:
     new: np.ndarray
     seed: int = 7
     label: str = ""
+
+    def cost(self, y: np.ndarray) -> float:
+        """Relative to other fits, as `Candidate.cost`."""
+        return self.candidate.cost(y[self.train])
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,8 @@ def run(
         if path and (fitted := _read(path)):
             done[i] = fitted
     if done:
-        _say(f"{what}: {len(done)} of {len(fits)} fits found in {folder.name if folder else ''}")
+        found = sum(fits[i].cost(y) for i in done)
+        say(f"{what}: {len(done)} of {len(fits)} fits found in {folder.name if folder else ''}", -found)
     missing = [i for i in range(len(fits)) if i not in done]
     if missing:
         workers = min(n_jobs or joblib.cpu_count(), len(missing))
@@ -117,7 +123,7 @@ def run(
         for count, (i, fitted) in enumerate(bar, 1):
             done[i] = fitted
             which = f"{fits[i].candidate.name} {fits[i].label}".strip()
-            _say(f"{what}: {count} of {len(missing)}, {which}, {fitted.seconds:.1f} s")
+            say(f"{what}: {count} of {len(missing)}, {which}, {fitted.seconds:.1f} s", fits[i].cost(y))
     return [done[i] for i in range(len(fits))]
 
 
@@ -191,8 +197,29 @@ def _key(fit: Fit, data: bytes, y: np.ndarray) -> str:
     return hashlib.sha256(b"".join([json.dumps(settings, sort_keys=True).encode(), data, *parts])).hexdigest()
 
 
-def _say(line: str) -> None:
-    """Add a line to the file that whoever started the notebook follows, if there is one."""
+def announce(candidates: Sequence[Candidate], y: np.ndarray, protocol: Protocol, trials: int) -> None:
+    """Tell whoever follows what all fits of a comparison will cost, so that it can say how much of it is left.
+
+    Relative costs, as `Candidate.cost` has them. Which candidates are on the shortlist is not known yet, so that
+    forward chaining and random splits count for three that cost as much as the mean.
+    """
+    whole = [candidate.cost(y) for candidate in candidates]
+    of_folds = protocol.repeats * (protocol.folds - 1)
+    searched = trials * (protocol.folds - 1) * max(c.cost(y) for c in candidates if c.learner == "xgboost")
+    shortlist = 3 * float(np.mean(whole)) * (2 + protocol.random_splits)
+    say("", sum(whole) * (of_folds + 1) + searched + shortlist)
+
+
+def say(line: str, cost: float = 0.0) -> None:
+    """Add a line to the file that whoever started the notebook follows, if there is one.
+
+    Parameters
+    ----------
+    line : str
+        About a fit that was made; empty where `cost` is that of all fits to come.
+    cost : float
+        Of the fit; negative where fits of that cost need not be made.
+    """
     if path := os.environ.get("FRAUD_PROGRESS"):
         with Path(path).open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(f"{line}\t{cost:.6g}\n")

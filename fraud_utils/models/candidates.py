@@ -94,6 +94,14 @@ class Candidate:
         """Its hyperparameters, without places of columns, which whoever makes the matrix knows."""
         return {key: value for key, value in self.hyperparameters.items() if key != "categorical"}
 
+    def cost(self, y: np.ndarray) -> float:
+        """What a fit on rows with these labels costs, relative to other candidates' fits; an average costs nothing."""
+        if self.members:
+            return 0.0
+        learner, size = self._entry(), self.hyperparameters
+        rows = len(y) if learner.draws_inside else sum(self.treatment.counts(y))
+        return learner.work * (rows + 0.05 * len(y)) * size.get("num_round", size.get("n_estimators", 1))
+
     def treated(self, imbalance: str) -> Candidate:
         """The same learner and settings with another treatment."""
         return dataclasses.replace(self, imbalance=imbalance)

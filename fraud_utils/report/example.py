@@ -1,8 +1,8 @@
 """The run that the repository keeps to look at: `runs/example/`, distilled from a full run on the real data.
 
-What is published names no machine and is small: figures get a palette, those in the `.ipynb` files half the size (their
-pages hold the sharp ones), paths are cut to their last part, of the alerts to look at only what explains them is left;
-model and scores stay behind. `make example` runs this program.
+What is published names no machine and is small: figures in the `.ipynb` files are half the size (their pages hold the
+sharp ones), paths are cut to their last part, of the alerts to look at only what explains them is left; model and
+scores stay behind. `make example` runs this program.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fraud_utils import record
 from fraud_utils.data import DEFAULT_PATH
 from fraud_utils.project import root
 from fraud_utils.record import Case, RunRecord
-from fraud_utils.report import pages, program
+from fraud_utils.report import figures, pages, program
 from fraud_utils.report.errors import ExampleError
 from fraud_utils.report.runs import RUNS
 
@@ -68,9 +68,7 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
     new = to.with_name(f".{to.name}-{os.getpid()}") / to.name  # pages are called after their folder
     shutil.rmtree(new.parent, ignore_errors=True)
     try:
-        (new / "figures").mkdir(parents=True)
-        for figure in sorted((run / "figures").glob("*.png")):
-            (new / "figures" / figure.name).write_bytes(_small(figure.read_bytes(), pages.described(figure)))
+        shutil.copytree(run / "figures", new / "figures")
         names = _names(finished)
         record.save(new, replace(finished, run=to.name, cases=_explained(finished.cases)))
         if (kept := run / record.RESAMPLES_FILE).exists():  # so that the first comparison with it is paired
@@ -84,10 +82,10 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
             pages.write_notebook(new / notebook.name, shown.data)
         for notebook in notebooks:  # now that there is a page for each to lead to
             pages.write_notebook(new / notebook.name, shown.data)
-            (new / notebook.name).write_text(_scrubbed(_light(notebook, 2), names), encoding="utf-8")
+            (new / notebook.name).write_text(_scrubbed(_light(notebook, half=True), names), encoding="utf-8")
         pages.write_summary(new, shown)
         for figure in (new / "figures").iterdir():
-            if figure.stem not in pages.FIGURES:
+            if figure.stem.removesuffix("-narrow") not in figures.OF_SUMMARY:
                 figure.unlink()
         size = check(new)
         if to.exists():
@@ -106,23 +104,18 @@ def _explained(cases: tuple[Case, ...] | None) -> tuple[Case, ...] | None:
     )
 
 
-def _small(png: bytes, description: str = "", divisor: int = 1) -> bytes:
-    """The picture with few colours, which figures have anyway, and so many times less wide and high."""
-    from PIL import Image, PngImagePlugin
+def _half(png: bytes) -> bytes:
+    """The picture half as wide and high."""
+    from PIL import Image
 
-    image = Image.open(io.BytesIO(png)).convert("RGB")
-    image = image.reduce(divisor)
-    text = PngImagePlugin.PngInfo()
-    text.add_itxt("Description", description)
     written = io.BytesIO()
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(
-        written, "PNG", optimize=True, pnginfo=text if description else None
-    )
+    small = Image.open(io.BytesIO(png)).convert("RGB").reduce(2)
+    small.quantize(COLOURS, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
     return written.getvalue()
 
 
-def _light(notebook: Path, divisor: int = 1) -> str:
-    """The executed notebook as text, its figures small, without what papermill notes of times and paths."""
+def _light(notebook: Path, half: bool = False) -> str:
+    """The executed notebook as text, its figures perhaps smaller, without what papermill notes of times and paths."""
     import nbformat
 
     content = nbformat.read(notebook, as_version=4)
@@ -131,8 +124,8 @@ def _light(notebook: Path, divisor: int = 1) -> str:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
         for output in cell.get("outputs", []):
-            if png := output.get("data", {}).get("image/png"):
-                output.data["image/png"] = base64.b64encode(_small(base64.b64decode(png), divisor=divisor)).decode()
+            if half and (png := output.get("data", {}).get("image/png")):
+                output.data["image/png"] = base64.b64encode(_half(base64.b64decode(png))).decode()
     return nbformat.writes(content)
 
 

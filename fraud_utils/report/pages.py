@@ -9,14 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fraud_utils import words
 from fraud_utils.record import Data, RunRecord
-from fraud_utils.report import summary
+from fraud_utils.report import figures, summary
 from fraud_utils.report.explorer import explored
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -38,9 +38,9 @@ def render(template: str, *scripts: str, **values: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    figures = (words.decimals, words.decimals_between, words.percent, words.percent_between, words.plain_between,
+    texts = (words.decimals, words.decimals_between, words.percent, words.percent_between, words.plain_between,
                words.count, words.plural, words.cell, words.duration)  # fmt: skip
-    environment.filters |= {filter.__name__: filter for filter in figures}
+    environment.filters |= {filter.__name__: filter for filter in texts}
     environment.filters |= {"moment": _moment, "when": words.moment, "apart": _apart, "money": words.money}
     return environment.get_template(template).render(**values, **_inlined(*scripts))
 
@@ -113,14 +113,19 @@ def _marked(cells: Sequence[Any], folder: Path) -> str:
                     title = section
                     cell.metadata["lead"] = _LEAD_ENDS
         elif cell is not None:
-            cell.metadata |= {"section": section, "alt": _alternative(cell.source, section, folder)}
+            cell.metadata["section"] = section
+            for output in cell.get("outputs", []):
+                if png := output.get("data", {}).get("image/png"):
+                    output.metadata["shown"] = _drawn(png, output.metadata.get("image/png", {}), section, folder)
     return title
 
 
-def _alternative(source: str, section: str, folder: Path) -> str:
-    """What a figure shows, for those who do not see it: what was saved with it, else the question it answers."""
-    saved = re.search(r"""plots\.save\(.*["']([\w-]+)["']\)""", source)
-    return (saved and described(folder / "figures" / f"{saved[1]}.png")) or f"Figure: {section}"
+def _drawn(png: str, about: Mapping[str, Any], section: str, folder: Path) -> dict[str, Any]:
+    """A figure among the outputs, with what `plots.save` left of it in the run's folder."""
+    size = {side: about.get(side, "") for side in ("width", "height")}
+    shown = figures.kept(folder, about.get("figure", ""), inside=True)
+    shown["wide"] = {"source": f"data:image/png;base64,{png.strip()}", **size}
+    return {"alt": f"Figure: {section}"} | shown | {"fold": about.get("fold", ""), "caption": ""}
 
 
 def _contents(content: str) -> dict[str, Any]:
@@ -140,52 +145,18 @@ def _legible(table: str) -> str:
     return re.sub(r"<td>(?![-+−–]?[\d.,]*(?:e[-+]?\d+)?%?<)", '<td class="text">', table)
 
 
-def described(figure: Path) -> str:
-    """The description that `plots.save` put into a PNG file, "" where there is none."""
-    from PIL import Image
-
-    try:
-        with Image.open(figure) as image:
-            return str(image.info.get("Description", ""))
-    except OSError:
-        return ""
-
-
 # Summary ------------------------------------------------------------------------------------------------------------
-
-# The figures of the notebooks that a summary shows, with what to look for; a run has those that its data allows.
-FIGURES = {
-    "precision_recall": "Precision against recall on the test set: how many alerts are frauds, as more frauds are "
-    "caught.",
-    "savings": "Share of the avoidable cost that each way of deciding saves, by the cost of one review.",
-    "contributions": "What moves the chosen model's score, strongest first.",
-    "average_precision": "Average precision of every candidate out of fold, with 95 % intervals. The tie set is "
-    "statistically tied with the best.",
-}
 
 
 def write_summary(folder: Path, run: RunRecord) -> None:
     """Write a run's `index.html` from its record and its figures."""
-    figures = [
-        {"source": f"figures/{name}.png", "alt": described(file) or caption, "caption": caption, "size": _size(file)}
-        for name, caption in FIGURES.items()
-        if (file := folder / "figures" / f"{name}.png").is_file()
-    ]
     text = render(
         "summary.html.j2",
         "explorer.js",
         run=run,
         explorer=explored(run),
-        figures=figures,
+        figures=figures.of_summary(folder),
         links=_links(folder, "index"),
         **summary.parts(run),
     )
     (folder / "index.html").write_text(text, encoding="utf-8")
-
-
-def _size(figure: Path) -> tuple[int, int]:
-    """Width and height on the page of a picture that is twice as fine."""
-    from PIL import Image
-
-    with Image.open(figure) as image:
-        return image.width // 2, image.height // 2

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import secrets
+import shlex
 import signal
 import sys
 from collections.abc import Iterable
@@ -16,7 +17,7 @@ from fraud_utils import project, words
 from fraud_utils.record import RunRecord
 from fraud_utils.report import check, monitor, runs, tracking
 from fraud_utils.report.errors import NotebookError, Stopped, UsageError
-from fraud_utils.report.parameters import declared, defaults, given
+from fraud_utils.report.parameters import OPTIONS, declared, defaults, given
 from fraud_utils.report.run import run
 from fraud_utils.report.runs import RUNS
 
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Stopped as stop:
-        print(f"interrupted by {signal.Signals(stop.number).name}; runs/latest is as it was", file=sys.stderr)
+        print(_interrupted(signal.Signals(stop.number).name, name, options), file=sys.stderr)
         return 128 + stop.number
     except NotebookError as error:
         print(error.explanation(RUNS / name / f"{error.notebook}.html"), file=sys.stderr)
@@ -54,6 +55,17 @@ def main(arguments: list[str] | None = None) -> int:
     tracking.send(RUNS / name, finished)
     print(f"make open RUN={name} opens this page:\n{(RUNS / name / 'index.html').as_posix()}")
     return 0
+
+
+def _interrupted(signal_name: str, name: str, options: argparse.Namespace) -> str:
+    """What an interrupted run leaves, and the command that goes on with it."""
+    given = {option: getattr(options, option) for option in OPTIONS}
+    given["params"] = " ".join(filter(None, [options.params, *map(shlex.quote, options.override)]))
+    settings = [f"{option.upper()}={shlex.quote(value)}" for option, value in given.items() if value]
+    return (
+        f"interrupted by {signal_name}; runs/latest is as it was. Fits that were finished are kept. This goes on:\n"
+        f"  make report {' '.join([f'RUN={name}', *settings])}"
+    )
 
 
 def _on_signal(number: int, frame: object) -> None:

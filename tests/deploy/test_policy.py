@@ -25,6 +25,12 @@ UNSEEN = {
     "sagemaker:DescribeNotebookInstance": "only on a notebook instance",
     "sagemaker:UpdateEndpoint": "only where a live model is replaced; test_replace sees it",
     "sagemaker:UpdateEndpointWeightsAndCapacities": "Application Auto Scaling asks for it, and test_replace",
+    "sagemaker:ListModelPackages": "only where model_version names a version; test_registry sees it",
+    "sagemaker:DescribeModelPackage": "only where model_version names a version; test_registry sees it",
+    "sagemaker:CreateHyperParameterTuningJob": "only with tune_jobs; test_tuning sees it",
+    "sagemaker:DescribeHyperParameterTuningJob": "only with tune_jobs; test_tuning sees it",
+    "sagemaker:ListTrainingJobsForHyperParameterTuningJob": "only with tune_jobs; test_tuning sees it",
+    "sagemaker:StopHyperParameterTuningJob": "only when something is cut short",
     "cloudwatch:PutMetricAlarm": "Application Auto Scaling asks for it",
     "cloudwatch:DescribeAlarms": "Application Auto Scaling asks for it",
     "cloudwatch:DeleteAlarms": "Application Auto Scaling asks for it",
@@ -51,6 +57,8 @@ UNSEEN = {
     "ec2:DescribeSecurityGroups": "what jobs and endpoints do in a company's subnets",
     "ec2:DescribeSubnets": "what jobs and endpoints do in a company's subnets",
     "ec2:DescribeVpcs": "what jobs and endpoints do in a company's subnets",
+    "dynamodb:GetItem": "an endpoint whose history is kept there",
+    "dynamodb:PutItem": "an endpoint whose history is kept there",
     "kms:Decrypt": "reading what a company's key encrypts",
     "kms:DescribeKey": "using a company's key for volumes",
     "kms:Encrypt": "writing with a company's key",
@@ -83,7 +91,9 @@ def recorded(server, log, table, tmp_path_factory):
     values |= {"role": "arn:aws:iam::123456789012:role/x", "spot": True, "capture": True, "autoscale_to": 3}
     notebook = str(ROOT / "notebooks/03_deploy.ipynb")
     papermill.execute_notebook(notebook, None, values, kernel_name="python3", progress_bar=False)
-    return deployments.actions(log), log.read_text(), record.read(run).endpoint
+    calls = deployments.actions(log), log.read_text(), record.read(run).endpoint
+    ecr.delete_repository(repositoryName=REPOSITORY, force=True)
+    return calls
 
 
 def test_the_policy_allows_what_the_notebook_does_and_nothing_that_nobody_needs(recorded):
@@ -157,7 +167,7 @@ def instance(tmp_path, monkeypatch):
 
 def start_instance():
     script = (ROOT / "container/on-start.sh").read_text()
-    subprocess.run(["bash", "-c", script], check=True, timeout=60, stdout=subprocess.DEVNULL)
+    subprocess.run(["bash", "-c", script], check=True, timeout=states.HANGS, stdout=subprocess.DEVNULL)
 
 
 def test_the_first_start_builds_in_the_background_and_later_ones_only_register_the_kernel(instance, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluation import made
-from sklearn.metrics import average_precision_score, precision_recall_curve
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from fraud_utils import record
 from fraud_utils.evaluation import Protocol, Scores, bootstrap_average_precision, compare
@@ -52,7 +52,7 @@ def test_each_candidate_is_judged_on_the_same_rows_and_recorded_so(tmp_path):
     assert (first.name, first.imbalance, first.seconds) == (name, "undersample 1:10", {"fold_fit": 2.0, "fit": 6.0})
     assert first.oof.f1 == table.loc[name, "f1"] and first.test.f1 == fixed.loc[name, "f1"]
     assert {key for key, value in asdict(second.test).items() if value is None} == {
-        *("brier", "log_loss", "savings", "savings_ci")
+        *("brier", "log_loss", "savings", "savings_ci", "card_precision", "card_precision_attainable")
     }
 
 
@@ -128,13 +128,40 @@ def test_a_curve_is_drawn_once_for_each_candidate():
         np.testing.assert_array_equal(curves.loc[curves["name"] == "xgboost", name], values)
 
 
+def test_distances_to_the_best_reach_zero_exactly_for_those_that_tie_with_it():
+    candidates = [A, B, C]
+    scores = scored(candidates, [2.0, 1.9, 0.5])
+    table, resampled = judge(candidates, scores)
+    behind, tied = compare.distances(table, resampled), compare.tie_set(candidates, table, resampled)
+    points = table["average_precision"]
+    best = points.idxmax()
+    assert behind.loc[best].tolist() == [0, 0, 0] and behind.index[0] == best
+    assert behind["value"].to_dict() == pytest.approx((points - points.max()).to_dict())
+    assert {name for name in behind.index if behind.loc[name, "high"] >= 0} == {each.name for each in tied}
+    assert behind.loc[C.name, "high"] < 0
+    own = percentile(resampled[C.name] - resampled[best])
+    assert behind.loc[C.name, "low"] < own[0] < own[1] < behind.loc[C.name, "high"]  # that of all pairs is wider
+
+
+def test_a_roc_curve_is_scikit_learns_and_bins_of_scores_hold_every_row():
+    scores = scored([A], [1.5])
+    curve = compare.roc(scores, [A])
+    assert np.trapezoid(curve["recall"], curve["false_alarms"]) == pytest.approx(
+        roc_auc_score(scores.rows.y, scores.of(A))
+    )
+    bins = compare.score_bins(scores, A)
+    assert bins.groupby("kind")["share"].sum().tolist() == pytest.approx([1, 1])
+    fraud, score = bins[bins["kind"] == "fraud"], scores.of(A)[scores.rows.y == 1]
+    for row in fraud.itertuples():
+        assert row.share == pytest.approx(((score >= row.left) & (score < row.right)).mean(), abs=2 / len(score))
+
+
 def test_sentences_on_splits_compare_them_with_the_last_rows():
     parts = pd.DataFrame({"one": [0.9, 0.5], "two": [0.8, 0.6]}, [a, b])
-    assert compare.describe_forward(parts, A) == f"{a} has the highest average precision in 2 of 2 blocks."
     test = pd.DataFrame({"average_precision": [0.7, 0.4]}, [a, b])
     none = pd.DataFrame()
     none.attrs["left_out"] = "There are no times."
-    assert compare.describe_forward(none, A) == compare.describe_splits(none, test) == "There are no times."
+    assert compare.describe_splits(none, test) == "There are no times."
     assert f"{a} 0.850 (from 0.800 to 0.900) against 0.700; {b} 0.550" in compare.describe_splits(parts, test)
 
 

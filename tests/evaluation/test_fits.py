@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from states import until
 
 from fraud_utils import models
-from fraud_utils.evaluation import fits
+from fraud_utils.evaluation import Protocol, fits
 from fraud_utils.evaluation.fits import Fit
 from fraud_utils.models import Candidate
 
@@ -98,13 +98,26 @@ def test_whoever_follows_sees_each_fit(tmp_path, monkeypatch):
     monkeypatch.setenv("FRAUD_PROGRESS", str(tmp_path / "lines"))
     wanted = todo(SMALL, Candidate("dummy"))
     fits.run(wanted, X, Y, "Fitting", tmp_path / "cache", n_jobs=1)
-    lines = (tmp_path / "lines").read_text().splitlines()
-    assert [line.rsplit(",", 1)[0] for line in lines] == [
+    lines = [line.split("\t") for line in (tmp_path / "lines").read_text().splitlines()]
+    assert [text.rsplit(",", 1)[0] for text, _ in lines] == [
         f"Fitting: 1 of 2, {SMALL.name}",
         "Fitting: 2 of 2, dummy",
     ]
+    costs = [float(cost) for _, cost in lines]
+    assert costs[0] > costs[1] > 0
     fits.run(wanted, X, Y, "Fitting", tmp_path / "cache", n_jobs=1)
-    assert "2 of 2 fits found in cache" in (tmp_path / "lines").read_text().splitlines()[2]
+    text, cost = (tmp_path / "lines").read_text().splitlines()[2].split("\t")
+    assert "2 of 2 fits found in cache" in text and float(cost) == pytest.approx(-sum(costs))
+
+
+def test_what_is_announced_is_about_what_is_fitted(tmp_path, monkeypatch):
+    """Folds and the test set; the search, forward chaining and random splits come on top."""
+    monkeypatch.setenv("FRAUD_PROGRESS", str(tmp_path / "lines"))
+    candidates, protocol = [SMALL, Candidate("dummy")], Protocol(folds=3, random_splits=0)
+    fits.announce(candidates, Y, protocol, trials=0)
+    text, cost = (tmp_path / "lines").read_text().rstrip("\n").split("\t")
+    whole = sum(candidate.cost(Y) for candidate in candidates)
+    assert text == "" and 3 * whole <= float(cost) <= 7 * whole
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):

@@ -113,7 +113,7 @@ def test_a_summary_of_a_table_without_times_says_what_it_cannot_know(tmp_path):
     cases = tuple(replace(case, when=None) for case in RUN.cases)
     text = summary(tmp_path, replace(RUN, split=replace(RUN.split, test_from=None, test_days=None), cases=cases))
     assert "whether the past predicts the future, it cannot know" in text
-    assert "Per 1,000 rows" in text and "1.5 [0.75, 3]" in text and not re.search("a day|Time", text)
+    assert "Per 1,000 rows of the test set" in text and "1.5 [0.75, 3]" in text and not re.search("a day|Time", text)
     assert "it cannot know" not in summary(tmp_path, RUN)
 
 
@@ -137,7 +137,11 @@ def test_the_summary_of_the_example_in_the_repository_can_be_written(tmp_path):
 
 
 def write_notebook(path: Path, figure: str) -> None:
-    png = new_output("display_data", {"image/png": figure}, metadata={"image/png": {"width": 320, "height": 240}})
+    about = {"width": 320, "height": 240}
+    png = new_output("display_data", {"image/png": figure}, metadata={"image/png": about})
+    saved = new_output(
+        "display_data", {"image/png": figure}, metadata={"image/png": about | {"figure": "average_precision"}}
+    )
     wide = "<td>NaN</td><td>V14 = 2</td>" + "".join(f"<td>{number}</td>" for number in range(60))
     table = (
         f'<table border="1" class="dataframe"><thead><tr><th>name</th></tr></thead><tr><th>a</th>{wide}</tr></table>'
@@ -149,7 +153,7 @@ def write_notebook(path: Path, figure: str) -> None:
         new_markdown_cell("## First question"),
         new_code_cell("table", outputs=[new_output("execute_result", {"text/html": table})]),
         new_markdown_cell("### Below it"),
-        new_code_cell('plots.save(fig, run_folder, "average_precision")', outputs=[png]),
+        new_code_cell('plots.save(fig, run_folder, "average_precision")', outputs=[saved]),
         new_markdown_cell("## Second question"),
         new_code_cell('print("a")  # ' + "long " * 60, outputs=[new_output("stream", name="stdout", text="a" * 400)]),
         new_code_cell("fig", outputs=[png]),
@@ -358,7 +362,7 @@ def test_each_way_of_alerting_stands_beside_its_aim(opened):
         "probability times amount above the cost of a review",
     ]
     assert rows[2][1] == "–"
-    heads = table.locator("thead th[scope=colgroup]").all_inner_texts()
+    heads = table.locator("thead th[scope=colgroup]").all_text_contents()
     assert heads == ["out of fold", "test set, a day"]
 
 

@@ -51,3 +51,17 @@ def test_what_is_left_is_said_until_it_takes_longer_than_then():
     assert earlier.left(200.0) == "about 100 seconds"
     assert earlier.left(299.0) == "about 5 seconds"
     assert earlier.left(301.0) == progress.Estimate().left() == ""
+
+
+def test_fits_count_by_their_cost_and_those_that_are_found_not_at_all():
+    work = progress.Work(9, progress.Estimate())
+    assert work.share is None and work.left() == ""
+    assert work.take("\t100") == ""
+    assert work.take("Fitting: 3 of 5 fits found in cache\t-60").endswith("in cache")
+    assert work.take("Fitting: 1 of 2, xgboost, 0.5 s\t30") == "Fitting: 1 of 2, xgboost, 0.5 s"
+    assert work.share == 30 / 40
+    assert work.left().startswith("about ")
+    work.take("Fitting: 2 of 2, a costly one, 9.0 s\t50")
+    assert work.share == 0.99  # what was announced was too little
+    work.cell = 9
+    assert work.left() == ""

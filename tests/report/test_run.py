@@ -155,10 +155,11 @@ def test_progress_is_live_on_a_terminal_and_plain_elsewhere(finished):
     cells = 6  # the markdown, the parameters, what papermill injects, and three more
     assert re.search(rf"\r01_first  cell 4/{cells} \|.*\| \d\d:\d\d", finished.live)
     assert re.search(rf"\r01_first  cell {cells}/{cells} \|█+\| [\d:]+ *\r?\n", finished.live)  # nothing is left
-    fit = "  Fitting: 1 of 1, dummy, 0.5 s"
-    assert re.search(rf"[\r\n]{fit}\s*\n", finished.live)  # above the live line
+    fit = "Fitting: 1 of 2, dummy, 0.5 s"
+    assert re.search(r"\r01_first  fits 50% \|█+ *\| [\d:]+, about [^,\r]+ left, Fitting: 1 of 2", finished.live)
+    assert "\n  Fitting" not in finished.live  # on the live line, and on no line of its own
     lines = finished.plain.splitlines()
-    assert lines[1] == fit
+    assert lines[1] == f"  {fit}"
     assert re.fullmatch(r"02_second: done in \d+\.\d s", lines[4])
     assert len(lines) == 5
 
@@ -351,7 +352,8 @@ def test_an_interrupted_run_says_so_and_leaves_no_process(project, finished, fai
             assert "01_first.ipynb" in left
             assert not {"metrics.json", "index.html", "01_first.html"} & left
             if number != signal.SIGKILL:
-                assert signal.Signals(number).name in errors
+                assert signal.Signals(number).name in errors and "Fits that were finished are kept" in errors
+                assert f"\n  make report RUN={name} PARAMS=behave=linger\n" in errors
                 assert not any(map(alive, pids[name]))
                 assert "stopped in cell 5" in nbformat.read(folder / "01_first.ipynb", as_version=4).cells[0].source
                 assert "interrupted in 01_first, cell 5" in listed(project)[name]

@@ -1,0 +1,76 @@
+"""Figures of a run as its pages show them, from what `plots.save` left: two pictures, a description, the numbers."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+# The figures of the notebooks that a summary shows: whose scores they show, and what to look for. A run has those that
+# its data allows.
+OF_SUMMARY = {
+    "precision_recall": (
+        "test set",
+        "Precision against recall, and recall against false alarms: what more caught frauds cost in alerts.",
+    ),
+    "savings": (
+        "out of fold",
+        "Share of the avoidable cost that each way of deciding saves, by a review's cost.",
+    ),
+    "contributions": ("test set", "What moves the chosen model's score, strongest first."),
+    "average_precision": (
+        "out of fold",
+        "Average precision of the best candidates with 95 % intervals, and their paired distance to the best.",
+    ),
+    "average_precision_rest": ("out of fold", "Average precision of the other candidates, with 95 % intervals."),
+}
+FOLDED = {"average_precision_rest": "All other candidates"}
+
+
+def of_summary(folder: Path) -> list[dict[str, Any]]:
+    """The figures of a run's summary, for figure.html.j2."""
+    return [
+        {"alt": caption} | shown | {"part": part, "caption": caption, "fold": FOLDED.get(name, "")}
+        for name, (part, caption) in OF_SUMMARY.items()
+        if "wide" in (shown := kept(folder, name))
+    ]
+
+
+def kept(folder: Path, name: str, inside: bool = False) -> dict[str, Any]:
+    """What a run's folder has of a figure.
+
+    Parameters
+    ----------
+    inside : bool
+        Whether the narrow picture is to be part of the page, instead of a file beside it.
+    """
+    wide, narrow, numbers = (folder / "figures" / f"{name}{end}" for end in (".png", "-narrow.png", ".json"))
+    shown: dict[str, Any] = {"name": name} | ({"alt": said} if (said := described(wide)) else {})
+    for key, file in (("wide", wide), ("narrow", narrow)):
+        if name and file.is_file():
+            shown[key] = _picture(file, inside)
+    if name and numbers.is_file():
+        shown["numbers"] = numbers.read_text(encoding="utf-8")
+    return shown
+
+
+def _picture(file: Path, inside: bool) -> dict[str, Any]:
+    """Its source, and its width and height on the page: it is twice as fine."""
+    from PIL import Image
+
+    with Image.open(file) as image:
+        width, height = image.width // 2, image.height // 2
+    coded = base64.b64encode(file.read_bytes()).decode() if inside else ""
+    source = f"data:image/png;base64,{coded}" if inside else f"figures/{file.name}"
+    return {"source": source, "width": width, "height": height}
+
+
+def described(figure: Path) -> str:
+    """The description that `plots.save` put into a PNG file, "" where there is none."""
+    from PIL import Image
+
+    try:
+        with Image.open(figure) as image:
+            return str(image.info.get("Description", ""))
+    except OSError:
+        return ""
