@@ -191,7 +191,7 @@ class Layout:
                 self.names_of(len(row), number)
                 table.append([row[place] for place in self._places])
             else:
-                raise RowError(f"row {number} is {_kind(row)}; give an object of columns and values, or a list of values")
+                raise RowError(f"row {number} is {_kind(row)}; give an object of names and values, or a list of values")
         count = len(self.numeric)
         for number, row in enumerate(table, 1):
             if not _NUMBERS.issuperset(map(type, row[:count])):
