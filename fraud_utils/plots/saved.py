@@ -30,7 +30,7 @@ from fraud_utils.project import resolve
 NARROW = 4.2  # inches: a phone's width at this resolution, with room for
 LETTERS, NAME = 44, 22  # so many letters of a title, and of a name beside the axis
 MOST = 40  # numbers that are kept of a curve
-COLOURS = 64  # of a picture; figures have no more
+COLOURS = 40  # of a picture; figures have no more
 WHOLE = 10_000  # places on a picture are given in such parts of its width and height
 
 
@@ -162,7 +162,7 @@ def _table(fig: Figure, chosen: list[tuple[int, _Numbers, np.ndarray]]) -> dict[
         rows += len(table)
     joined = pd.concat(tables, ignore_index=True).astype(object)
     joined = joined.where(joined.notna(), None)
-    cells = [[float(f"{cell:.6g}") if isinstance(cell, float) else cell for cell in row] for row in joined.to_numpy()]
+    cells = [[float(f"{cell:.5g}") if isinstance(cell, float) else cell for cell in row] for row in joined.to_numpy()]
     return {"columns": list(joined), "rows": json.loads(json.dumps(cells, default=_plain)), "starts": starts}
 
 
