@@ -6,6 +6,7 @@ rows, hyperparameters and seed, and leaves a model folder. Exit status: 0 done (
 grown so far), 1 something that the user can fix, 2 a fault of this program; for 1 and 2, output/failure says why.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -14,10 +15,17 @@ import threading
 def run() -> int:
     """Listen for SIGTERM before the imports, which take seconds: without a handler, process 1 never sees the signal."""
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, end_at_once)
     from fraud_utils.training import main
 
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     return main(stop.is_set)
+
+
+def end_at_once(*_: object) -> None:
+    """What SIGTERM does while there is nothing yet to save."""
+    print("stopped by SIGTERM before the first round; there is no model to save", flush=True)
+    os._exit(0)
 
 
 if __name__ == "__main__":

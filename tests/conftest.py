@@ -9,11 +9,15 @@ import hypothesis
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
+from states import HANGS
 
 # A deadline would fail on a slow machine; `make test-long` asks for ten times as many.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a worker a core: what a test starts fits and scores on one
+    os.environ |= {"LOKY_MAX_CPU_COUNT": "1", "OMP_NUM_THREADS": "1"}
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = {"notebooks", "deploy", "report"}  # folders of tests
@@ -61,6 +65,7 @@ def opened(browser: Browser, run: Path):
 
     def open_page(name: str, width: int = 1100, **settings: Any) -> Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **settings)
+        context.set_default_timeout(HANGS * 1000)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: faults.append(message.text))

@@ -14,6 +14,7 @@ from typing import Any
 
 import boto3
 import psutil
+import pytest
 import states
 from botocore import exceptions
 
@@ -42,8 +43,8 @@ def choice(**hyperparameters) -> record.Choice:
 
 
 def endless() -> record.Choice:
-    """Goes on training until it is stopped."""
-    return choice(imbalance="none", num_round=100_000)
+    """Goes on training until it is stopped; the log says so after each twentieth of the rounds."""
+    return choice(imbalance="none", num_round=100_000, max_depth=1)
 
 
 def run_folder(folder: Path, chosen: record.Choice) -> Path:
@@ -54,24 +55,27 @@ def run_folder(folder: Path, chosen: record.Choice) -> Path:
 
 
 @contextlib.contextmanager
-def local_sagemaker(log: Path) -> Iterator[psutil.Popen]:
-    """SageMaker on this machine as somebody else runs it; its address is in the environment, its log in a file."""
-    command = [sys.executable, "-m", "fraud_utils.local_sagemaker", "--ping-seconds", "6"]
+def local_sagemaker(log: Path, *arguments: str) -> Iterator[tuple[psutil.Popen, dict[str, str]]]:
+    """SageMaker on this machine as somebody else runs it: its process, and the environment in which clients find it."""
+    command = [sys.executable, "-m", "fraud_utils.local_sagemaker", *arguments]
     with log.open("a") as stream:  # so that it can be emptied meanwhile
         process = psutil.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
-    before = dict(os.environ)
     try:
-        address = states.until(
-            lambda: process.poll() is not None or log.read_text().splitlines()[:1], "the server's address"
-        )
+        states.until(lambda: process.poll() is not None or "\n" in log.read_text(), "the server's address")
         assert process.poll() is None, log.read_text()
-        os.environ.update(CREDENTIALS, AWS_ENDPOINT_URL=address[0])
-        yield process
+        yield process, CREDENTIALS | {"AWS_ENDPOINT_URL": log.read_text().splitlines()[0]}
     finally:
-        os.environ.clear()
-        os.environ.update(before)
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(states.HANGS) == 0
+
+
+@contextlib.contextmanager
+def pointed_at(environment: dict[str, str]) -> Iterator[None]:
+    """A server's address in the environment, for as long as it is asked: other tests run in the same process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in environment.items():
+            patch.setenv(key, value)
+        yield
 
 
 def left(run: str) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from states import HANGS
 
 ROOT = Path(__file__).resolve().parents[1]
 ASKED = {"jupyterlab", "papermill", "xgboost", "scikit-learn", "imbalanced-learn", "seaborn", "pandas", "sagemaker"}
@@ -103,7 +104,7 @@ def project(folder: Path) -> Path:
 def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "CONDA", "UV_")) and k != "MFLAGS"}
     return subprocess.run(
-        ["make", *arguments], cwd=folder, env=clean | environment, capture_output=True, text=True, timeout=120
+        ["make", *arguments], cwd=folder, env=clean | environment, capture_output=True, text=True, timeout=HANGS
     )
 
 

@@ -36,7 +36,8 @@ MAY_USE = {
 MODULE, CLASS, FUNCTION, LONGER, ARGUMENTS = 400, 200, 40, 0.02, 6  # lines; share of functions that may be longer
 # Tests of what is no module: the house, the lock and environments, the Makefile, the notebooks, reports on tables of
 # many shapes, the image, all answers and all findings and questions of a table together, how near simulated rows come,
-# every fault of a file, what goes to AWS beside the code, and the circle from deployment to monitoring and back.
+# every fault of a file, what goes to AWS beside the code, the circle from deployment to monitoring and back,
+# and the Handbook's protocol.
 NO_MODULE = {
     "test_house",
     "test_environment",
@@ -50,6 +51,7 @@ NO_MODULE = {
     "data/test_faulty_files",
     "deploy/test_policy",
     "monitor/test_circle",
+    "bench/test_handbook",
 }
 
 

@@ -2,22 +2,28 @@
 
 from fraud_utils.artifact.features import MAX_CATEGORIES, MISSING, FeatureMap
 from fraud_utils.artifact.files import ArtifactError, Contents, load, pack, save, unpack
-from fraud_utils.artifact.model import Model, prior_correction
+from fraud_utils.artifact.history import OF_AMOUNTS, Events, History, cents
+from fraud_utils.artifact.model import ACTIONS, Model, prior_correction
 from fraud_utils.artifact.reference import Distribution, Promise, Reference
 from fraud_utils.artifact.rows import Layout, RowError
 
 __all__ = [
+    "ACTIONS",
     "MAX_CATEGORIES",
     "MISSING",
+    "OF_AMOUNTS",
     "ArtifactError",
     "Contents",
     "Distribution",
+    "Events",
     "FeatureMap",
+    "History",
     "Layout",
     "Model",
     "Promise",
     "Reference",
     "RowError",
+    "cents",
     "load",
     "pack",
     "prior_correction",

@@ -20,7 +20,8 @@ import numpy as np
 
 from fraud_utils import __version__, project
 from fraud_utils.artifact.features import FeatureMap
-from fraud_utils.artifact.model import Model
+from fraud_utils.artifact.history import History
+from fraud_utils.artifact.model import ACTIONS, Model
 from fraud_utils.artifact.reference import Reference
 from fraud_utils.artifact.rows import Layout
 
@@ -48,6 +49,8 @@ class Contents:
         Probabilities by name.
     decides : str
         Name of the threshold that decides unless a caller names another.
+    tiers : mapping of str to float
+        Probabilities `review` and `block`, and the costs that they were chosen for; empty without tiers.
     hyperparameters, training, metrics : mapping
         What the model came from (`training`: `name`, `sha256`, `rows`, `frauds`) and how it did.
     may_be_missing : sequence of str
@@ -73,6 +76,7 @@ class Contents:
     kept_share: float = 1.0
     unnamed_rows: str = "schema"
     metrics: Mapping[str, float] = field(default_factory=dict)
+    tiers: Mapping[str, float] = field(default_factory=dict)
     reference: Reference | None = None
 
 
@@ -99,6 +103,7 @@ def save(folder: str | Path, booster: Any, contents: Contents) -> None:
         "kept_share": contents.kept_share,
         "thresholds": dict(contents.thresholds),
         "decides": contents.decides,
+        "tiers": dict(contents.tiers),
         "hyperparameters": dict(contents.hyperparameters),
         "training": dict(contents.training),
         "metrics": dict(contents.metrics),
@@ -136,7 +141,8 @@ def load(folder: str | Path) -> Model:
         booster = xgboost.Booster()
         booster.load_model(bytearray(raw))
         schema, features = manifest["schema"], FeatureMap.from_dict(manifest["features"])
-        # Models of earlier versions have neither an id nor `unnamed_rows`.
+        # Models of earlier versions have no id, no `unnamed_rows`, no tiers and no history.
+        histories = tuple(History(each["by"], (*each["days"],), (*each["of"],)) for each in schema.get("history", ()))
         identity = schema.get("id")
         columns = tuple(manifest["columns"])
         if manifest.get("unnamed_rows", "schema") == "features":
@@ -148,6 +154,7 @@ def load(folder: str | Path) -> Model:
             may_be_missing=frozenset(manifest["may_be_missing"]),
             id=identity,
             negative_amounts=schema["negative_amounts"],
+            history=frozenset(name for history in histories for name in history.columns),
         )
         model = Model(
             booster=booster,
@@ -155,7 +162,9 @@ def load(folder: str | Path) -> Model:
             kept_share=float(manifest["kept_share"]),
             thresholds={name: float(value) for name, value in manifest["thresholds"].items()},
             decides=manifest["decides"],
+            tiers={name: float(manifest["tiers"][name]) for name in ACTIONS[1:]} if manifest.get("tiers") else {},
             manifest=manifest,
+            histories=histories,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{folder / MANIFEST}: incomplete ({error}); train the model again") from None

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from fraud_utils.artifact.forest import Forest
+from fraud_utils.artifact.history import History
 from fraud_utils.artifact.reference import Reference
 from fraud_utils.artifact.rows import Layout
 
 WALKED_ROWS = 6  # up to so many, walking the trees in NumPy is faster than one call of XGBoost
 CHUNK_ROWS = 1 << 14
+ACTIONS = ("accept", "review", "block")
 
 
 def prior_correction(scores: np.ndarray, kept_share: float) -> np.ndarray:
@@ -47,8 +49,12 @@ class Model:
         Probabilities by name.
     decides : str
         The threshold that decides when none is named.
+    tiers : dict of str to float
+        `review` and `block`, the probabilities from which that is to be done; empty where the model has none.
     manifest : dict
         All of `manifest.json`.
+    histories : tuple of History
+        Columns of the layout that come from an entity's earlier rows.
     """
 
     booster: Any
@@ -56,7 +62,9 @@ class Model:
     kept_share: float
     thresholds: dict[str, float]
     decides: str
+    tiers: dict[str, float]
     manifest: dict[str, Any]
+    histories: tuple[History, ...] = ()
 
     def score(self, rows: Any, first: int = 0) -> np.ndarray:
         """Give each row its probability of fraud, after prior correction.
@@ -85,6 +93,13 @@ class Model:
             part = {name: values[chunk] for name, values in columns.items()}
             margin[chunk] = self._margin(self.layout.matrix(part, first + start))
         return prior_correction(1 / (1 + np.exp(-margin)), self.kept_share)
+
+    def actions(self, scores: np.ndarray) -> list[str]:
+        """For each score, `accept`, `review` or `block`; [] where the model has no tiers."""
+        if not self.tiers:
+            return []
+        tier = np.searchsorted([self.tiers[action] for action in ACTIONS[1:]], scores, side="right")
+        return [ACTIONS[number] for number in tier.tolist()]
 
     def reasons(self, rows: Any, top: int = 3) -> list[list[dict[str, Any]]]:
         """For each row, the columns that moved its score most: SHAP contributions to the log-odds, by column.

@@ -40,6 +40,9 @@ class Layout:
         The column that comes back with the scores.
     negative_amounts : bool
         Whether an amount below zero is one.
+    history : frozenset of str
+        Columns on what an entity did before. Their values may be missing, since what keeps the past may not answer; the
+        columns may not.
     """
 
     features: FeatureMap
@@ -48,6 +51,7 @@ class Layout:
     may_be_missing: frozenset[str]
     id: str | None = None
     negative_amounts: bool = True
+    history: frozenset[str] = frozenset()
 
     @cached_property
     def numeric(self) -> tuple[str, ...]:
@@ -58,7 +62,8 @@ class Layout:
     def _strict(self) -> np.ndarray:
         """Which of the matrix's columns must have a value."""
         strict = np.zeros(len(self.features.names), dtype=bool)
-        strict[: len(self.numeric)] = [column not in self.may_be_missing for column in self.numeric]
+        loose = self.may_be_missing | self.history
+        strict[: len(self.numeric)] = [column not in loose for column in self.numeric]
         return strict
 
     @cached_property
@@ -162,7 +167,7 @@ class Layout:
             if column in given:
                 values = table[column]
                 columns[column] = values if isinstance(values, list | tuple) else np.asarray(values)
-            elif column in self.may_be_missing:
+            elif column in self.may_be_missing and column not in self.history:
                 columns[column] = np.full(rows, None if column in self.features.categories else np.nan)
             else:
                 raise RowError(f"column {column!r} is missing; this model cannot score without it")
@@ -182,6 +187,10 @@ class Layout:
             if isinstance(row, Mapping):
                 if not row.keys() <= self.accepted:
                     self._check_names(list(row), f"row {number}, ")
+                if self.history and (absent := self.history.intersection(raw) - row.keys()):
+                    raise RowError(
+                        f"row {number}, column {min(absent)!r} is missing; send all columns of history, or none"
+                    )
                 table.append([row.get(column) for column in raw])
             elif isinstance(row, list | tuple):
                 self.names_of(len(row), number)

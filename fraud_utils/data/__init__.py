@@ -4,13 +4,15 @@ from fraud_utils.data.download import download
 from fraud_utils.data.draft import draft, keep, unresolved
 from fraud_utils.data.files import FORMATS, TableFile
 from fraud_utils.data.guesses import Draft
+from fraud_utils.data.history import add_history
 from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_transactions
-from fraud_utils.data.schema import TIME_UNITS, ULB, DataError, Schema, Written
+from fraud_utils.data.schema import SIMULATED, TIME_UNITS, ULB, DataError, Schema, Written
 from fraud_utils.data.split import WITHOUT_TIME, Split, duplicate_groups, fold_groups, split_transactions
 
 __all__ = [
     "DEFAULT_PATH",
     "FORMATS",
+    "SIMULATED",
     "TIME_UNITS",
     "ULB",
     "WITHOUT_TIME",
@@ -20,6 +22,7 @@ __all__ = [
     "Split",
     "TableFile",
     "Written",
+    "add_history",
     "download",
     "draft",
     "duplicate_groups",

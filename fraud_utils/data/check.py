@@ -112,8 +112,9 @@ def _in_order(raw: Raw, schema: Schema, labelled: np.ndarray, origin: str | None
     if unlabelled:
         frame = frame[labelled].reset_index(drop=True)
         raw.said.append(f"{words.count(unlabelled, 'row')} without a label left out.")
-    if [*frame] != [*schema.columns]:
-        frame = frame[[*schema.columns]]
+    columns = [name for name in schema.columns if name not in schema.to_compute]
+    if [*frame] != columns:
+        frame = frame[columns]
     for column in schema.categorical:
         frame[column] = frame[column].astype("category")
     if schema.time and not frame[schema.time].is_monotonic_increasing:

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fraud_utils import words
 from fraud_utils.data.check import Loaded, checked
 from fraud_utils.data.files import TableFile
+from fraud_utils.data.history import add_history
 from fraud_utils.data.read import read
-from fraud_utils.data.schema import ULB, DataError, Schema
+from fraud_utils.data.schema import SIMULATED, ULB, DataError, Schema
 from fraud_utils.project import resolve
 
 ULB_SHA256 = "76274b691b16a6c49d3f159c883398e03ccd6d1ee12d9d8ee38f4b4b98551a89"
@@ -28,7 +30,7 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
     ----------
     path : str or Path
         `.csv`, `.csv.gz`, `.csv.zip` (one member) or `.parquet`, relative to the project's root. Empty:
-        `data/creditcard.csv` where it exists, else simulated transactions.
+        what the schema says is simulated; else `data/creditcard.csv` where it exists, else simulated transactions.
     schema : Schema
         What the columns mean and how the file writes them; the reference set's by default.
     seed : int
@@ -48,16 +50,18 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
         that is wrong with columns and values.
     """
     if not str(path):
+        if schema.source in SIMULATED.values():
+            return _simulated(seed, schema)
         if schema != ULB:
             raise DataError(f"schema {schema.name!r} needs a table: give its path with DATA=path")
         if not resolve(DEFAULT_PATH).exists():
-            return _simulated(seed)
+            return _simulated(seed, schema)
         path = DEFAULT_PATH
     file = resolve(path)
     if not file.is_file():
         raise DataError(f"{path}: no such file; check the path, or fetch the reference data with 'make data'")
     loaded = read_transactions(TableFile(file, schema, source=str(path)))
-    frame, sha256 = loaded.frame, loaded.sha256
+    frame, sha256 = add_history(loaded.frame, schema), loaded.sha256
     name = schema.name
     if schema == ULB and sha256 != ULB_SHA256:
         if file.name.lower().startswith("creditcard.csv") and not loaded.simulated:
@@ -72,7 +76,7 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
         "name": f"SIMULATED transactions ({name})" if loaded.simulated else name,
         "simulated": loaded.simulated,
         "path": str(path),
-        "read_as": loaded.read_as,
+        "read_as": (*loaded.read_as, *_history_note(schema)),
         "unlabelled": loaded.unlabelled,
         "origin": loaded.origin,
     }
@@ -80,7 +84,7 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
 
 
 def read_transactions(table: TableFile) -> Loaded:
-    """Read one file and check every value.
+    """Read one file and check every value; its history is that of the whole table, and `add_history` adds it.
 
     Raises
     ------
@@ -90,15 +94,19 @@ def read_transactions(table: TableFile) -> Loaded:
     return checked(read(table), table)
 
 
-def _simulated(seed: int) -> pd.DataFrame:
-    from fraud_utils.data.simulate import GENERATOR_VERSION, simulate_transactions
+def _simulated(seed: int, schema: Schema) -> pd.DataFrame:
+    from fraud_utils.data.simulate import GENERATOR_VERSION, simulate_cards, simulate_transactions
 
-    frame = simulate_transactions(SIMULATED_ROWS, seed=seed)
+    cards = schema != ULB
+    frame = simulate_cards(seed) if cards else simulate_transactions(SIMULATED_ROWS, seed=seed)
     digest = hashlib.sha256()
     for column in frame.columns:
-        digest.update(np.ascontiguousarray(frame[column].to_numpy()).data)
-    name = f"SIMULATED transactions (generator {GENERATOR_VERSION}, seed {seed})"
-    frame.attrs["provenance"] = _provenance(frame, ULB, name, digest.hexdigest()) | {"simulated": True, "path": None}
+        values = frame[column].to_numpy()
+        digest.update("\n".join(values).encode() if values.dtype == object else np.ascontiguousarray(values).data)
+    name = f"SIMULATED {schema.name if cards else 'transactions'} (generator {GENERATOR_VERSION}, seed {seed})"
+    provenance = _provenance(frame, schema, name, digest.hexdigest()) | {"simulated": True, "path": None}
+    frame = add_history(frame, schema)
+    frame.attrs["provenance"] = provenance
     return frame
 
 
@@ -109,12 +117,21 @@ def _provenance(frame: pd.DataFrame, schema: Schema, name: str, sha256: str) -> 
         "sha256": sha256,
         "rows": len(frame),
         "frauds": int(frame[schema.label].sum()),
-        "columns": len(frame.columns),
+        "columns": len(schema.columns),
         "currency": schema.currency if schema.amount else None,
         "noun": schema.noun,
         "largest_amount": None if amount is None else float(amount.max()),
         "median_fraud": None if amount is None else float(amount[frame[schema.label] == 1].median()),
-        "read_as": (),
+        "read_as": _history_note(schema),
         "unlabelled": 0,
         "origin": None,
     }
+
+
+def _history_note(schema: Schema) -> tuple[str, ...]:
+    """What was added on what entities did before."""
+    if not schema.to_compute:
+        return ()
+    by = words.listed(dict.fromkeys(each.by for each in schema.history))
+    count = words.count(len(schema.to_compute), "history column")
+    return (f"{count} computed, by {by}.",)

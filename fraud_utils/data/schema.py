@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import zoneinfo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,9 +11,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from fraud_utils.artifact import OF_AMOUNTS, History
 from fraud_utils.project import resolve
 
 TIME_UNITS = ("seconds", "minutes", "hours", "days", "months", "milliseconds", "timestamp")
+SIMULATED = {"cards": "fraud_utils/data/simulate/cards.yaml"}  # schemas of transactions that are made, by name
 
 
 class DataError(ValueError):
@@ -118,6 +121,10 @@ class Schema:
         Whether an amount below zero (a refund) is allowed.
     noun : str
         What one row is called on pages.
+    label_delay_days : float
+        How long after a transaction its label is known.
+    history : tuple of History
+        Columns on what an entity did before. Those that `features` name are in the table already.
     written : Written
         How the file writes it. In a YAML file its keys stand beside the others, and `time` may list the columns of
         `time_from`.
@@ -139,6 +146,8 @@ class Schema:
     currency: str = "EUR"
     negative_amounts: bool = False
     noun: str = "transaction"
+    label_delay_days: float = 0.0
+    history: tuple[History, ...] = ()
     written: Written = Written()
     source: str = field(default="", compare=False, repr=False)
 
@@ -150,11 +159,23 @@ class Schema:
             raise DataError("no column to learn from; list some under 'features'")
         if self.written.dates and not self.time:
             raise DataError("'dates' are counted from the time of the transaction; name its column under 'time'")
+        if not 0 <= self.label_delay_days < math.inf:
+            raise DataError(f"label_delay_days is {self.label_delay_days:g}; it must be 0 or a number of days")
+        if (self.label_delay_days or self.history) and not self.time:
+            key = "history" if self.history else "label_delay_days"
+            raise DataError(f"{key!r} needs times; name the column of the transaction's time under 'time'")
+        for history in self.history:
+            _check_history(self, history)
 
     @property
     def measures(self) -> tuple[str, ...]:
         """Numeric columns of a loaded frame that models use, the amount left out."""
-        return self.features + tuple(f"seconds_since_{date}" for date in self.written.dates)
+        return (*self.features, *(f"seconds_since_{date}" for date in self.written.dates), *self.to_compute)
+
+    @property
+    def to_compute(self) -> tuple[str, ...]:
+        """The history columns that the table does not have already."""
+        return tuple(name for each in self.history for name in each.columns if name not in self.features)
 
     @property
     def numeric(self) -> tuple[str, ...]:
@@ -188,7 +209,7 @@ class Schema:
 
     @property
     def as_loaded(self) -> Schema:
-        """What the columns of a loaded frame mean, once nothing of the file is left."""
+        """What a loaded frame's columns mean: nothing of the file is left, and the history's columns are features."""
         return replace(self, features=self.measures, ignored=(), written=Written())
 
     @property
@@ -203,14 +224,17 @@ class Schema:
         return names + tuple(name for name in self.groups if name not in learnt and name not in names)
 
     @classmethod
-    def read(cls, path: str | Path = "") -> Schema:
-        """Read a schema from a YAML file; an empty path is the reference set's.
+    def read(cls, path: str | Path = "", simulate: str = "") -> Schema:
+        """Read a schema from a YAML file; an empty path is the reference set's, or that of what is to be simulated.
 
         Raises
         ------
         DataError
             The file is missing, is no YAML mapping, or has an unknown or missing key.
         """
+        if simulate and simulate not in SIMULATED:
+            raise DataError(f"simulate is {simulate!r}; it can be empty, or {' or '.join(SIMULATED)}")
+        path = path or SIMULATED.get(simulate, "")
         if not str(path):
             return ULB
         import yaml
@@ -250,16 +274,7 @@ class Schema:
         for item in dataclasses.fields(cls):
             if item.name not in mapping and item.default is dataclasses.MISSING:
                 raise DataError(f"key {item.name!r} is missing; add a line '{item.name}: ...'")
-        given = dict(mapping)
-        if isinstance(given["time"], list):  # the parts of one timestamp
-            if not given["time"]:
-                raise DataError("'time' lists no column; name those that make up the timestamp, or leave it out")
-            if (unit := given.get("time_unit", "timestamp")) != "timestamp":
-                raise DataError(
-                    f"time_unit is {unit!r}, but the columns under 'time' make up a timestamp; leave it out"
-                )
-            name = "date_and_time" if "time" in given["time"] else "time"
-            given |= {"time": name, "time_from": given["time"], "time_unit": "timestamp"}
+        given = _time_of_parts(mapping)
         if isinstance(given.get("fraud"), int | float):  # YAML makes true of yes, and numbers of digits
             given["fraud"] = str(given["fraud"]).lower()
         values = {key: _value(key, value, kinds[key]) for key, value in given.items()}
@@ -271,7 +286,23 @@ class Schema:
         values = dataclasses.asdict(self)
         del values["source"]
         values |= values.pop("written")
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        return {key: _plain(value) for key, value in values.items()}
+
+
+def _check_history(schema: Schema, history: History) -> None:
+    """Refuse what is of no entity, or of amounts where there are none."""
+    known = [*((schema.entity,) if schema.entity else ()), *schema.entities]
+    if history.by not in known:
+        close = get_close_matches(history.by, known, 1)
+        hint = f"did you mean {close[0]!r}?" if close else "list its column under 'entity' or 'entities'"
+        if history.by == schema.id:
+            hint = "it is the id, which no two rows share; take the card, the account or the merchant"
+        raise DataError(f"history by {history.by!r}: there is no such entity; {hint}")
+    if not schema.amount and (of := next((name for name in history.of if name in OF_AMOUNTS), None)):
+        raise DataError(
+            f"history by {history.by!r}: {of!r} is of amounts, and the schema names none; name their column under "
+            "'amount', or take it out of 'of'"
+        )
 
 
 def _is_time_zone(name: str) -> bool:
@@ -290,11 +321,60 @@ def _is_encoding(name: str) -> bool:
     return True
 
 
+def _time_of_parts(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values, with a name for a time of several columns."""
+    given = dict(mapping)
+    if isinstance(given["time"], list):  # the parts of one timestamp
+        if not given["time"]:
+            raise DataError("'time' lists no column; name those that make up the timestamp, or leave it out")
+        if (unit := given.get("time_unit", "timestamp")) != "timestamp":
+            raise DataError(f"time_unit is {unit!r}, but the columns under 'time' make up a timestamp; leave it out")
+        name = "date_and_time" if "time" in given["time"] else "time"
+        given |= {"time": name, "time_from": given["time"], "time_unit": "timestamp"}
+    return given
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _history(value: Any) -> tuple[History, ...]:
+    """The entries under `history`."""
+    example = "such as '- {by: card, days: [1, 7, 30], of: [count, mean]}'"
+    if not isinstance(value, list | tuple) or not all(isinstance(entry, Mapping) for entry in value):
+        raise DataError(f"'history' must be a list, with lines {example}, not {value!r}")
+    entries = []
+    for entry in value:
+        if odd := {*entry} ^ {"by", "days", "of"}:
+            key = sorted(map(str, odd))[0]
+            raise DataError(f"'history': {key!r} is {'unknown' if key in entry else 'missing'}; write lines {example}")
+        if not isinstance(entry["by"], str) or not isinstance(entry["days"], list | tuple):
+            raise DataError(f"'history': 'by' must be a column's name and 'days' a list, {example}")
+        days = tuple(_number("days", each) for each in entry["days"])
+        try:
+            entries.append(History(entry["by"], days, _value("of", entry["of"], tuple[str, ...])))
+        except ValueError as error:
+            raise DataError(str(error)) from None
+    return tuple(entries)
+
+
+def _number(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DataError(f"{key!r} must be a number, not {value!r}")
+    return float(value)
+
+
 def _value(key: str, value: Any, kind: Any) -> Any:
     """A plain value as a field of this type."""
+    if kind == tuple[History, ...]:
+        return _history(value)
+    if kind is float:
+        return _number(key, value)
     if kind == tuple[str, ...]:
         if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-            raise DataError(f"{key!r} must be a list of column names, not {value!r}")
+            raise DataError(f"{key!r} must be a list of names, not {value!r}")
         return tuple(value)
     if kind is bool and not isinstance(value, bool):
         raise DataError(f"{key!r} must be true or false, not {value!r}")

@@ -53,8 +53,9 @@ def fold_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
 class Split:
     """A cut: `train` lies wholly before `test_from` (seconds), `test` at or after it.
 
+    `waiting_rows` more lie before the cut and are in neither: at the cut, their labels were not known yet.
     `test_days` is the time from the cut to the last transaction in days, None where all of `test` share one time. A
-    table without times is split at random; both are None then.
+    table without times is split at random; `test_from` and `test_days` are None then.
     """
 
     train: pd.DataFrame = field(repr=False)
@@ -65,6 +66,7 @@ class Split:
     test_rows: int
     test_frauds: int
     test_days: float | None
+    waiting_rows: int = 0
 
     def sizes(self) -> dict[str, float | int | None]:
         """The cut's time, rows, frauds and days, as `metrics.json` holds them."""
@@ -76,6 +78,10 @@ class Split:
         cut, rest, doubt = "drawn at random", "others", f" {WITHOUT_TIME}"
         if self.test_from is not None:
             cut, rest, doubt = f"before {words.moment(self.test_from, provenance.get('origin'))}", "from then on", ""
+        if self.test_from is not None and self.waiting_rows:
+            cut = f"whose labels were known at {words.moment(self.test_from, provenance.get('origin'))}"
+            were = "was" if self.waiting_rows == 1 else "were"
+            doubt = f" {words.count(self.waiting_rows, 'row')} before then {were} not labelled yet, and left out."
         return (
             f"{provenance['name']}: {rows}, {words.count(frauds, 'fraud')} "
             f"({words.percent(frauds / provenance['rows'])}). Choices are made on the {self.train_rows:,} {cut} "
@@ -87,9 +93,10 @@ class Split:
 def split_transactions(frame: pd.DataFrame, schema: Schema, test_share: float = 0.2, seed: int = 7) -> Split:
     """Set the test rows apart: the last part by time, or random groups of a table without times.
 
-    Rows that share a time stay on one side, so the cut falls at the change of time that leaves a share nearest to
-    `test_share`; exact copies share a time and never straddle it. Without times, what `fold_groups` keeps together
-    stays on one side, and groups with a fraud are drawn apart from those without.
+    Training rows whose labels come only after the cut (`schema.label_delay_days`) are left out, as they would be on the
+    day of the cut. Rows that share a time stay on one side, so the cut falls at the change of time that leaves a share
+    nearest to `test_share`; exact copies share a time and never straddle it. Without times, what `fold_groups` keeps
+    together stays on one side, and groups with a fraud are drawn apart from those without.
 
     Parameters
     ----------
@@ -119,9 +126,10 @@ def split_transactions(frame: pd.DataFrame, schema: Schema, test_share: float = 
     cut = int(changes[np.argmin(np.abs(changes - int((1 - test_share) * len(time))))])
     origin = frame.attrs.get("provenance", {}).get("origin")
     when = words.moment(time[cut], origin)
-    split = _split(frame.iloc[:cut], frame.iloc[cut:], schema, f"the split at {schema.time} = {when}")
+    known = min(cut, int(np.searchsorted(time, time[cut] - schema.label_delay_days * 86_400, "right")))
+    split = _split(frame.iloc[:known], frame.iloc[cut:], schema, f"the split at {schema.time} = {when}")
     days = float(time[-1] - time[cut]) / 86_400 or None
-    return dataclasses.replace(split, test_from=float(time[cut]), test_days=days)
+    return dataclasses.replace(split, test_from=float(time[cut]), test_days=days, waiting_rows=cut - known)
 
 
 def _random_groups(groups: np.ndarray, y: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -142,5 +150,6 @@ def _split(train: pd.DataFrame, test: pd.DataFrame, schema: Schema, what: str) -
         if not count:
             raise DataError(
                 f"the {side} side of {what} has no fraud; bring a longer table or choose another test_share"
+                + (f", or a shorter label_delay_days ({schema.label_delay_days:g})" if schema.label_delay_days else "")
             )
     return Split(train, test, None, len(train), frauds["training"], len(test), frauds["test"], None)

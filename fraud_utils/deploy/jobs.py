@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,7 @@ def hyperparameters(choice: Choice) -> dict[str, str]:
         A value is longer than SageMaker takes.
     """
     values = choice.hyperparameters | {"thresholds": choice.thresholds, "decides": choice.decides}
+    values |= {"tiers": asdict(choice.tiers)} if choice.tiers else {}
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
     for name, text in texts.items():
         if len(text) > LONGEST_HYPERPARAMETER:

@@ -10,6 +10,7 @@ from fraud_utils.evaluation import (
     findings,
     leakage,
     selection,
+    tiers,
     tune,
 )
 from fraud_utils.evaluation.fits import announce
@@ -40,5 +41,6 @@ __all__ = [
     "random_splits",
     "resampled_metrics",
     "selection",
+    "tiers",
     "tune",
 ]

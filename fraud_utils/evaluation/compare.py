@@ -88,6 +88,17 @@ def as_models(oof: pd.DataFrame, test: pd.DataFrame, fold_fit: pd.Series, fit: p
     )
 
 
+def shown(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame | None:
+    """A table for the last line of a cell: rounded, thousands separated; nothing at all where it has no rows."""
+    if table.empty:
+        return None
+    result = table.astype(object)
+    for name, values in table.select_dtypes("number").items():
+        whole = values.dtype.kind in "iu" or values.abs().max() >= 1_000
+        result[name] = [words.decimals(value, 0 if whole else digits) for value in values]
+    return result
+
+
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The numbers of a comparison with the interval of average precision, the best first.
 

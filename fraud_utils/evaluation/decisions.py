@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from fraud_utils import words
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
 from fraud_utils.intervals import percentile, poisson
 from fraud_utils.models import Candidate
-from fraud_utils.record import Day, Threshold
-from fraud_utils.words import Pace
+from fraud_utils.record import Choice, Day, Threshold
 
+USUAL_BUDGET = 100  # alerts a day that are shown where nobody has said how many can be reviewed
+UNSEEN = "on training rows that it had not seen"
 AROUND = (0.1, 0.3, 1, 3, 10, 30)  # times the cost of a review
+
+
+class Decision(NamedTuple):
+    """The name of the threshold that decides, why, and the share of the avoidable cost that each way saves."""
+
+    name: str
+    why: str
+    saves: dict[str, float]
 
 
 def best_f1_threshold(y: np.ndarray, score: np.ndarray) -> float:
@@ -55,14 +64,16 @@ def thresholds(
     Returns
     -------
     tuple of Threshold
-        For the highest F1; for the precision, left out where no score reaches it; for the alert budget, the score that
-        so many rows a day reach, left out where the table has no times; and, with amounts, for the lowest cost.
+        For the highest F1; for the precision, left out where no score reaches it; for the alert budget (0 for the
+        usual one), the score that so many rows a day reach, left out where the table has no times; and, with amounts,
+        for the lowest cost.
     """
     score, rows = scores.of_all_repeats(candidate), scores.rows
     y = scores.repeated(rows.y)
     chosen = [Threshold("f1", best_f1_threshold(y, score))]
     if (precise := precise_threshold(y, score, precision)) is not None:
         chosen.append(Threshold("precision", precise, precision))
+    alerts_per_day = alerts_per_day or USUAL_BUDGET
     if rows.days:
         budget = min(max(round(alerts_per_day * scores.repeats * rows.days), 1), len(score))
         within_budget = float(np.partition(score, len(score) - budget)[len(score) - budget])
@@ -72,13 +83,13 @@ def thresholds(
     return tuple(chosen)
 
 
-def describe_thresholds(alerting: Sequence[Threshold], alerts_per_day: int) -> str:
+def describe_thresholds(alerting: Sequence[Threshold]) -> str:
     """Say which aims have no threshold; "" where all have one that should."""
     aims, said = {each.aim for each in alerting}, []
     if "precision" not in aims:
         said.append("At no score are nine tenths of the alerts frauds, so that aim has no threshold.")
     if "alerts_a_day" not in aims:
-        said.append(f"The table has no times, so a budget of {alerts_per_day:,} alerts a day sets no threshold.")
+        said.append("The table has no times, so a budget of alerts a day sets no threshold.")
     return " ".join(said)
 
 
@@ -138,10 +149,52 @@ def savings_curve(
     return pd.DataFrame(curve)
 
 
-def per_day(
+def alerts(
+    scores: Scores, candidate: Candidate, alerting: Sequence[Threshold], review_cost: float
+) -> dict[str, np.ndarray]:
+    """Which rows each way of alerting alerts on, all repeats of them, by its name.
+
+    `amount` alerts where probability times amount exceeds the review's cost; it has no threshold.
+    """
+    score, amount = scores.of_all_repeats(candidate), scores.rows.amount
+    ways = {each.name: score >= each.score for each in alerting}
+    if amount is not None:
+        ways["amount"] = score * scores.repeated(amount) > review_cost
+    return ways
+
+
+def deciding(
+    scores: Scores, candidate: Candidate, alerting: Sequence[Threshold], review_cost: float, budget_given: bool
+) -> Decision:
+    """The threshold that decides: what costs least on these out-of-fold rows, unless a budget of alerts was given.
+
+    Costs are those of reviews and of missed amounts. Where the table has no amounts, or no threshold costs less than
+    the cheaper of reviewing nothing and everything, it is the threshold of the highest F1.
+    """
+    rows = scores.rows
+    saves = {}
+    if rows.amount is not None:
+        y, amount = scores.repeated(rows.y), scores.repeated(rows.amount)
+        ways = alerts(scores, candidate, alerting, review_cost)
+        saves = {name: savings(y, alert, amount, review_cost, resamples=1)[0] for name, alert in ways.items()}
+    saves = {name: share for name, share in saves.items() if np.isfinite(share)}
+    for each in alerting:
+        if each.aim == "alerts_a_day" and budget_given:
+            budget = words.plain(each.target or 0)
+            return Decision(each.name, f"where the budget of {budget} alerts a day is used up {UNSEEN}", saves)
+    balance = f"where precision and recall balance best (highest F1) {UNSEEN}"
+    if not saves:
+        return Decision("f1", f"{balance}; the table has no amounts, so costs cannot be compared", saves)
+    cheapest = max((each.name for each in reversed(alerting)), key=lambda name: saves[name])
+    if saves[cheapest] <= 0:
+        return Decision("f1", f"{balance}; no score makes alerting cheaper than reviewing nothing or everything", saves)
+    return Decision(cheapest, f"where reviews and missed frauds together cost least {UNSEEN}", saves)
+
+
+def on_test(
     scores: Scores, candidate: Candidate, alerting: Sequence[Threshold], review_cost: float, protocol: Protocol
 ) -> dict[str, Day]:
-    """What each way of alerting means per day at the pace of these rows, with intervals.
+    """What each way of alerting means on all of these rows, with intervals.
 
     Counts have exact Poisson intervals. Money is what the alerts cost less than the cheaper of reviewing nothing and
     everything, as in `savings`; its interval comes from resamples that hold each row a Poisson number of times, so
@@ -157,54 +210,34 @@ def per_day(
     Returns
     -------
     dict of str to Day
-        By the thresholds' names and, with amounts, `amount` (alerts where probability times amount exceeds the
-        review's cost); {} where the rows have no times, or share one.
+        By the names that `alerts` gives.
     """
-    days = scores.rows.days
-    return _paced(scores, candidate, alerting, review_cost, protocol, days) if days else {}
+    ways = alerts(scores, candidate, alerting, review_cost)
+    return {name: _counted(scores.rows, alert, review_cost, protocol) for name, alert in ways.items()}
 
 
-def per_thousand(
-    scores: Scores, candidate: Candidate, alerting: Sequence[Threshold], review_cost: float, protocol: Protocol
-) -> pd.DataFrame:
-    """The same per 1,000 rows, to be shown where the table has no days to count by."""
-    ways = _paced(scores, candidate, alerting, review_cost, protocol, len(scores.rows) / 1000)
-    return readable_days(ways, Pace("thousand rows", 1.0))
+def per_day(on_test: Mapping[str, Day], days: float) -> dict[str, Day]:
+    """The same per day at the pace of the rows, which span so many days; {} where they have no times, or share one."""
+    return {name: way.over(1 / days) for name, way in on_test.items()} if days else {}
 
 
-def _paced(
-    scores: Scores,
-    candidate: Candidate,
-    alerting: Sequence[Threshold],
-    review_cost: float,
-    protocol: Protocol,
-    units: float,
-) -> dict[str, Day]:
-    """What each way of alerting means in one of the units, of which these rows have so many."""
-    rows, score = scores.rows, scores.of(candidate)
-    ways = {each.name: score >= each.score for each in alerting}
-    if rows.amount is not None:
-        ways["amount"] = score * rows.amount > review_cost
-    return {name: _day(rows, alert, review_cost, protocol, units) for name, alert in ways.items()}
-
-
-def _day(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protocol, days: float) -> Day:
+def _counted(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protocol) -> Day:
     fraud = rows.y == 1
-    counts: dict[str, Any] = {}
-    for name, count in (("alerts", int(alert.sum())), ("frauds_caught", int(alert[fraud].sum()))):
-        low, high = poisson(count)
-        counts |= {name: count / days, f"{name}_ci": (low / days, high / days)}
+    caught = int(alert[fraud].sum())
+    numbers = {"alerts": int(alert.sum()), "frauds_caught": caught, "false_alarms": int(alert.sum()) - caught}
+    counts: dict[str, Any] = {name: float(number) for name, number in numbers.items()}
+    counts |= {f"{name}_ci": poisson(number) for name, number in numbers.items()}
     if rows.amount is None:
         return Day(**counts)
-    lost, caught = rows.amount[fraud], alert[fraud]
+    lost, seen = rows.amount[fraud], alert[fraud]
 
     def saved(drawn: np.ndarray, rows: Any, false_alerts: Any) -> Any:
         """By how often each fraud was drawn, and how many other rows and alerts on them."""
         blanket = np.minimum(drawn @ lost, review_cost * (rows + drawn.sum(axis=-1)))
-        return (blanket - drawn @ (lost * ~caught) - review_cost * (drawn @ caught + false_alerts)) / days
+        return blanket - drawn @ (lost * ~seen) - review_cost * (drawn @ seen + false_alerts)
 
     rng = np.random.default_rng(protocol.seed)
-    false_alerts, quiet = int(alert[~fraud].sum()), int((~alert[~fraud]).sum())
+    false_alerts, quiet = numbers["false_alarms"], int((~alert[~fraud]).sum())
     drawn_false = rng.poisson(false_alerts, protocol.resamples)
     drawn_rows = drawn_false + rng.poisson(quiet, protocol.resamples)
     drawn = rng.poisson(1, (protocol.resamples, len(lost)))
@@ -213,13 +246,19 @@ def _day(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protocol, 
     return Day(**counts, saved=float(point), saved_ci=(low, high))
 
 
-def readable_days(days: Mapping[str, Day], pace: Pace) -> pd.DataFrame:
-    """What each way of alerting means per day, week or month, each figure with its bounds beside it."""
-    scaled = {name: asdict(day.over(pace.days)) for name, day in days.items()}
-    table = pd.DataFrame.from_dict(scaled, orient="index")
-    shown = {}
-    for name in (name for name in table if f"{name}_ci" in table and table[name].notna().all()):
-        bounds = np.array(table[f"{name}_ci"].tolist())
-        for side, values in ((f"a {pace.unit}", table[name]), ("low", bounds[:, 0]), ("high", bounds[:, 1])):
-            shown[name.replace("_", " "), side] = values
-    return pd.DataFrame(shown, index=table.index).round(1)
+def readable(choice: Choice) -> pd.DataFrame:
+    """The ways of alerting as they were chosen, out of fold, or what they reach on the test set, once that is known."""
+    table: dict[str, dict[str, str]] = {}
+    for name, meaning in choice.meanings.items():
+        way, row = choice.on_test.get(name), {}
+        if way:
+            for figure in ("alerts", "frauds_caught", "false_alarms", "saved"):
+                if (value := getattr(way, figure)) is not None:
+                    row[figure.replace("_", " ")] = words.decimals_between(value, getattr(way, f"{figure}_ci"), 0)
+        elif not choice.on_test and (name in choice.thresholds or name in choice.oof_savings):
+            row["alert from a score of"] = words.cell(choice.thresholds.get(name))
+            if choice.oof_savings:
+                row["avoidable cost saved"] = words.percent(choice.oof_savings[name], 2)
+        if row:
+            table[f"{meaning} (decides)" if name == choice.decides else meaning] = row
+    return pd.DataFrame.from_dict(table, orient="index")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fraud_utils import words
+from fraud_utils.artifact import FeatureMap
 from fraud_utils.evaluation.rows import Rows, Scores
 from fraud_utils.intervals import exact, together
 from fraud_utils.models import Candidate
+from fraud_utils.record import Case, Kind, Reason
 
 AMOUNT_EDGES = np.array([1, 10, 50, 100, 500])  # where a usual amount is about 30
 MOST_PERIODS = 60
+TOP_REASONS = 4  # columns that a case names
 
 
 def contributions(scores: Scores, candidate: Candidate, places: np.ndarray) -> pd.DataFrame:
@@ -68,42 +72,70 @@ def describe_strongest(strongest: pd.DataFrame, top: int = 3) -> str:
     return f"The columns that move the log-odds most, on average of these rows: {listed}."
 
 
-def in_words(shares: pd.Series, values: pd.Series, top: int = 3) -> str:
-    """One row's strongest reasons, as `V14 = -6.1 (+2.3)`: the column, its value, the log-odds it added."""
-    order = shares.abs().sort_values(ascending=False, kind="stable").index[:top]
-    shown = {name: "missing" if np.isnan(values[name]) else f"= {values[name]:.3g}" for name in order}
-    return ", ".join(f"{name} {value} ({shares[name]:+.1f})" for name, value in shown.items())
+def cases(
+    scores: Scores, candidate: Candidate, threshold: float, features: FeatureMap, frame: pd.DataFrame, most: int = 10
+) -> tuple[Case, ...]:
+    """Rows to look at: frauds that raise an alert, legitimate rows that do, and frauds that do not.
 
+    The first are spread evenly from the highest score to the threshold; the second are those of the highest scores; the
+    third those of the largest amounts or, without amounts, of the lowest scores. Each has the columns that moved its
+    score most.
 
-def worst(scores: Scores, candidate: Candidate, threshold: float, most: int = 5) -> dict[str, np.ndarray]:
-    """Places of the errors that cost most: missed frauds by amount, false alarms by score; most expensive first.
-
-    Without amounts missed frauds come by score, lowest first.
+    Parameters
+    ----------
+    scores : Scores
+        Of the rows of `frame`, by one fit of the candidate, which must be an XGBoost.
+    features : FeatureMap
+        What made the columns of the scored matrix from those of `frame`.
     """
-    score, y, amount = scores.of(candidate), scores.rows.y, scores.rows.amount
-    missed = np.flatnonzero((y == 1) & (score < threshold))
-    false = np.flatnonzero((y == 0) & (score >= threshold))
-    order = -amount[missed] if amount is not None else score[missed]
-    return {
-        "missed fraud": missed[np.argsort(order, kind="stable")][:most],
-        "false alarm": false[np.argsort(-score[false], kind="stable")][:most],
+    score, rows = scores.of(candidate), scores.rows
+    falling, alert = np.argsort(-score, kind="stable"), score >= threshold
+    missed = np.flatnonzero((rows.y == 1) & ~alert)
+    order = score[missed] if rows.amount is None else -rows.amount[missed]
+    right = falling[(alert & (rows.y == 1))[falling]]
+    kinds: dict[Kind, np.ndarray] = {
+        "right": right[np.unique(np.linspace(0, max(len(right) - 1, 0), min(most, len(right))).round().astype(int))],
+        "wrong": falling[(alert & (rows.y == 0))[falling]][:most],
+        "missed": missed[np.argsort(order, kind="stable")][:most],
     }
+    return tuple(
+        Case(kind, float(score[place]), reasons, *(_known(of, place) for of in (rows.amount, rows.time)))
+        for kind, places in kinds.items()
+        for place, reasons in zip(places, _reasons(scores, candidate, places, features, frame), strict=True)
+    )
 
 
-def errors(scores: Scores, candidate: Candidate, threshold: float, most: int = 5) -> pd.DataFrame:
-    """The `worst` errors as a table: what kind, when, how much, the probability, the reasons."""
-    places, rows = worst(scores, candidate, threshold, most), scores.rows
-    chosen = np.concatenate(list(places.values()))
-    shares = contributions(scores, candidate, chosen)
-    values = pd.DataFrame(rows.X[chosen], columns=shares.columns)
-    table: dict[str, Any] = {"error": np.repeat(list(places), [len(part) for part in places.values()])}
-    if rows.time is not None:
-        table["when"] = [words.moment(float(seconds), rows.origin) for seconds in rows.time[chosen]]
-    if rows.amount is not None:
-        table["amount"] = rows.amount[chosen]
-    table["probability"] = scores.of(candidate)[chosen].round(4)
-    table["reasons"] = [in_words(shares.iloc[i], values.iloc[i]) for i in range(len(chosen))]
-    return pd.DataFrame(table)
+def _known(values: np.ndarray | None, place: int) -> float | None:
+    return None if values is None else float(values[place])
+
+
+def _reasons(
+    scores: Scores, candidate: Candidate, places: np.ndarray, features: FeatureMap, frame: pd.DataFrame
+) -> list[tuple[Reason, ...]]:
+    """The columns of the table that moved each row's score most, all that was derived from a column together."""
+    if not len(places):
+        return []
+    shares = contributions(scores, candidate, places).T.groupby(np.array(features.sources), sort=False).sum().T
+    moved = []
+    for at, (_, row) in zip(places, shares.iterrows(), strict=True):
+        strongest = row.abs().sort_values(ascending=False, kind="stable").index[:TOP_REASONS]
+        moved.append(tuple(Reason(name, float(row[name]), _value(frame[name].iloc[at])) for name in strongest))
+    return moved
+
+
+def _value(value: Any) -> float | str | None:
+    return None if pd.isna(value) else value if isinstance(value, str) else float(value)
+
+
+def readable_cases(cases: Sequence[Case]) -> pd.DataFrame:
+    """The cases without what their rows hold: what each is, its score, and the columns that moved it, in log-odds."""
+    table = {"": [], "score": [], "moved by": []}
+    for case in cases:
+        table[""].append(case.meaning)
+        table["score"].append(words.decimals(case.score, 4))
+        moved = (f"{each.column} {words.decimals(each.contribution, 1, '+')}" for each in case.reasons)
+        table["moved by"].append(", ".join(moved))
+    return pd.DataFrame(table).set_index("")
 
 
 def sample(y: np.ndarray, legitimate: int, seed: int = 7) -> np.ndarray:

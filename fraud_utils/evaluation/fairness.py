@@ -91,12 +91,14 @@ def _complete(parts: pd.Series, names: Sequence[str]) -> pd.Series:
     return filled.astype(pd.CategoricalDtype([*names, NOTHING], ordered=True))
 
 
-def readable(groups: Sequence[Group]) -> pd.DataFrame:
-    """Rows, frauds and both rates in percent with their intervals, by column and group."""
+def readable(groups: Sequence[Group]) -> pd.DataFrame | None:
+    """Rows, frauds and both rates in percent with their intervals, by column and group; nothing without groups."""
+    if not groups:
+        return None
     table = {
         (group.column, group.name): {
-            "rows": group.rows,
-            "frauds": group.frauds,
+            "rows": f"{group.rows:,}",
+            "frauds": f"{group.frauds:,}",
             "false alarms": _shown(group.false_alarms, group.false_alarms_ci),
             "recall": _shown(group.recall, group.recall_ci),
         }

@@ -8,7 +8,7 @@ ids, scores and amounts stay. No monitoring library is used: SciPy has the tests
 from fraud_utils.monitor.case import Case, load_model, open_case, simulated_case
 from fraud_utils.monitor.figures import plot_columns, plot_pace, plot_weeks
 from fraud_utils.monitor.page import shown
-from fraud_utils.monitor.performance import Terms
+from fraud_utils.monitor.performance import Terms, label_delay
 from fraud_utils.monitor.rehearsal import (
     FAULTS,
     HEALTHY,
@@ -34,6 +34,7 @@ __all__ = [
     "Verdict",
     "found",
     "judge",
+    "label_delay",
     "lessons",
     "load_model",
     "open_case",

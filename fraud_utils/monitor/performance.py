@@ -6,6 +6,7 @@ promise's by Fisher's exact test, one-sided; labelled frauds with the promised r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from fraud_utils import intervals
-from fraud_utils.artifact import Promise
+from fraud_utils.artifact import Model, Promise
 from fraud_utils.data import DataError
 from fraud_utils.evaluation import (
     Protocol,
@@ -39,6 +40,13 @@ class Terms:
     threshold: float
     review_cost: float = 3.0
     label_delay_days: int = 7
+
+
+def label_delay(model: Model, asked_days: int = -1) -> int:
+    """Whole days that labels take: those asked for, else what the model's schema says, else a week."""
+    if asked_days >= 0:
+        return asked_days
+    return math.ceil(model.manifest["schema"].get("label_delay_days", 0)) or Terms.label_delay_days
 
 
 def join(traffic: Traffic, labels: pd.Series) -> np.ndarray:

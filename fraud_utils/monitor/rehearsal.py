@@ -13,7 +13,7 @@ import pandas as pd
 
 from fraud_utils import intervals, words
 from fraud_utils.artifact import Model, Reference
-from fraud_utils.data import Schema, load_transactions, split_transactions
+from fraud_utils.data import SIMULATED, Schema, load_transactions, split_transactions
 from fraud_utils.data.simulate import simulate_transactions
 from fraud_utils.monitor import drift, performance
 from fraud_utils.monitor.traffic import WEEK, reference_of
@@ -47,6 +47,8 @@ class Pool:
 def unseen(data: str, schema: Schema, seed: int = 7, test_share: float = 0.2) -> pd.DataFrame:
     """Rows that a run's model has not learned from: its test rows, or new ones where its own were simulated."""
     transactions = load_transactions(data, schema, seed)
+    if schema.source in SIMULATED.values():
+        return load_transactions(data, schema, seed + 1)
     if transactions.attrs["provenance"]["simulated"]:
         return simulate_transactions(FRESH_ROWS, seed=seed + 1)
     return split_transactions(transactions, schema, test_share, seed).test

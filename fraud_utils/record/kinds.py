@@ -50,7 +50,10 @@ class Data(_Checked):
 
 @dataclass(frozen=True)
 class Split(_Checked):
-    """The cut between training and test rows; `test_from` is None where they were drawn at random."""
+    """The cut between training and test rows; `test_from` is None where they were drawn at random.
+
+    `waiting_rows` lie before the cut, and their labels were not known yet.
+    """
 
     test_from: FiniteFloat | None = None
     train_rows: int | None = None
@@ -58,6 +61,7 @@ class Split(_Checked):
     test_rows: int | None = None
     test_frauds: int | None = None
     test_days: FiniteFloat | None = None
+    waiting_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,8 +143,27 @@ class Threshold(_Checked):
 
 
 @dataclass(frozen=True)
+class Tiers(_Checked):
+    """Scores from which a transaction is reviewed, and blocked; below both it is accepted.
+
+    Attributes
+    ----------
+    review_cost, block_cost : float
+        What they were chosen for: the cost of a review, and of blocking a legitimate transaction.
+    """
+
+    review: FiniteFloat
+    block: FiniteFloat
+    review_cost: FiniteFloat
+    block_cost: FiniteFloat
+
+
+@dataclass(frozen=True)
 class Day(_Checked):
-    """What a way of alerting means per day, with intervals; money is None without amounts."""
+    """What a way of alerting means per day, with intervals; money is None without amounts.
+
+    False alarms are None in runs of before they were counted.
+    """
 
     alerts: FiniteFloat
     alerts_ci: Interval
@@ -148,21 +171,19 @@ class Day(_Checked):
     frauds_caught_ci: Interval
     saved: FiniteFloat | None = None
     saved_ci: Interval | None = None
+    false_alarms: FiniteFloat | None = None
+    false_alarms_ci: Interval | None = None
 
     def over(self, days: float) -> Day:
         """What it means over so many days."""
-        return Day(
-            days * self.alerts,
-            _times(days, self.alerts_ci),
-            days * self.frauds_caught,
-            _times(days, self.frauds_caught_ci),
-            None if self.saved is None else days * self.saved,
-            self.saved_ci and _times(days, self.saved_ci),
-        )
+        return Day(**{name: _times(days, value) for name, value in vars(self).items()})
 
 
-def _times(factor: float, interval: Interval) -> Interval:
-    return factor * interval[0], factor * interval[1]
+def _times(factor: float, value: Any) -> Any:
+    """A figure, an interval or nothing, so many times."""
+    if value is None:
+        return None
+    return (factor * value[0], factor * value[1]) if isinstance(value, tuple) else factor * value
 
 
 @dataclass(frozen=True)
@@ -177,8 +198,15 @@ class Choice(_Checked):
         Every way of alerting by a fixed score.
     decides : str
         Name of the threshold that decides where nobody names one.
-    per_day : dict of str to Day
-        By the thresholds' names and `amount`, which alerts where probability times amount exceeds a review's cost.
+    why : str
+        By what rule it does, as the end of a sentence.
+    oof_savings : dict of str to float
+        Share of the avoidable cost that each way of alerting saves out of fold, by its name; {} without amounts.
+    per_day, on_test : dict of str to Day
+        A day at the test set's pace, and the whole test set, by the thresholds' names and `amount`, which alerts where
+        probability times amount exceeds a review's cost.
+    tiers : Tiers, optional
+        None without amounts.
     """
 
     name: str
@@ -186,7 +214,11 @@ class Choice(_Checked):
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     alerting: tuple[Threshold, ...] = ()
     decides: str = "f1"
+    why: str = ""
+    oof_savings: dict[str, FiniteFloat] = field(default_factory=dict)
     per_day: dict[str, Day] = field(default_factory=dict)
+    on_test: dict[str, Day] = field(default_factory=dict)
+    tiers: Tiers | None = None
 
     @property
     def threshold(self) -> Threshold | None:
@@ -197,6 +229,13 @@ class Choice(_Checked):
     def thresholds(self) -> dict[str, float]:
         """Scores by name, the form that `metrics.json` and training have them in."""
         return {each.name: each.score for each in self.alerting}
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each way of alerting is for, by its name."""
+        return {each.name: each.meaning for each in self.alerting} | {
+            "amount": "probability times amount above the cost of a review"
+        }
 
 
 @dataclass(frozen=True)
@@ -220,6 +259,42 @@ class Group(_Checked):
     false_alarms_ci: Interval
     recall: FiniteFloat | None
     recall_ci: Interval
+
+
+@dataclass(frozen=True)
+class Reason(_Checked):
+    """How far a column moved a score, in log-odds of fraud, and its value in that row; None where it is missing."""
+
+    column: str
+    contribution: FiniteFloat
+    value: FiniteFloat | str | None = None
+
+
+Kind = Literal["right", "wrong", "missed"]
+
+
+@dataclass(frozen=True)
+class Case(_Checked):
+    """A row of the test set that shows what the deciding threshold does.
+
+    Attributes
+    ----------
+    kind : {"right", "wrong", "missed"}
+        An alert on a fraud, an alert on a legitimate row, a fraud without an alert.
+    when : float, optional
+        In the table's seconds.
+    """
+
+    kind: Kind
+    score: FiniteFloat
+    reasons: tuple[Reason, ...]
+    amount: FiniteFloat | None = None
+    when: FiniteFloat | None = None
+
+    @property
+    def meaning(self) -> str:
+        """What it is, in words."""
+        return {"right": "fraud caught", "wrong": "false alarm", "missed": "fraud missed"}[self.kind]
 
 
 @dataclass(frozen=True)
@@ -271,6 +346,7 @@ class Sections(_Checked):
     chosen: Choice | None = None
     groups: tuple[Group, ...] | None = None
     bins: Bins | None = None
+    cases: tuple[Case, ...] | None = None
     endpoint: Endpoint | None = None
 
     @property
@@ -280,9 +356,9 @@ class Sections(_Checked):
         return next((model for model in self.models or () if model.name == name), None)
 
     @property
-    def day(self) -> Day | None:
-        """What the deciding threshold means per day."""
-        return self.chosen.per_day.get(self.chosen.decides) if self.chosen else None
+    def way(self) -> Day | None:
+        """What the deciding threshold means on the whole test set."""
+        return self.chosen.on_test.get(self.chosen.decides) if self.chosen else None
 
 
 @dataclass(frozen=True)

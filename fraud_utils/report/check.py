@@ -101,7 +101,11 @@ def before_report(values: Mapping[str, Any]) -> None:
         As `check` does.
     """
     table = values.get("data")
-    if not values.keys() >= ASKED or (not table and not project.resolve(DEFAULT_PATH).exists()):
+    if (
+        not values.keys() >= ASKED
+        or values.get("simulate")
+        or (not table and not project.resolve(DEFAULT_PATH).exists())
+    ):
         return
     try:
         for note in check(values).notes:
@@ -163,6 +167,13 @@ def _facts(frame: pd.DataFrame, split: Split, schema: Schema) -> dict[str, str]:
         f"{'the last' if schema.time else 'at random'} {split.test_rows:,} of them, "
         f"{words.count(split.test_frauds, 'fraud')}"
     )
+    if schema.label_delay_days:
+        facts["not labelled"] = (
+            f"{words.count(split.waiting_rows, 'row')} before the test part: labels take "
+            f"{words.duration(86_400 * schema.label_delay_days)}; models do not learn from them"
+        )
+    if names := [name for each in schema.history for name in each.columns]:
+        facts["history"] = f"{words.count(len(names), 'column')}: {words.listed(names, 6)}"
     for column in (*([schema.entity] if schema.entity else []), *schema.entities):
         known = frame[column].notna()
         without = f", none in {words.count((~known).sum(), 'row')}" if not known.all() else ""
@@ -202,7 +213,7 @@ def _doubts(frame: pd.DataFrame, split: Split, values: Mapping[str, Any]) -> lis
     run = Sections(
         data=Data(**frame.attrs["provenance"]),
         split=SplitSizes(test_rows=split.test_rows, test_days=split.test_days),
-        chosen=Choice("", alerting=(budget,)),
+        chosen=Choice("", alerting=(budget,), decides=budget.name),
     )
     return findings.doubts(run, values["review_cost"])
 

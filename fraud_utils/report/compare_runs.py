@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import os
 import sys
 import webbrowser
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,7 +79,7 @@ def _finished(name: str, source: str) -> tuple[Run, RunRecord]:
     run = runs[name]
     if not run.record:
         raise UsageError(
-            f"{source}={name}: this run is {run.state}; choose a finished one ({run.problem or 'no details'})"
+            f"{source}={name}: this run is {run.state}; choose a finished one ({short(run.problem) or 'no details'})"
         )
     return run, run.record
 
@@ -114,6 +116,7 @@ def write_index() -> Path:
         "runs.html.j2",
         "runs.js",
         runs=everything,
+        otherwise=_otherwise(everything),
         comparable=len(ready),
         limit=COMPARED,
         embedded=embedded,
@@ -122,6 +125,24 @@ def write_index() -> Path:
     page = RUNS / "index.html"
     project.write(page, text.encode("utf-8", "replace"))
     return page
+
+
+def _otherwise(runs: Sequence[Run]) -> dict[str, str]:
+    """By run, the parameters in which it differs from most of the runs; what has a column of its own is left out."""
+    finished = {run.name: run.record.parameters for run in runs if run.record}
+    names = sorted({name for parameters in finished.values() for name in parameters} - {"profile", "seed"})
+    usual = {
+        name: Counter(json.dumps(each[name]) for each in finished.values() if name in each).most_common(1)[0][0]
+        for name in names
+    }
+    return {
+        run: ", ".join(
+            f"{name} {short(value, 40) or 'empty'}"
+            for name, value in parameters.items()
+            if name in usual and json.dumps(value) != usual[name]
+        )
+        for run, parameters in finished.items()
+    }
 
 
 def _open(name: str) -> str:

@@ -25,13 +25,13 @@ class Measure(NamedTuple):
 MEASURES = (
     Measure("oof", "average_precision", "average precision, out of fold", 3),
     Measure("test", "average_precision", "average precision, test set", 3),
-    Measure("test", "precision", "precision, test set", 3),
-    Measure("test", "recall", "recall, test set", 3),
-    Measure("test", "f1", "F1, test set", 3),
+    Measure("test", "precision", "precision at the highest F1, test set", 3),
+    Measure("test", "recall", "recall at the highest F1, test set", 3),
+    Measure("test", "f1", "highest F1, test set", 3),
     Measure("test", "brier", "Brier score (lower is better), test set", 5),
     Measure("test", "savings", "savings, test set", 3),
 )
-GROUPS = ("data", "parameter", "choice", "version")
+GROUPS = ("choice", "data", "parameter", "compared", "version")  # what came out, and what went in
 
 
 class Comparable:
@@ -40,7 +40,7 @@ class Comparable:
     Attributes
     ----------
     facts : dict
-        Text by group and name: data, parameters, choice, versions. Two runs differ where these do.
+        Text by group and name. Two runs differ where these do.
     figures : list
         Value, interval and text of each of `MEASURES`.
     """
@@ -140,7 +140,15 @@ def paired(difference: float, replicates: np.ndarray, digits: int) -> tuple[str,
 def _facts(run: RunRecord) -> dict[tuple[str, str], str]:
     data, split, chosen = run.data, run.split, run.chosen
     hyperparameters = chosen.hyperparameters if chosen else {}
+    threshold = chosen.threshold if chosen else None
     groups: tuple[Mapping[str, Any], ...] = (
+        {
+            "candidate": chosen and chosen.name,
+            "alerts for": threshold and threshold.meaning,
+            "from a score of": threshold and words.cell(threshold.score),
+            **{f"in the tie set, {name}": "yes" for name in run.tie_set or ()},
+            **{name: value for name, value in hyperparameters.items() if name not in run.parameters},
+        },
         {
             "name": data_name(data),
             "SHA-256": data and data.sha256 and data.sha256[:12],
@@ -151,12 +159,7 @@ def _facts(run: RunRecord) -> dict[tuple[str, str], str]:
             "frauds among them": split and split.test_frauds,
         },
         run.parameters,
-        {
-            "candidate": chosen and chosen.name,
-            **{name: value for name, value in hyperparameters.items() if name not in run.parameters},
-            **{f"compared, {model.name}": "yes" for model in run.models or ()},
-            **{f"in the tie set, {name}": "yes" for name in run.tie_set or ()},
-        },
+        {model.name: "yes" for model in run.models or ()},
         {
             "fraud_utils": run.version.project,
             "commit": run.version.git,

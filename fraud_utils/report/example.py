@@ -1,7 +1,8 @@
 """The run that the repository keeps to look at: `runs/example/`, distilled from a full run on the real data.
 
 What is published names no machine and is small: figures in the `.ipynb` files are half the size (their pages hold the
-sharp ones), paths are cut to their last part; model and scores stay behind. `make example` runs this program.
+sharp ones), paths are cut to their last part, of the alerts to look at only what explains them is left; model and
+scores stay behind. `make example` runs this program.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from fraud_utils import record
 from fraud_utils.data import DEFAULT_PATH
 from fraud_utils.project import root
-from fraud_utils.record import RunRecord
+from fraud_utils.record import Case, RunRecord
 from fraud_utils.report import figures, pages, program
 from fraud_utils.report.errors import ExampleError
 from fraud_utils.report.runs import RUNS
@@ -69,7 +70,9 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
     try:
         shutil.copytree(run / "figures", new / "figures")
         names = _names(finished)
-        record.save(new, replace(finished, run=to.name))
+        record.save(new, replace(finished, run=to.name, cases=_explained(finished.cases)))
+        if (kept := run / record.RESAMPLES_FILE).exists():  # so that the first comparison with it is paired
+            shutil.copy(kept, new)
         (new / record.FILE).write_text(_scrubbed((new / record.FILE).read_text(encoding="utf-8"), names))
         shown = record.load(new)
         pages.write_summary(new, shown)
@@ -91,6 +94,14 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
     finally:
         shutil.rmtree(new.parent, ignore_errors=True)
     return size
+
+
+def _explained(cases: tuple[Case, ...] | None) -> tuple[Case, ...] | None:
+    """The cases with their scores and how far each column moved them, without anything that stands in a row."""
+    return cases and tuple(
+        replace(case, amount=None, when=None, reasons=tuple(replace(each, value=None) for each in case.reasons))
+        for case in cases
+    )
 
 
 def _half(png: bytes) -> bytes:

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from fraud_utils import intervals
-from fraud_utils.record import Bins, RunRecord
+from fraud_utils.record import RunRecord
+from fraud_utils.report.summary import unit
 
 COUNTS = {
     "alerts": "Alerts",
@@ -27,7 +28,7 @@ def explored(run: RunRecord) -> dict[str, Any] | None:
     table, names = explorer.steps(run.bins), ("alerts", "frauds", "false_alarms", "precision", "recall")
     bounds = {name: table[[name, f"{name}_low", f"{name}_high"]].to_numpy().tolist() for name in names}
     bounds["precision"][0] = None  # nothing is alerted on
-    per, pace = unit(run, run.bins)
+    per, pace = unit(run)
     decides, cost = run.chosen.threshold, run.parameters.get("review_cost")
     data = {
         "bins": asdict(run.bins),
@@ -39,16 +40,3 @@ def explored(run: RunRecord) -> dict[str, Any] | None:
     }
     currency = run.data.currency if run.data and run.bins.amount is not None else None
     return {"per": per, "currency": currency, "counts": COUNTS, "shares": SHARES, "data": data}
-
-
-def unit(run: RunRecord, bins: Bins) -> tuple[str, float]:
-    """The unit that counts of the test set are shown for, and the factor that turns them into it.
-
-    The findings' day, week or month; a thousand rows where a table has no times.
-    """
-    from fraud_utils.evaluation import findings
-
-    if not bins.days:
-        return "per 1,000 rows", 1000 / bins.rows
-    pace = findings.pace(run)
-    return f"a {pace.unit}", pace.days / bins.days

@@ -10,14 +10,13 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from fraud_utils import words
-from fraud_utils.record import Choice, Data, Day, Model, RunRecord
-from fraud_utils.report import figures
+from fraud_utils.record import Data, RunRecord
+from fraud_utils.report import figures, summary
 from fraud_utils.report.explorer import explored
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -42,7 +41,7 @@ def render(template: str, *scripts: str, **values: Any) -> str:
     texts = (words.decimals, words.decimals_between, words.percent, words.percent_between, words.plain_between,
                words.count, words.plural, words.cell, words.duration)  # fmt: skip
     environment.filters |= {filter.__name__: filter for filter in texts}
-    environment.filters |= {"moment": _moment, "when": words.moment, "apart": _apart}
+    environment.filters |= {"moment": _moment, "when": words.moment, "apart": _apart, "money": words.money}
     return environment.get_template(template).render(**values, **_inlined(*scripts))
 
 
@@ -150,47 +149,13 @@ def _legible(table: str) -> str:
 
 def write_summary(folder: Path, run: RunRecord) -> None:
     """Write a run's `index.html` from its record and its figures."""
-    from fraud_utils.evaluation import findings  # with scikit-learn, which the list of runs does without
-
-    days = run.chosen.per_day.values() if run.chosen else ()
     text = render(
         "summary.html.j2",
         "explorer.js",
         run=run,
         explorer=explored(run),
-        facts={name: value for name, value in asdict(run.data).items() if name != "read_as"} if run.data else {},
-        models=sorted(run.models or (), key=_precision, reverse=True),
-        ways=_ways(run.chosen) if run.chosen else [],
-        currency=run.data.currency if run.data and any(day.saved is not None for day in days) else None,
         figures=figures.of_summary(folder),
         links=_links(folder, "index"),
-        findings=[*_open(run), *findings.sentences(run), *findings.doubts(run, run.parameters.get("review_cost"))],
-        pace=findings.pace(run),
-        rates=findings.rates(run),
+        **summary.parts(run),
     )
     (folder / "index.html").write_text(text, encoding="utf-8")
-
-
-def _open(run: RunRecord) -> list[str]:
-    """What a split at random leaves open."""
-    from fraud_utils.data import WITHOUT_TIME
-
-    return [WITHOUT_TIME] if run.split and run.split.train_rows and run.split.test_from is None else []
-
-
-def _precision(model: Model) -> float:
-    """By which candidates are ordered; one that has no average precision comes last."""
-    value = model.oof.average_precision
-    return -1.0 if value is None else value
-
-
-def _ways(choice: Choice) -> list[tuple[str, float | None, Day | None, bool]]:
-    """Each way of alerting: what it is, its score, what it means per day, and whether it decides."""
-    ways: list[tuple[str, float | None, Day | None, bool]] = [
-        (f"{each.meaning} (the fixed threshold)" if each == choice.threshold else each.meaning, each.score,
-         choice.per_day.get(each.name), each == choice.threshold)
-        for each in choice.alerting
-    ]  # fmt: skip
-    if "amount" in choice.per_day:
-        ways.append(("probability times amount above the cost of a review", None, choice.per_day["amount"], False))
-    return ways

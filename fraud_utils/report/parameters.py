@@ -19,7 +19,7 @@ import yaml
 from fraud_utils.data import DataError, Schema
 from fraud_utils.report.errors import UsageError
 
-CHOICES = {"profile": ("full", "quick"), "target": ("local", "aws")}
+CHOICES = {"profile": ("full", "quick"), "target": ("local", "aws"), "simulate": ("", "cards")}
 OPTIONS = ("data", "schema", "profile", "target")  # parameters that are options of the program, too
 
 
@@ -38,12 +38,13 @@ LIMITS = {
     "seed": Limits(0, 2**32 - 1, "a whole number from 0 to 4,294,967,295"),
     "test_share": Limits(0.01, 0.99, "a share from 0.01 to 0.99, such as 0.2 for 20 %"),
     "review_cost": Limits(1e-9, 1e12, "an amount above 0"),
-    "alerts_per_day": Limits(1, 1e9, "at least 1"),
+    "block_cost": Limits(1e-9, 1e12, "an amount above 0"),
+    "alerts_per_day": Limits(0, 1e9, "at least 1, or 0 where nobody has said"),
     "tuning_trials": Limits(0, 1e6, "at least 1, or 0 for as many as the profile says"),
     "tuning_seconds": Limits(0, 1e9, "0 or more seconds"),
     "serve_count": Limits(1, 1e4, "at least 1"),
     "autoscale_to": Limits(0, 1e4, "at least 1, or 0 for no scaling"),
-    "label_delay_days": Limits(0, 3_650, "0 or more days"),
+    "label_delay_days": Limits(-1, 3_650, "0 or more days, or -1 for as long as the schema says"),
     "rehearsal_weeks": Limits(0, 1e5, "at least 1, or 0 for no rehearsal"),
     "requests_per_day": Limits(1, 1e6, "from 1 to a million"),
 }
@@ -195,11 +196,13 @@ def given(options: argparse.Namespace, known: Mapping[str, Parameter]) -> dict[s
         except ValueError as error:
             raise UsageError(f"{source}: parameter {name!r} {error}") from None
         if values[name] not in CHOICES.get(name, (values[name],)):
-            raise UsageError(f"{source}: {name} is {' or '.join(CHOICES[name])}, not {value!r}")
+            raise UsageError(f"{source}: {name} is {' or '.join(filter(None, CHOICES[name]))}, not {value!r}")
         if name in LIMITS and not LIMITS[name].allow(values[name]):
             raise UsageError(f"{source}: {name} is {value}; it must be {LIMITS[name].words}")
         if name in ("data", "schema") and values[name] and not Path(values[name]).expanduser().is_file():
             raise UsageError(f"{source}={values[name]}: no such file (paths are relative to {Path.cwd()})")
+    if values.get("simulate") and (other := next((name for name in ("data", "schema") if values.get(name)), "")):
+        raise UsageError(f"simulate={values['simulate']} makes transactions; leave {other.upper()} out, or simulate")
     try:
         Schema.read(values.get("schema", ""))
     except DataError as error:

@@ -40,6 +40,8 @@ class Run:
     seconds : float, optional
     page : str
         The file to read, in its folder; "" where there is none.
+    left : tuple of str
+        What a run that is not finished left to read: of each notebook its page, else the notebook itself.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Run:
     data: Data | None = None
     seconds: float | None = None
     page: str = ""
+    left: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -67,8 +70,12 @@ class Run:
 
     @property
     def link(self) -> str:
-        """From `runs/` to its page; quoted, so that no name is taken for an address of another kind."""
-        return f"{quote(os.fsencode(self.name), safe='')}/{quote(self.page, safe='')}" if self.page else ""
+        """From `runs/` to its page, "" where there is none."""
+        return self.link_to(self.page) if self.page else ""
+
+    def link_to(self, file: str) -> str:
+        """From `runs/` to a file of the run; quoted, so that no name is taken for an address of another kind."""
+        return f"{quote(os.fsencode(self.name), safe='')}/{quote(file, safe='')}"
 
     @property
     def chosen(self) -> str:
@@ -123,15 +130,16 @@ def _unfinished(folder: Path, state: State) -> Run:
     if state.state == "finished":
         raise record.RecordError(f"{record.FILE} is missing, though the run was finished")
     place = f"in {state.notebook}, cell {state.cell or 0}" if state.notebook else ""
-    page = f"{state.notebook}.html"
+    left = {file.stem: file.name for kind in ("ipynb", "html") for file in sorted(folder.glob(f"[0-9][0-9]_*.{kind}"))}
     return Run(
         folder.name,
         "killed" if state.state == "running" and not _held(folder) else state.state,
-        ": ".join(filter(None, [place, short(state.error or "")])),
+        ": ".join(filter(None, [place, " ".join((state.error or "").split())])),
         _moment(state.created),
         data=record.read(folder).data,
         seconds=state.seconds,
-        page=page if (folder / page).exists() else "",
+        page=left.get(state.notebook or "", ""),
+        left=tuple(left.values()),
     )
 
 

@@ -102,15 +102,21 @@ class Wanted:
             raise RequestError(400, f"{wish} would be lost in {CSV}; ask for {JSON} or {JSON_LINES} by Accept")
         return cls(media, model.thresholds[name], int(reasons), usual.outputs)
 
-    def write(self, model: Model, rows: Any, first: int = 0) -> tuple[int, bytes]:
+    def write(
+        self, model: Model, rows: Any, first: int = 0, settle: Callable[[], list[str]] = list
+    ) -> tuple[int, bytes]:
         """Score rows, before which `first` came; returns their number and the text of their answers.
 
-        In JSON the text is what stands between the brackets of the list of predictions; see `join`.
+        In JSON the text is what stands between the brackets of the list of predictions; see `join`. `settle` is called
+        once all rows have been scored, and gives what each answer has to say about the row's history.
         """
         scores, ids = model.score(rows, first), model.layout.ids_of(rows)
+        notes = settle()
         if self.media == CSV and ids is None and not self.outputs:
             return len(scores), _lines(scores)
         predictions = [self._prediction(score) for score in scores.tolist()]
+        if self.media != CSV and not self.outputs and (actions := model.actions(scores)):
+            predictions = [{**each, "action": action} for each, action in zip(predictions, actions, strict=True)]
         if ids is not None:
             predictions = [{"id": each, **prediction} for each, prediction in zip(ids, predictions, strict=True)]
         if self.reasons:
@@ -118,6 +124,9 @@ class Wanted:
                 prediction["reasons"] = reasons
         if self.media == CSV:
             return len(scores), _table(predictions)
+        for prediction, note in zip(predictions, notes, strict=False):
+            if note:
+                prediction["history"] = note
         if self.media == JSON:
             return len(scores), json.dumps(predictions)[1:-1].encode()
         return len(scores), "".join(json.dumps(prediction) + "\n" for prediction in predictions).encode()

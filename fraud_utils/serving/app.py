@@ -15,8 +15,9 @@ import numpy as np
 
 from fraud_utils import artifact
 from fraud_utils.artifact import Model, RowError
-from fraud_utils.serving import answers, bodies
+from fraud_utils.serving import answers, bodies, stores
 from fraud_utils.serving.answers import ATTRIBUTES, CSV, JSON, RequestError, Usual, Wanted
+from fraud_utils.serving.history import Past, Rows
 
 NUMBERS = {  # settings and their environment variables
     "workers": "SAGEMAKER_MODEL_SERVER_WORKERS",
@@ -24,8 +25,10 @@ NUMBERS = {  # settings and their environment variables
     "port": "SAGEMAKER_BIND_TO_PORT",
     "concurrent": "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS",
     "limit_bytes": "MAX_CONTENT_LENGTH",
+    "history_ms": "FRAUD_HISTORY_TIMEOUT_MS",
 }
-TEXTS = {"strategy": "SAGEMAKER_BATCH_STRATEGY", "host": "SERVE_HOST"}
+TEXTS = {"strategy": "SAGEMAKER_BATCH_STRATEGY", "host": "SERVE_HOST", "history": stores.SETTING}
+INFERENCE_ID = "x-amzn-sagemaker-inference-id"
 ACCEPT, OUTPUT = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "SAGEMAKER_INFERENCE_OUTPUT"
 METHODS = {"/ping": ("GET", "HEAD"), "/invocations": ("POST",), "/execution-parameters": ("GET", "HEAD")}
 
@@ -47,6 +50,8 @@ class Settings:
     strategy: str = "MULTI_RECORD"
     host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside
     limit_bytes: int = 0  # 0 leaves it to limit_mb
+    history: str = ""  # where entities' recent events are kept
+    history_ms: int = 200  # to wait for them
     batch: bool = False  # a batch transform asks
     usual: Usual = field(default_factory=Usual)
 
@@ -73,6 +78,10 @@ class Settings:
         settings = cls(**given, usual=usual, batch=environment.get("SAGEMAKER_BATCH", "").lower() == "true")
         if settings.port >= 1 << 16:
             raise SettingError(f"{NUMBERS['port']} is {settings.port}; ports end at 65535")
+        try:
+            stores.check(settings.history)
+        except ValueError as error:
+            raise SettingError(str(error)) from None
         return settings
 
 
@@ -93,14 +102,20 @@ class Request:
     identity: str = field(default_factory=lambda: os.urandom(16).hex())
     began: float = field(default_factory=time.perf_counter)
     rows: int = 0
+    note: str = ""  # what is wrong with rows' history
     fault: dict[str, str] = field(default_factory=dict)
 
 
 class App:
     """A model behind the paths that SageMaker asks for."""
 
-    def __init__(self, model: Model, settings: Settings) -> None:
-        self.model, self.settings = model, settings
+    def __init__(self, model: Model, settings: Settings, past: Past | None = None) -> None:
+        self.model, self.settings, self.past = model, settings, past
+
+    @property
+    def waits(self) -> bool:
+        """Whether an answer may wait for another machine's."""
+        return bool(self.past and self.past.store and self.past.store.remote)
 
     @classmethod
     def load(cls, folder: Path, settings: Settings) -> App:
@@ -115,7 +130,7 @@ class App:
         blank = np.zeros((1, len(model.layout.features.names)), dtype=np.float32)
         model.forest.margin(blank)
         model.booster.inplace_predict(blank)
-        return cls(model, settings)
+        return cls(model, settings, Past.of(model, settings.history, folder.parent, settings.history_ms / 1000))
 
     def respond(self, request: Request) -> Answer:
         """Answer a request, whatever it is, and log it."""
@@ -132,7 +147,8 @@ class App:
             headers += answer.headers.items()
         else:
             status, (media, body) = 200, answer
-            if attributes := request.headers.get(ATTRIBUTES):
+            said = (request.headers.get(ATTRIBUTES), request.note and f"history={request.note}")
+            if attributes := ",".join(filter(None, said)):
                 headers.append((ATTRIBUTES, attributes))
         _log(request, status)
         return status, [*headers, ("content-type", media)], body
@@ -157,7 +173,9 @@ class App:
         try:
             if self.settings.batch and media == CSV:
                 bodies.check_header(request.body, layout)
-            if media == CSV and len(request.body) > bodies.ARROW_BYTES:
+            if self.past and self.past.columns.isdisjoint(bodies.named(request.body, media, layout)):
+                done = iter([self._write_with_history(request, wanted, media, self.past)])
+            elif media == CSV and len(request.body) > bodies.ARROW_BYTES:
                 done = bodies.each_piece(
                     request.body, layout, lambda rows, first: wanted.write(self.model, rows, first)
                 )
@@ -176,9 +194,20 @@ class App:
             raise RequestError(400, "the body has no rows")
         return wanted.media, wanted.join(texts)
 
+    def _write_with_history(self, request: Request, wanted: Wanted, media: str, past: Past) -> tuple[int, bytes]:
+        """What `wanted.write` makes of rows that may lack their history."""
+        identity = request.headers.get(INFERENCE_ID) or ""
+        rows = Rows(past, bodies.parse(request.body, media, self.model.layout), identity)
+        answer = wanted.write(self.model, rows.rows, 0, rows.record)
+        request.note = min(filter(None, rows.notes), default="")  # the graver one
+        if rows.fault:
+            request.fault = {"history": rows.fault}
+        return answer
+
     def _execution_parameters(self) -> bytes:
         """What batch transform should send: payload times concurrency stays within its 100 MB."""
-        concurrent = self.settings.concurrent or min(self.settings.workers, 100)
+        usual = 1 if self.past and self.past.store else min(self.settings.workers, 100)  # a store wants rows in order
+        concurrent = self.settings.concurrent or usual
         suggested = {
             "MaxConcurrentTransforms": concurrent,
             "BatchStrategy": self.settings.strategy,

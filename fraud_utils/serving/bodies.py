@@ -76,6 +76,11 @@ def check_header(body: Body, layout: Layout) -> None:
         )
 
 
+def named(body: Body, media: str, layout: Layout) -> Sequence[str]:
+    """The columns of a CSV body; nothing of JSON, where each row has names of its own."""
+    return _csv_columns(body, layout)[0] if media == CSV else ()
+
+
 def is_base64(body: Body) -> bool:
     """Whether a body is the base64 of CSV or JSON."""
     begin = bytes(body[:400]).strip().partition(b"\n")[0].strip(b'"\r')

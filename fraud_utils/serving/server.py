@@ -73,7 +73,7 @@ class Worker:
             request.refusal = arrived
         else:
             request.body = arrived
-        if len(request.body) > INLINE_BYTES:
+        if len(request.body) > INLINE_BYTES or self.app.waits:
             answer = await asyncio.get_running_loop().run_in_executor(None, self.app.respond, request)
         else:
             answer = self.app.respond(request)

@@ -15,7 +15,7 @@ import pyarrow
 
 from fraud_utils import models
 from fraud_utils.artifact import Distribution, FeatureMap
-from fraud_utils.data import FORMATS, DataError, Schema, TableFile, read_transactions, split_transactions
+from fraud_utils.data import FORMATS, DataError, Schema, TableFile, add_history, read_transactions, split_transactions
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
 
 TAIL_SHARE = 0.2  # of the training rows, the last by time: what early stopping watches without a validation channel
@@ -83,7 +83,13 @@ def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
     schema, data, config = _read_as(hyperparameters), folder / "data", folder / "config" / "inputdataconfig.json"
     channels = json.loads(config.read_bytes()) if config.exists() else {}
     frame, digest = read_channel(data / "train", schema, channels.get("train"))
+    frame = add_history(frame, schema)
     held_out, validation = None, "none"
+    if schema.to_compute and (data / "validation").is_dir():
+        raise SetupError(
+            f"channel 'validation': {schema.to_compute[0]!r} of its rows needs those of channel 'train'; put all rows "
+            "into 'train', or load the whole table first and give the job Schema.as_loaded with its parts"
+        )
     if (data / "validation").is_dir():
         held_out, validation = read_channel(data / "validation", schema, channels.get("validation"))
     elif hyperparameters.early_stopping_rounds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class Hyperparameters:
         Probabilities by name, for the model's manifest.
     decides : str
         The threshold that decides.
+    tiers : dict of str to float
+        As in `artifact.Contents`.
     unnamed_rows : str
         As in `artifact.Contents`.
     csv_weights : bool
@@ -50,6 +52,7 @@ class Hyperparameters:
     schema: Schema = ULB
     unnamed_rows: str = "schema"
     csv_weights: bool = False
+    tiers: dict[str, float] = field(default_factory=dict)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -120,6 +123,18 @@ def _thresholds(text: str) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
+def _tiers(text: str) -> dict[str, float]:
+    values, costs = _object(text), {"review_cost", "block_cost"}
+    if not {"review", "block"} <= values.keys() <= {"review", "block"} | costs:
+        raise SetupError(f"must hold 'review' and 'block', and beside them only {' and '.join(sorted(costs))}")
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+            raise SetupError(f"must map names to numbers from 0; {name!r} is {value!r}")
+    if not values["review"] <= values["block"] <= 1:
+        raise SetupError("must review from a score at or below that from which it blocks, and both at most 1")
+    return {name: float(value) for name, value in values.items()}
+
+
 def _device(text: str) -> str:
     _one_of("cpu", "cuda")(text)
     if text == "cuda" and not _has_gpu():
@@ -185,6 +200,7 @@ _OURS: dict[str, Callable[[str], Any]] = {
     "schema": _schema,
     "thresholds": _thresholds,
     "decides": str,
+    "tiers": _tiers,
     "unnamed_rows": _one_of("schema", "features"),
     "csv_weights": lambda text: _one_of("0", "1")(text) == "1",
 }

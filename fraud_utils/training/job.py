@@ -125,6 +125,7 @@ def _save(folder: Path, booster: xgboost.Booster, material: Material, hyperparam
         unnamed_rows=hyperparameters.unnamed_rows,
         thresholds=hyperparameters.thresholds,
         decides=hyperparameters.decides,
+        tiers=hyperparameters.tiers,
         hyperparameters=hyperparameters.recipe,
         training=material.origin,
         metrics=metrics,

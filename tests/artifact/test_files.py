@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from states import HANGS
 
 from fraud_utils import artifact
 from fraud_utils.artifact import ArtifactError
@@ -108,7 +109,7 @@ def test_a_disk_that_fills_up_leaves_the_old_model_whole(folder, model, frame, t
     archive = tmp_path / "new.tar.gz"
     artifact.pack(folder, archive)
     run = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, archive, other], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", FULL_DISK, archive, other], capture_output=True, text=True, timeout=HANGS, check=False
     )
     assert "full: " in run.stderr
     assert {path.name: path.read_bytes() for path in other.iterdir()} == before

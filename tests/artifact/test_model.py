@@ -1,5 +1,7 @@
 """Scores are those of the fitted model at the true base rate, and reasons add up to them."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,21 @@ def test_reasons_add_up_to_the_score(model, frame, shop):
     assert {reason["feature"] for reason in reasons[0]} == set(model.layout.features.raw)
     model, frame = shop
     assert {reason["feature"] for reason in model.reasons(frame.head(1), top=9)[0]} == {"a", "b", "total", "channel"}
+
+
+def test_tiers_part_scores_into_actions(tmp_path, frame, fitted, model):
+    tiers = {"review": 0.25, "block": 0.75, "review_cost": 3.0, "block_cost": 30.0}
+    fitted(tmp_path, ULB, frame, tiers=tiers)
+    parted = artifact.load(tmp_path)
+    assert parted.manifest["tiers"] == tiers
+    actions = parted.actions(np.array([0.0, 0.2499, 0.25, 0.7499, 0.75, 1.0]))
+    assert actions == ["accept", "accept", "review", "review", "block", "block"]
+    assert model.actions(np.array([0.5])) == []  # it has none
+
+
+def test_a_model_of_a_version_without_tiers_is_loaded(folder, tmp_path):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["tiers"]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "model.ubj").write_bytes((folder / "model.ubj").read_bytes())
+    assert artifact.load(tmp_path).actions(np.array([0.5])) == []

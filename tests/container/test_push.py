@@ -9,6 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from states import HANGS
 
 ROOT = Path(__file__).resolve().parents[2]
 REGISTRY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
@@ -57,7 +58,7 @@ def git(tree, *arguments):
 
 
 def push(tree, *settings):
-    return subprocess.run(["make", "push", *settings], cwd=tree, capture_output=True, text=True, timeout=120)
+    return subprocess.run(["make", "push", *settings], cwd=tree, capture_output=True, text=True, timeout=HANGS)
 
 
 def repositories():

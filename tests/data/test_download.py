@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from states import HANGS
 
 from fraud_utils.data import DataError, download
 
@@ -61,7 +62,7 @@ def test_make_data_says_what_went_wrong_and_exits_with_1(address, tmp_path):
         "--path",
         str(tmp_path / "x.csv"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, env={"no_proxy": "127.0.0.1"}, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env={"no_proxy": "127.0.0.1"}, timeout=HANGS)
     assert done.returncode == 1
     assert done.stderr.startswith("make data: could not download")
     assert "Traceback" not in done.stderr

@@ -1,5 +1,7 @@
 """Splitting: no time, no copy and no entity on both sides of a cut."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,7 +47,20 @@ def test_the_cut_leaves_the_share_asked_for_when_times_differ():
         "test_rows": 8,
         "test_frauds": 2,
         "test_days": pytest.approx(7 / 86_400),
+        "waiting_rows": 0,
     }
+
+
+def test_rows_whose_labels_come_after_the_cut_are_left_out_and_counted():
+    late = dataclasses.replace(SMALL, label_delay_days=5 / 86_400)
+    split = split_transactions(small(), late, 0.2)
+    assert (split.test_from, split.train["t"].max(), split.waiting_rows) == (32.0, 27.0, 4)
+    assert len(split.train) + split.waiting_rows + len(split.test) == 40
+    text = split.describe({"name": "small", "rows": 40, "frauds": 10})
+    assert "28 whose labels were known at" in text
+    assert "4 rows before then were not labelled yet, and left out." in text
+    with pytest.raises(DataError, match=r"training side .* shorter label_delay_days \(1\)"):
+        split_transactions(small(), dataclasses.replace(SMALL, label_delay_days=1.0), 0.2)
 
 
 def test_days_of_a_test_set_at_one_moment_are_not_known():

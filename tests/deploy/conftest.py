@@ -1,5 +1,9 @@
-"""A server of SageMaker's API for each file of tests, and what is deployed to it."""
+"""One server of SageMaker's API and one trained model for all files of tests, and what is deployed to it.
 
+A test that takes `server` has the server's address in its environment; `trained.model_url` is a model to serve.
+"""
+
+import boto3
 import deployments
 import pytest
 
@@ -8,16 +12,24 @@ from fraud_utils.data import ULB, split_transactions
 from fraud_utils.data.simulate import simulate_transactions
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def log(tmp_path_factory):
     """The file that the server writes its requests to."""
     return tmp_path_factory.mktemp("server") / "log"
 
 
+@pytest.fixture(scope="session")
+def sagemaker(log):
+    """The server's process, and the environment in which clients find it."""
+    with deployments.local_sagemaker(log) as started:
+        yield started
+
+
 @pytest.fixture(scope="module")
-def server(log):
+def server(sagemaker):
     """The server's process; clients find it through the environment."""
-    with deployments.local_sagemaker(log) as process:
+    process, environment = sagemaker
+    with deployments.pointed_at(environment):
         yield process
 
 
@@ -39,13 +51,17 @@ def split(transactions):
     return split_transactions(transactions, ULB)
 
 
-@pytest.fixture(scope="module")
-def trained(server, split, tmp_path_factory):
-    """A deployment whose model others may serve."""
-    deployment = deploy.connect("local", tmp_path_factory.mktemp("folder") / "trained")
-    deployment.train(deployments.choice(), deployment.upload(split, ULB))
-    yield deployment
-    deployment.delete()
+@pytest.fixture(scope="session")
+def trained(sagemaker, split, tmp_path_factory):
+    """A deployment that has ended; its model lies where no clean-up comes, for others to serve."""
+    with deployments.pointed_at(sagemaker[1]):
+        deployment = deploy.connect("local", tmp_path_factory.mktemp("folder") / "trained")
+        deployment.train(deployments.choice(), deployment.upload(split, ULB))
+        bucket, s3 = deployment.site.place.bucket, boto3.client("s3")
+        s3.copy_object(Bucket=bucket, Key="kept.tar.gz", CopySource=deployment.model_url.removeprefix("s3://"))
+        deployment.delete()
+    deployment.model_url = f"s3://{bucket}/kept.tar.gz"
+    return deployment
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 import subprocess
 
 import boto3
+import deployments
 import pandas as pd
 import pytest
 
+from fraud_utils import deploy
 from fraud_utils.deploy import DeployError, Serving
 
 
@@ -21,11 +23,18 @@ def test_a_serverless_endpoint_answers_in_parts_that_it_takes(deployment, traine
         deployment.endpoint.score(split.test.head(1).assign(note="x" * 5_000_000))
 
 
-def test_a_container_that_never_answers_ping_is_reported_with_its_log(deployment, trained):
-    deployment.model_url = trained.model_url
-    with pytest.raises(DeployError, match=r"endpoint is Failed: .*ping health check"):
-        deployment.serve(Serving(environment={"SAGEMAKER_BIND_TO_PORT": "1"}))
-    assert deployment.delete()
+def test_a_container_that_never_answers_ping_is_reported_with_its_log(trained, tmp_path):
+    with (
+        deployments.local_sagemaker(tmp_path / "log", "--ping-seconds", "2") as (_, environment),
+        deployments.pointed_at(environment),
+    ):
+        deployment = deploy.connect("local", tmp_path / "mute")
+        bucket, model = deployment.site.place.bucket, trained.run_folder / "model.tar.gz"
+        boto3.client("s3").upload_file(str(model), bucket, "kept.tar.gz")
+        deployment.model_url = f"s3://{bucket}/kept.tar.gz"
+        with pytest.raises(DeployError, match=r"endpoint is Failed: .*ping health check"):
+            deployment.serve(Serving(environment={"SAGEMAKER_BIND_TO_PORT": "1"}))
+        assert deployment.delete()
 
 
 def test_a_damaged_model_is_not_served_and_its_log_says_why(deployment, trained, tmp_path):

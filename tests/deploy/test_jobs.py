@@ -1,6 +1,7 @@
 """Jobs that fail, that somebody stops, or that are refused."""
 
 import concurrent.futures
+import dataclasses
 import json
 
 import boto3
@@ -35,10 +36,11 @@ def test_a_job_that_somebody_stops_leaves_no_model_that_could_be_taken_for_the_w
         states.until(grows_trees, "the first tree")
         sagemaker.stop_training_job(TrainingJobName=deployment.name)
 
+    few = dataclasses.replace(split, train=split.train.iloc[::20])
     with concurrent.futures.ThreadPoolExecutor() as pool:
         stopped = pool.submit(stop)
         with pytest.raises(DeployError, match="stopped before its end"):
-            deployment.train(deployments.endless(), deployment.upload(split, ULB))
+            deployment.train(deployments.endless(), deployment.upload(few, ULB))
         stopped.result()
     assert not (deployment.run_folder / "model").exists()
     assert deployments.programs(server) == []

@@ -83,7 +83,9 @@ def recorded(server, log, table, tmp_path_factory):
     values |= {"role": "arn:aws:iam::123456789012:role/x", "spot": True, "capture": True, "autoscale_to": 3}
     notebook = str(ROOT / "notebooks/03_deploy.ipynb")
     papermill.execute_notebook(notebook, None, values, kernel_name="python3", progress_bar=False)
-    return deployments.actions(log), log.read_text(), record.read(run).endpoint
+    calls = deployments.actions(log), log.read_text(), record.read(run).endpoint
+    ecr.delete_repository(repositoryName=REPOSITORY, force=True)
+    return calls
 
 
 def test_the_policy_allows_what_the_notebook_does_and_nothing_that_nobody_needs(recorded):
@@ -157,7 +159,7 @@ def instance(tmp_path, monkeypatch):
 
 def start_instance():
     script = (ROOT / "container/on-start.sh").read_text()
-    subprocess.run(["bash", "-c", script], check=True, timeout=60, stdout=subprocess.DEVNULL)
+    subprocess.run(["bash", "-c", script], check=True, timeout=states.HANGS, stdout=subprocess.DEVNULL)
 
 
 def test_the_first_start_builds_in_the_background_and_later_ones_only_register_the_kernel(instance, tmp_path):

@@ -40,7 +40,7 @@ def alerting(trained, split, tmp_path_factory):
         (folder / "manifest.json").write_text(json.dumps(manifest))
         shutil.copy(model / "model.ubj", folder)
         subprocess.run(["tar", "czf", "model.tar.gz", "model.ubj", "manifest.json"], cwd=folder, check=True)
-        bucket, key = trained.site.place.bucket, f"fraud-detection/{trained.name}/{alerts}.tar.gz"
+        bucket, key = trained.site.place.bucket, f"alerting-{alerts}.tar.gz"
         boto3.client("s3").upload_file(str(folder / "model.tar.gz"), bucket, key)
         urls[alerts] = f"s3://{bucket}/{key}"
     return urls

@@ -1,5 +1,7 @@
 """Scores from which to alert, what alerts save, and what they mean per day."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,8 +12,7 @@ from sklearn.metrics import f1_score
 
 from fraud_utils.evaluation import Protocol, Scores, decisions
 from fraud_utils.models import Candidate
-from fraud_utils.record import Day, Threshold
-from fraud_utils.words import Pace
+from fraud_utils.record import Choice, Day, Threshold
 
 DUMMY = Candidate("dummy")
 HALF = (Threshold("f1", 0.5),)
@@ -122,10 +123,12 @@ def test_per_day_in_cases_that_can_be_done_by_hand():
     y, amount = np.array([1, 1, 0, 0, 0]), np.array([10.0, 1, 5, 5, 5])
     score = np.array([0.9, 0.1, 0.8, 0.0, 0.0])
     ways = (*HALF, Threshold("precision", 0.95, 0.9))
-    days = decisions.per_day(scored(y, score, 0.5, amount), DUMMY, ways, 2, Protocol())
+    whole = decisions.on_test(scored(y, score, 0.5, amount), DUMMY, ways, 2, Protocol())
+    assert (whole["f1"].alerts, whole["f1"].frauds_caught, whole["f1"].false_alarms) == (2, 1, 1)
+    days = decisions.per_day(whole, 0.5)
     assert list(days) == ["f1", "precision_90", "amount"]
     day = days["f1"]
-    assert (day.alerts, day.frauds_caught) == (4, 2)
+    assert (day.alerts, day.frauds_caught, day.false_alarms) == (4, 2, 2)
     # two alerts and one fraud in half a day; exact bounds of Poisson means from published tables
     assert day.alerts_ci == pytest.approx((2 * 0.2422, 2 * 7.2247), abs=1e-3)
     assert day.frauds_caught_ci == pytest.approx((2 * 0.0253, 2 * 5.5716), abs=1e-3)
@@ -134,49 +137,79 @@ def test_per_day_in_cases_that_can_be_done_by_hand():
     assert days["precision_90"].frauds_caught_ci == pytest.approx((0, 2 * 3.6889), abs=1e-3)
     assert days["precision_90"].saved == pytest.approx(2 * (10 - 11))
     assert days["amount"].alerts == 4  # 9 and 4 exceed 2, .1 does not
-    assert decisions.per_day(scored(y, score, 0, amount), DUMMY, ways, 2, Protocol()) == {}
-    bare = decisions.per_day(scored(y, score, 0.5), DUMMY, HALF, 2, Protocol())
-    assert list(bare) == ["f1"] and bare["f1"].saved is None and bare["f1"].alerts == 4
+    assert decisions.per_day(whole, 0) == {}  # no times, or one for all rows
+    bare = decisions.on_test(scored(y, score, 0.5), DUMMY, HALF, 2, Protocol())
+    assert list(bare) == ["f1"] and bare["f1"].saved is None and bare["f1"].alerts == 2
 
 
 def test_the_interval_of_money_saved_is_as_wide_as_resampled_rows_make_it():
     rng = np.random.default_rng(2)
     y = (rng.random(4000) < 0.02).astype(np.int8)
     amount, score = rng.exponential(50, 4000), np.clip(0.5 * y + rng.normal(0.2, 0.2, 4000), 0, 1)
-    day = decisions.per_day(scored(y, score, 2.0, amount), DUMMY, HALF, 3.0, Protocol())["f1"]
+    day = decisions.on_test(scored(y, score, 2.0, amount), DUMMY, HALF, 3.0, Protocol())["f1"]
     saved = []
     for _ in range(400):
         rows = rng.integers(0, 4000, 4000)
         label, paid, alert = y[rows], amount[rows], score[rows] >= 0.5
         cost = paid[(label == 1) & ~alert].sum() + 3 * alert.sum()
-        saved.append((min(paid[label == 1].sum(), 3 * 4000) - cost) / 2)
+        saved.append(min(paid[label == 1].sum(), 3 * 4000) - cost)
     assert day.saved_ci == pytest.approx(np.quantile(saved, [0.025, 0.975]), rel=0.1)
     assert day.saved_ci[0] < day.saved < day.saved_ci[1]
 
 
-def test_a_day_is_shown_with_its_bounds_and_without_what_is_not_known():
-    day = Day(56.26, (33.4, 89.0), 50.0, (28.6, 81.3))
-    shown = decisions.readable_days({"f1": day}, Pace("day", 1.0))
-    assert list(shown) == [(name, side) for name in ("alerts", "frauds caught") for side in ("a day", "low", "high")]
-    assert list(shown.loc["f1", "alerts"]) == [56.3, 33.4, 89.0]
-    assert list(decisions.readable_days({"f1": day}, Pace("week", 7.0))["alerts"].loc["f1"]) == [393.8, 233.8, 623.0]
-    assert decisions.readable_days({}, Pace("day", 1.0)).empty
+def test_the_cheapest_threshold_decides_unless_a_budget_was_given():
+    rng = np.random.default_rng(3)
+    y = (rng.random(4000) < 0.05).astype(int)
+    scores = scored(y, np.clip(rng.normal(0.2 + 0.4 * y, 0.15), 0, 1), 2.0, rng.exponential(50, 4000))
+    ways = decisions.thresholds(scores, DUMMY, 3.0, 20)
+    name, why, saves = decisions.deciding(scores, DUMMY, ways, 3.0, budget_given=False)
+    assert name == "cost" and "cost least" in why
+    assert set(saves) == {*(each.name for each in ways), "amount"}
+    for each in ways:
+        alert = scores.of(DUMMY) >= each.score
+        assert saves[each.name] == decisions.savings(y, alert, scores.rows.amount, 3.0)[0] <= saves["cost"]
+    given = decisions.deciding(scores, DUMMY, ways, 3.0, budget_given=True)
+    assert given.name == "alerts_20_a_day" and "the budget of 20 alerts a day" in given.why and given.saves == saves
 
 
-def test_without_times_there_is_no_budget_by_the_day_and_counts_are_per_thousand_rows():
+def test_where_costs_cannot_be_compared_or_no_alert_pays_the_highest_f1_decides():
+    rng = np.random.default_rng(3)
+    y, score = (rng.random(4000) < 0.05).astype(int), rng.random(4000)
+    bare = scored(y, score)
+    ways = decisions.thresholds(bare, DUMMY, 3.0, 20)
+    name, why, saves = decisions.deciding(bare, DUMMY, ways, 3.0, budget_given=False)
+    assert (name, saves) == ("f1", {}) and "no amounts" in why
+    dear = scored(y, score, 1.0, np.full(4000, 50.0))
+    ways = decisions.thresholds(dear, DUMMY, 51.0, 20)
+    name, why, _ = decisions.deciding(dear, DUMMY, ways, 51.0, budget_given=False)
+    assert name == "f1" and "no score makes alerting cheaper" in why
+
+
+def test_ways_of_alerting_are_shown_as_they_were_chosen_and_then_with_what_they_reach():
+    cost = Threshold("cost", 0.125)
+    choice = Choice(
+        "dummy", alerting=(*HALF, cost), decides="cost", oof_savings={"f1": 0.5, "cost": 0.625, "amount": 0.6}
+    )
+    shown = decisions.readable(choice)
+    assert list(shown) == ["alert from a score of", "avoidable cost saved"]
+    assert shown.loc["lowest cost of reviews and missed amounts (decides)"].tolist() == [
+        "0.125",
+        "62\N{NO-BREAK SPACE}%",
+    ]
+    way = Day(1234.0, (1100.0, 1300.0), 50.0, (28.6, 81.3), false_alarms=1184.0, false_alarms_ci=(1000.0, 1250.0))
+    reached = decisions.readable(replace(choice, on_test={"f1": way}))
+    assert list(reached) == ["alerts", "frauds caught", "false alarms"]
+    assert reached.loc["highest F1"].tolist() == ["1,234 [1,100, 1,300]", "50 [29, 81]", "1,184 [1,000, 1,250]"]
+
+
+def test_without_a_budget_the_usual_one_is_shown():
     rng = np.random.default_rng(0)
-    y = (rng.random(2000) < 0.05).astype(int)
-    scores = made.scores(y, pd.DataFrame({"dummy": np.clip(0.5 * y + rng.random(2000) / 2, 0, 1)}), time=None)
-    alerting = decisions.thresholds(scores, DUMMY, 3.0, 50)
-    assert [each.aim for each in alerting] == ["f1", "precision"]
-    text = decisions.describe_thresholds(alerting, 50)
-    assert text == "The table has no times, so a budget of 50 alerts a day sets no threshold."
-    assert decisions.per_day(scores, DUMMY, HALF, 3.0, Protocol()) == {}
-    shown = decisions.per_thousand(scores, DUMMY, HALF, 3.0, Protocol())
-    assert shown.loc["f1", ("alerts", "a thousand rows")] == round((scores.of(DUMMY) >= 0.5).sum() / 2, 1)
+    scores = scored((rng.random(1000) < 0.05).astype(int), rng.random(1000), 2.0)
+    assert decisions.thresholds(scores, DUMMY, 3.0, 0)[-1].target == decisions.USUAL_BUDGET
 
 
 def test_an_aim_without_a_threshold_is_named():
-    assert "nine tenths" in decisions.describe_thresholds((Threshold("f1", 0.5), Threshold("alerts_a_day", 0.1, 5)), 5)
+    assert "nine tenths" in decisions.describe_thresholds((Threshold("f1", 0.5), Threshold("alerts_a_day", 0.1, 5)))
     every = (Threshold("f1", 0.5), Threshold("precision", 0.5, 0.9), Threshold("alerts_a_day", 0.1, 5))
-    assert decisions.describe_thresholds(every, 5) == ""
+    assert decisions.describe_thresholds(every) == ""
+    assert "no times" in decisions.describe_thresholds(every[:2])

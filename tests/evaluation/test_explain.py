@@ -10,6 +10,7 @@ from evaluation import made
 from scipy.stats import binomtest
 
 from fraud_utils import models
+from fraud_utils.artifact import FeatureMap
 from fraud_utils.evaluation import Scores, explain
 
 RNG = np.random.default_rng(0)
@@ -48,37 +49,48 @@ def test_the_strongest_column_comes_first_and_levels_are_ranks():
     assert f"`b` ({SHARES['b'].abs().mean():.2f}) and `" in explain.describe_strongest(tidy)
 
 
-def test_reasons_name_the_strongest_columns_with_value_and_direction():
-    shares = pd.Series({"a": 0.1, "b": -2.0, "c": 0.5})
-    assert (
-        explain.in_words(shares, pd.Series({"a": 1.0, "b": 12.345, "c": -3.0}), 2) == "b = 12.3 (-2.0), c = -3 (+0.5)"
-    )
+FEATURES = FeatureMap(("a", "b", "c"))
 
 
-def test_a_missing_value_is_called_so():
-    values = pd.Series([np.nan, 2.0], ["a", "b"])
-    assert explain.in_words(pd.Series([1.0, -0.5], ["a", "b"]), values) == "a missing (+1.0), b = 2 (-0.5)"
+def test_cases_are_alerts_from_the_surest_on_and_the_misses_that_cost_most():
+    y, score = np.array([1, 1, 1, 0, 0, 0, 1, 1]), np.array([0.1, 0.2, 0.9, 0.8, 0.95, 0.1, 0.6, 0.7])
+    amount = np.array([5.0, 50.0, 9.0, 1.0, 1.0, 1.0, 1.0, 2.0])
+    few = made.rows(X[:8], y, amount=amount, names=NAMES, time=np.arange(8) * 3600)
+    scores = replace(SCORES, rows=few, values=pd.DataFrame({"xgboost": score}), block=np.zeros(8))
+    frame = pd.DataFrame(X[:8].astype(float), columns=list(NAMES))
 
+    def found(scores: Scores, most: int) -> dict[str, list[float]]:
+        cases = explain.cases(scores, CANDIDATE, 0.5, FEATURES, frame, most)
+        return {kind: [case.score for case in cases if case.kind == kind] for kind in ("right", "wrong", "missed")}
 
-def test_the_most_expensive_errors_come_first():
-    y, score = np.array([1, 1, 1, 0, 0, 0]), np.array([0.1, 0.2, 0.9, 0.8, 0.95, 0.1])
-    amount = np.array([5.0, 50.0, 9.0, 1.0, 1.0, 1.0])
-    few = made.rows(X[:6], y, amount=amount, names=NAMES, time=np.arange(6) * 3600)
-    scores = replace(SCORES, rows=few, values=pd.DataFrame({"xgboost": score}), block=np.zeros(6))
-    places = explain.worst(scores, CANDIDATE, 0.5)
-    assert {kind: list(rows) for kind, rows in places.items()} == {"missed fraud": [1, 0], "false alarm": [4, 3]}
-    assert [len(rows) for rows in explain.worst(scores, CANDIDATE, 0.5, most=1).values()] == [1, 1]
-    table = explain.errors(scores, CANDIDATE, 0.5)
-    assert list(table["error"]) == ["missed fraud", "missed fraud", "false alarm", "false alarm"]
-    assert list(table["amount"]) == [50, 5, 1, 1]
-    assert list(table["when"]) == ["day 1, 01:00", "day 1, 00:00", "day 1, 04:00", "day 1, 03:00"]
-    assert list(table["probability"]) == [0.2, 0.1, 0.95, 0.8]
-    assert table["reasons"].iloc[0] == explain.in_words(SHARES.iloc[1], pd.Series(X[1], NAMES))
-    dated = explain.errors(replace(scores, rows=replace(few, origin="2015-03-04T00:00:00+00:00")), CANDIDATE, 0.5)
-    assert dated["when"].iloc[0] == "2015-03-04 01:00"
+    assert found(scores, 10) == {"right": [0.9, 0.7, 0.6], "wrong": [0.95, 0.8], "missed": [0.2, 0.1]}
+    assert found(scores, 2) == {"right": [0.9, 0.6], "wrong": [0.95, 0.8], "missed": [0.2, 0.1]}  # spread, both ends
+    assert found(scores, 1) == {"right": [0.9], "wrong": [0.95], "missed": [0.2]}
     bare = replace(scores, rows=replace(few, amount=None, time=None))
-    assert list(explain.worst(bare, CANDIDATE, 0.5)["missed fraud"]) == [0, 1]
-    assert list(explain.errors(bare, CANDIDATE, 0.5)) == ["error", "probability", "reasons"]
+    assert found(bare, 10)["missed"] == [0.1, 0.2]
+    dearest = next(case for case in explain.cases(scores, CANDIDATE, 0.5, FEATURES, frame) if case.kind == "missed")
+    assert (dearest.amount, dearest.when) == (50, 3600)
+    assert {each.column: each.contribution for each in dearest.reasons} == pytest.approx(SHARES.iloc[1].to_dict())
+    assert [abs(each.contribution) for each in dearest.reasons] == sorted(SHARES.iloc[1].abs(), reverse=True)
+    assert {each.column: each.value for each in dearest.reasons} == frame.iloc[1].to_dict()
+
+
+def test_a_case_names_columns_of_the_table_not_what_was_derived_from_them():
+    frame = pd.DataFrame({"a": X[:, 0].astype(float), "shop": np.where(X[:, 1] > 1, "Rome", "Oslo")})
+    frame.loc[0, "a"] = None
+    features = FeatureMap(("a",), categories={"shop": ("Oslo", "Rome")})
+    matrix = features.matrix(frame)
+    booster = models.fit_xgboost(matrix, Y, hyperparameters={"num_round": 5})
+    rows = made.rows(matrix, Y, names=features.names)
+    values = pd.DataFrame({"xgboost": np.where(EVERY == 0, 1.0, 0.0)})
+    scores = Scores(rows, values, EVERY * 0, boosters={"xgboost": bytes(booster.save_raw("ubj"))})
+    (first, *_) = explain.cases(scores, CANDIDATE, 0.5, features, frame)
+    assert {each.column: each.value for each in first.reasons} == {"a": None, "shop": frame["shop"].iloc[0]}
+    shares = explain.contributions(scores, CANDIDATE, EVERY[:1]).iloc[0]
+    derived = shares["shop=Oslo"] + shares["shop=Rome"]
+    assert next(each.contribution for each in first.reasons if each.column == "shop") == pytest.approx(derived)
+    shown = explain.readable_cases([first])
+    assert list(shown.columns) == ["score", "moved by"] and "Rome" not in str(shown) and "Oslo" not in str(shown)
 
 
 def test_a_sample_has_all_frauds_and_so_many_others():

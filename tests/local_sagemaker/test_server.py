@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import psutil
+from states import HANGS
 
 from fraud_utils.data.simulate import simulate_transactions
 
@@ -28,7 +29,7 @@ def test_it_ends_with_its_owner():
     process = psutil.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline().startswith("http://127.0.0.1:")
     process.stdin.close()
-    assert process.wait(300) == 0
+    assert process.wait(HANGS) == 0
 
 
 def test_the_readmes_example_works_as_it_is_typed(start_local, tmp_path):
@@ -48,4 +49,4 @@ def test_the_readmes_example_works_as_it_is_typed(start_local, tmp_path):
     assert done.returncode == 0, done.stderr
     assert 0 <= float(done.stdout) <= 1
     server.process.terminate()
-    assert server.process.wait(300) == 0
+    assert server.process.wait(HANGS) == 0

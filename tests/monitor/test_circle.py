@@ -31,8 +31,9 @@ def deployed(transactions, tmp_path_factory):
     """A model of few rows that answers and captures; the folder of runs is the working directory's."""
     folder = tmp_path_factory.mktemp("project")
     with (
+        deployments.local_sagemaker(tmp_path_factory.mktemp("server") / "log") as (_, environment),
+        deployments.pointed_at(environment),
         pytest.MonkeyPatch.context() as patch,
-        deployments.local_sagemaker(tmp_path_factory.mktemp("server") / "log"),
     ):
         patch.chdir(folder)
         first = trained(folder / "runs" / "first", transactions.iloc[::4])

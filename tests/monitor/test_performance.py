@@ -1,5 +1,7 @@
 """Weeks judged by their labels: counts, intervals and tests that agree with SciPy's and scikit-learn's."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,3 +94,13 @@ def test_two_models_are_compared_on_the_same_resamples():
     assert table.loc["difference", "high"] < 0  # noise made it worse
     with pytest.raises(DataError, match="no labelled fraud"):
         performance.compare(came, np.zeros(14_000), 14, {"score": "old", "challenger": "new"})
+
+
+def test_labels_take_as_long_as_asked_else_as_the_schema_says_else_a_week():
+    def model(**schema):
+        return SimpleNamespace(manifest={"schema": schema})
+
+    assert performance.label_delay(model(label_delay_days=2.5), 14) == 14
+    assert performance.label_delay(model(label_delay_days=2.5), 0) == 0
+    assert performance.label_delay(model(label_delay_days=2.5)) == 3
+    assert performance.label_delay(model(label_delay_days=0.0)) == performance.label_delay(model()) == 7

@@ -6,17 +6,21 @@ from monitored import SHOP, saved, shop_rows
 from fraud_utils import monitor
 from fraud_utils.data import Schema
 
-WEEKS = 200  # healthy ones; half as many with each fault
+
+@pytest.fixture(scope="module", params=[40, pytest.param(200, marks=pytest.mark.long)])
+def count(request):
+    """Healthy weeks; half as many with each fault."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def weeks(pools, model):
-    return monitor.rehearse(pools, model, WEEKS, requests_per_day=2_000, seed=7)
+def weeks(pools, model, count):
+    return monitor.rehearse(pools, model, count, requests_per_day=2_000, seed=7)
 
 
-def test_at_most_five_percent_of_healthy_weeks_raise_an_alarm(weeks):
+def test_at_most_five_percent_of_healthy_weeks_raise_an_alarm(weeks, count):
     healthy = weeks[weeks["traffic"] == monitor.HEALTHY]
-    assert len(healthy) == WEEKS
+    assert len(healthy) == count
     assert healthy["any"].mean() <= 0.05
 
 
@@ -29,11 +33,11 @@ def test_at_most_five_percent_of_healthy_weeks_raise_an_alarm(weeks):
         ("labels", "labels", "No row is ever labelled"),
     ],
 )
-def test_a_fault_is_found_in_95_of_100_first_weeks_by_its_measure(weeks, pools, fault, measure, size):
+def test_a_fault_is_found_in_95_of_100_first_weeks_by_its_measure(weeks, count, pools, fault, measure, size):
     name = monitor.FAULTS[fault]
     assert size in pools[name].size
     found = monitor.found(weeks).loc[name]
-    assert (weeks["traffic"] == name).sum() == WEEKS // 2
+    assert (weeks["traffic"] == name).sum() == count // 2
     assert found[measure] >= 0.95
 
 
@@ -44,10 +48,10 @@ def test_what_misses_a_fault_is_shown_too(weeks):
     assert found.loc[monitor.FAULTS["labels"], ["column", "score", "recall", "precision"]].max() <= 0.05
 
 
-def test_what_finds_and_what_misses_is_said_in_words(weeks):
+def test_what_finds_and_what_misses_is_said_in_words(weeks, count):
     text = monitor.lessons(weeks)
     alarms = int(weeks.loc[weeks["traffic"] == monitor.HEALTHY, "any"].sum())
-    assert f"- Nothing is wrong: a false alarm in {alarms} of {WEEKS} weeks" in text
+    assert f"- Nothing is wrong: a false alarm in {alarms} of {count} weeks" in text
     assert "- A new kind of fraud: found by recall; missed by column, score, pace, precision" in text
 
 

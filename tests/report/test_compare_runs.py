@@ -77,6 +77,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     error = f"DataError: bad.csv, row 3: {HOSTILE}"
     record.save(there / "failed", replace(begun, state="failed", error=error, seconds=12.0))
     (there / "failed/01_explore.html").write_text("as far as it went")
+    (there / "killed/01_explore.ipynb").write_text("{}")
     record.add(there / "failed", data=Data("bad.csv"))
     (there / "latest").symlink_to("older")
     return root
@@ -142,7 +143,7 @@ def test_two_runs_are_compared_by_what_they_reach_and_then_by_what_differs(typed
 
 
 def test_a_figure_without_an_interval_gets_that_of_its_resamples(typed):
-    shown = figures(typed("compare", "base", "older")[1])["F1, test set"]
+    shown = figures(typed("compare", "base", "older")[1])["highest F1, test set"]
     assert re.fullmatch(r"0\.690 \[0\.6\d\d, 0\.7\d\d\]", shown[0]) and shown[1] == "0.690"
 
 
@@ -215,19 +216,23 @@ def test_every_run_has_a_line_whatever_its_files_hold(opened):
     assert begun == sorted(begun, reverse=True)
     state = {name: cells[1].split("\n") for name, cells in lines.items()}
     assert state["base"] == ["finished"]
-    assert state["failed"] == ["failed", f"in 01_explore, cell 5: DataError: bad.csv, row 3: {HOSTILE}"]
-    assert state["killed"] == ["killed", "in 01_explore, cell 5"]
+    problem = f"in 01_explore, cell 5: DataError: bad.csv, row 3: {HOSTILE}"
+    assert state["failed"][0] == "failed" and len(problem) > 90
+    assert state["failed"][1].endswith("...") and problem.startswith(state["failed"][1][:-3])  # the rest is folded
+    assert state["failed"][-1] == "left: 01_explore.html"
+    assert state["killed"] == ["killed", "in 01_explore, cell 5", "left: 01_explore.ipynb"]
     assert state["held"] == ["running", "in 01_explore, cell 5"]
     assert state["cut short"][0] == "damaged" and state["cut short"][1].startswith("metrics.json is damaged: ")
-    assert lines["failed"][2:] == ["bad.csv", "–", "–", "–", "12 seconds"]
+    assert lines["failed"][2:] == ["bad.csv", *["–"] * 6, "12 seconds"]
 
 
 def test_a_line_says_what_its_run_recorded(opened):
     lines = lines_of(opened("index.html"))
     assert lines["base"] == [
-        "2026-01-02 03:05 UTC", "finished", "mine.csv", "boosted trees", "0.700 [0.600, 0.790]", "0.800 [0.750, 0.850]",
-        "83 seconds",
+        "2026-01-02 03:05 UTC", "finished", "mine.csv", "quick", "7", "", "boosted trees",
+        "0.700 [0.600, 0.790]", "0.800 [0.750, 0.850]", "83 seconds",
     ]  # fmt: skip
+    assert [lines[name][5] for name in ("near", "again")] == ["review_cost 5.0", ""] and lines["again"][4] == "2"
     assert lines["simulated"][2] == "SIMULATED transactions (generator 1, seed 7)"
 
 
@@ -241,7 +246,7 @@ def test_lines_are_sorted_and_lead_to_their_runs(opened):
     page.get_by_role("link", name=HOSTILE).click()
     assert page.locator("h1").inner_text() == "A run"
     page.go_back()
-    assert page.get_by_role("link", name="failed").get_attribute("href") == "failed/01_explore.html"
+    assert page.get_by_role("link", name="failed", exact=True).get_attribute("href") == "failed/01_explore.html"
     assert page.get_by_role("link", name="held").count() == page.get_by_role("link", name="no page").count() == 0
 
 
@@ -256,7 +261,9 @@ def test_the_page_says_of_two_runs_what_the_terminal_says(opened, typed):
             page.get_by_label(name, exact=True).select_option(label=value)
         _, text, _ = typed("compare", *pair)
         lines = [re.split(r"  +", line) for line in text.split("\n\n")[3].splitlines()[1:]]
-        assert [[c[:40] for c in line] for line in shown(page, "facts")] == [[c[:40] for c in line] for line in lines]
+        page.locator("#facts-table").evaluate("fold => { fold.open = true }")
+        both = [*shown(page, "choices"), *shown(page, "facts")]
+        assert [[c[:40] for c in line] for line in both] == [[c[:40] for c in line] for line in lines]
         on_page = {label: [cell for cell in cells if cell != "–"] for label, *cells in shown(page, "figures")}
         assert on_page == {name: [cell for cell in cells if cell != "–"] for name, cells in figures(text).items()}
         assert page.locator("#note").inner_text() == text.split("\n\n")[2].strip()
@@ -273,10 +280,12 @@ def test_two_runs_are_chosen_by_keyboard_and_the_outcome_is_announced(opened):
     assert page.evaluate("document.activeElement.id") == "run-b"
     page.get_by_label("A", exact=True).select_option(label="base")
     page.get_by_label("B", exact=True).select_option(label="again")
-    expected = "Differences: data 0, parameter 1, choice 0, version 2; figures by more than sampling noise: 0."
+    expected = (
+        "sampling noise: 0. Differences in the choice: 0; in what went in: data 0, parameter 1, compared 0, version 2."
+    )
     assert outcome.inner_text().endswith(expected)
     page.get_by_label("B", exact=True).select_option(label="better")
-    assert re.search(r"choice 1, version 0; figures by more than sampling noise: [1-7]\.", outcome.inner_text())
+    assert re.search(r"sampling noise: [1-7]\. Differences in the choice: 1;", outcome.inner_text())
     page.get_by_label("B", exact=True).select_option(label="base")
     assert {line[-1] for line in shown(page, "figures")} == {"the same run"}
 

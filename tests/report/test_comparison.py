@@ -130,13 +130,18 @@ def test_what_differs_is_named_group_by_group(make):
     one = make("a", 0.7)
     other = make("b", 0.7, version=version, chosen=chosen, parameters=RUN.parameters | {"seed": 8, "data": ""})
     assert comparison.differing(one, other) == [
+        ("choice", "eta", "0.1", "0.3"),
         ("parameter", "seed", "7", "8"),
         ("parameter", "data", "mine.csv", "(empty)"),
-        ("choice", "eta", "0.1", "0.3"),
         ("version", "numpy", "2.0", "2.1"),
         ("version", "mlflow", "–", "3.17"),
     ]
     assert comparison.differing(one, one) == []
+    by_budget = replace(RUN.chosen, decides="precision_90")
+    assert comparison.differing(one, make("c", 0.7, chosen=by_budget)) == [
+        ("choice", "alerts for", "highest F1", "90\N{NO-BREAK SPACE}% of alerts are frauds"),
+        ("choice", "from a score of", "0.25", "0.5"),
+    ]
 
 
 @given(shift=st.floats(-0.5, 0.5), spread=st.floats(0, 0.1), seed=st.integers(0, 99))

@@ -19,7 +19,7 @@ from PIL import Image
 from records import RUN
 
 from fraud_utils import plots, record
-from fraud_utils.record import Data, RunRecord
+from fraud_utils.record import Data, Reason, RunRecord
 from fraud_utils.report import example
 from fraud_utils.report.errors import ExampleError
 
@@ -57,7 +57,10 @@ def make_run(folder: Path, printed: str = "all is well", **data: Any) -> Path:
     (folder / "model" / "model.ubj").write_bytes(b"scores")
     parameters = {"data": str(path), "profile": "full", "schema": f"{Path.home()}/mine.yaml"}
     about = Data("ULB", path=str(path), rows=10, frauds=1, **data)
-    record.save(folder, RunRecord(run=folder.name, created=RUN.created, data=about, parameters=parameters))
+    record.save(
+        folder, RunRecord(run=folder.name, created=RUN.created, data=about, parameters=parameters, cases=RUN.cases)
+    )
+    (folder / "resamples.json").write_text('{"oof": {"resamples": "abc"}}')
     return folder
 
 
@@ -78,7 +81,7 @@ def test_an_example_is_the_run_without_model_and_machine(run, tmp_path):
     to = tmp_path / "example"
     size = example.distil(run, to)
     assert {path.relative_to(to).as_posix() for path in to.rglob("*") if path.is_file()} == {
-        *("index.html", "01_explore.html", "01_explore.ipynb", "metrics.json"),
+        *("index.html", "01_explore.html", "01_explore.ipynb", "metrics.json", "resamples.json"),
         *("figures/precision_recall.png", "figures/precision_recall-narrow.png"),
     }
     assert size == sum(path.stat().st_size for path in to.rglob("*") if path.is_file())
@@ -92,6 +95,16 @@ def test_an_example_is_the_run_without_model_and_machine(run, tmp_path):
     assert 'href="index.html"' in (to / "01_explore.html").read_text()
     assert "Run example" in (to / "index.html").read_text()
     nbformat.validate(nbformat.read(to / "01_explore.ipynb", 4))
+
+
+def test_of_the_alerts_to_look_at_an_example_has_what_explains_them_and_no_rows(run, tmp_path):
+    example.distil(run, tmp_path / "example")
+    cases = record.load(tmp_path / "example").cases
+    assert [(case.kind, case.score) for case in cases] == [(case.kind, case.score) for case in RUN.cases]
+    assert cases[0].reasons[0] == Reason("V14", 2.3)
+    for name, text in texts(tmp_path / "example").items():
+        assert not re.search(r"Rome|512|1,?204\.5|[-−]6\.1", text), name
+    assert "Alerts to look at" in texts(tmp_path / "example")["index.html"]
 
 
 def test_figures_are_sharp_on_pages_and_half_the_size_in_notebooks(run, tmp_path):

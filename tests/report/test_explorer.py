@@ -14,9 +14,9 @@ from records import RUN
 
 from fraud_utils.evaluation import explorer
 from fraud_utils.models import Candidate
-from fraud_utils.record import Bins, RunRecord
+from fraud_utils.record import RunRecord
 from fraud_utils.report import pages
-from fraud_utils.report.explorer import unit
+from fraud_utils.report.summary import unit
 
 DAY = 86_400
 
@@ -28,7 +28,7 @@ def recorded(rows: int, share: float, days: float, typical: float, seed: int) ->
     values = pd.DataFrame({"xgboost": 1 / (1 + np.exp(-rng.normal(4 * y - 2, 1)))})
     known = {"amount": rng.gamma(0.7, typical, rows), "time": np.linspace(0, days * DAY, rows)}
     bins = explorer.binned(made.scores(y, values, **known), Candidate("xgboost"))
-    return replace(RUN, bins=bins)
+    return replace(RUN, bins=bins, split=replace(RUN.split, test_rows=rows, test_days=bins.days))
 
 
 RUNS = {
@@ -62,7 +62,7 @@ def shown(page: Page) -> dict[str, Any]:
 @pytest.mark.parametrize("name", RUNS)
 def test_numbers_are_those_of_python_at_fifty_places(opened, name):
     page, bins = opened(f"{name}/index.html"), RUNS[name].bins
-    figures, (_, pace) = explorer.steps(bins), unit(RUNS[name], bins)
+    figures, (_, pace) = explorer.steps(bins), unit(RUNS[name])
     rng = np.random.default_rng(0)
     for _ in range(50):
         step, cost = int(rng.integers(len(bins.score))), round(rng.choice([0.05, 1, 10, 300]) * rng.random(), 4)
@@ -99,12 +99,12 @@ def test_keys_move_the_score_and_a_budget_sets_it(opened):
     nothing = explorer.steps(bins).loc[-1]
     assert shown(page)["all-alerts"] == 0 and shown(page)["all-precision"] is None
     assert shown(page)["all-recall"] == pytest.approx([0, 0, nothing["recall_high"]])
-    assert shown(page)["of-alerts"][2] == pytest.approx(nothing["alerts_high"] * unit(RUNS["claims"], bins)[1])
+    assert shown(page)["of-alerts"][2] == pytest.approx(nothing["alerts_high"] * unit(RUNS["claims"])[1])
     assert page.get_attribute("#dial", "aria-valuetext").startswith("above all")
     page.keyboard.press("ArrowRight")
     assert shown(page)["all-alerts"] == bins.alerts[0]
     page.fill("#dial-budget", "2")
-    most = max(alerts for alerts in bins.alerts if alerts * unit(RUNS["claims"], bins)[1] <= 2)
+    most = max(alerts for alerts in bins.alerts if alerts * unit(RUNS["claims"])[1] <= 2)
     assert shown(page)["all-alerts"] == most
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "dial-cost"
@@ -132,14 +132,13 @@ def test_nothing_is_cut(opened, name, width):
 
 
 def test_the_unit_is_that_of_the_findings_or_a_thousand_rows():
-    bins = Bins(1000, 0.25, (0.5, 0.0), (10, 1000), (5, 6))
-    assert unit(RUN, bins) == ("a day", 4.0)
-    assert unit(RUN, replace(bins, days=None)) == ("per 1,000 rows", 1.0)
+    assert unit(RUN) == ("a day", 4.0)
+    assert unit(replace(RUN, split=replace(RUN.split, test_days=None))) == ("per 1,000 rows", 0.1)
 
 
 def test_a_table_without_times_has_its_money_per_thousand_rows(tmp_path):
-    chosen = replace(RUN.chosen, per_day={})
-    pages.write_summary(tmp_path, replace(RUNS["cards"], chosen=chosen, bins=replace(RUNS["cards"].bins, days=None)))
+    run, bins = RUNS["cards"], replace(RUNS["cards"].bins, days=None)
+    pages.write_summary(tmp_path, replace(run, split=replace(run.split, test_days=None), bins=bins))
     text = (tmp_path / "index.html").read_text()
     assert "Cost of a review, EUR" in text and "per 1,000 rows" in text
 

@@ -34,15 +34,38 @@ def without(value: Any, path: str) -> Any:
         return tuple(without(each, rest) if str(place) == first else each for place, each in enumerate(value))
     if rest:
         return replace(value, **{first: without(getattr(value, first), rest)})
-    empty = {"per_day": {}, "alerting": (), "hyperparameters": {}, "latency_ms": {}, "seconds": {}, "parameters": {}}
+    empty = {
+        "on_test": {},
+        "oof_savings": {},
+        "alerting": (),
+        "hyperparameters": {},
+        "why": "",
+        "reasons": (),
+        "latency_ms": {},
+        "seconds": {},
+        "parameters": {},
+    }
     return replace(value, **{first: empty.get(first, Version() if first == "version" else None)})
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        *("data", "split", "models", "tie_set", "chosen", "groups", "endpoint", "version", "parameters", "seconds"),
-        *(f"chosen.{name}" for name in ("alerting", "reason", "per_day", "hyperparameters")),
+        *(
+            "data",
+            "split",
+            "models",
+            "tie_set",
+            "chosen",
+            "groups",
+            "cases",
+            "endpoint",
+            "version",
+            "parameters",
+            "seconds",
+        ),
+        *(f"chosen.{name}" for name in ("alerting", "reason", "why", "on_test", "oof_savings", "hyperparameters")),
+        *(f"cases.0.{name}" for name in ("amount", "when", "reasons")),
         *(f"data.{name}" for name in ("currency", "rows", "frauds", "path", "sha256")),
         *(f"split.{item.name}" for item in fields(Split)),
         *("endpoint.max_abs_difference", "endpoint.latency_ms", "models.0.seconds"),
@@ -57,14 +80,15 @@ def test_a_summary_is_written_whatever_was_not_recorded(tmp_path, path):
 
 
 def test_without_amounts_no_page_speaks_of_money(tmp_path):
-    days = {
-        name: replace(day, saved=None, saved_ci=None) for name, day in RUN.chosen.per_day.items() if name != "amount"
+    poor = {
+        name: replace(each, saved=None, saved_ci=None) for name, each in RUN.chosen.on_test.items() if name != "amount"
     }
+    cases = tuple(replace(case, amount=None) for case in RUN.cases)
     models = tuple(replace(each, test=replace(each.test, savings=None, savings_ci=None)) for each in RUN.models)
-    run = replace(RUN, data=replace(RUN.data, currency=None), chosen=replace(RUN.chosen, per_day=days), models=models)
-    pages.write_summary(tmp_path, run)
-    text = (tmp_path / "index.html").read_text().partition("<h2>Data, parameters")[0]
-    assert "60 <span" in text and not re.search(r"EUR|Money|saves|saved a day|review", text)
+    chosen = replace(RUN.chosen, on_test=poor, oof_savings={}, why="")
+    run = replace(RUN, data=replace(RUN.data, currency=None), chosen=chosen, models=models, cases=cases)
+    text = summary(tmp_path, run).partition("Parameters and versions")[0].partition("All candidates")[0]
+    assert "60 [30, 120]" in text and not re.search(r"EUR|Money|money|saves|saved|cost|Amount", text)
 
 
 def summary(folder: Path, run: Any) -> str:
@@ -77,17 +101,19 @@ def test_a_summary_speaks_of_the_tables_own_things_at_its_own_pace(tmp_path):
     data = replace(RUN.data, noun="policy", origin="2015-03-02T00:00:00Z", read_as=("The decimal sign is ,.",),
                    unlabelled=12)  # fmt: skip
     text = summary(tmp_path, replace(RUN, data=data, split=replace(RUN.split, test_from=93_900.0, test_days=200.0)))
-    for part in ("Which policies are fraud?", "50,000 policies", "12 rows without a label left out", "Alerts a month",
-                 "what each means per month", "before 2015-03-03 02:05;", "The decimal sign is ,."):  # fmt: skip
+    for part in ("Which policies are fraud?", "50,000 policies", "12 rows without a label left out",
+                 "A month, at the pace of the test set",
+                 "test set, a month", "before 2015-03-03 02:05;", "The decimal sign is ,."):  # fmt: skip
         assert part in text, part
-    assert "1,826 [913, " in text  # 60 [30, 120] alerts a day
+    assert "2.3 [1.1, 4.6]" in text  # 15 [7.5, 30] alerts in 200 days
     assert not re.search("transaction|a day", text)
 
 
 def test_a_summary_of_a_table_without_times_says_what_it_cannot_know(tmp_path):
-    days = replace(RUN.chosen, per_day={})
-    text = summary(tmp_path, replace(RUN, split=replace(RUN.split, test_from=None, test_days=None), chosen=days))
-    assert "whether the past predicts the future, it cannot know" in text and not re.search("a day|per day", text)
+    cases = tuple(replace(case, when=None) for case in RUN.cases)
+    text = summary(tmp_path, replace(RUN, split=replace(RUN.split, test_from=None, test_days=None), cases=cases))
+    assert "whether the past predicts the future, it cannot know" in text
+    assert "Per 1,000 rows" in text and "1.5 [0.75, 3]" in text and not re.search("a day|Time", text)
     assert "it cannot know" not in summary(tmp_path, RUN)
 
 
@@ -188,18 +214,18 @@ def test_the_table_sorts_by_mouse_and_keyboard(opened):
     def state(place: int) -> str | None:
         return page.locator("table.sortable thead th").nth(place - 1).get_attribute("aria-sort")
 
-    assert [text.split()[0] for text in column(3)] == ["0.810", "0.800", "0.600"]
-    assert state(3) == "descending"
-    page.get_by_role("button", name="Average precision, test").click()
-    assert [text.split()[0] for text in column(4)] == ["0.750", "0.720", "0.700"]
-    assert (state(3), state(4)) == (None, "descending")
+    assert [text.split()[0] for text in column(2)] == ["0.810", "0.800", "0.600"]
+    assert state(2) == "descending"
+    page.get_by_role("button", name="Average precision, test set").click()
+    assert [text.split()[0] for text in column(3)] == ["0.750", "0.720", "0.700"]
+    assert (state(2), state(3)) == (None, "descending")
     page.keyboard.press("Enter")
-    assert [text.split()[0] for text in column(4)] == ["0.700", "0.720", "0.750"]
-    assert state(4) == "ascending"
-    brier = page.get_by_role("button", name="Brier score, test")
+    assert [text.split()[0] for text in column(3)] == ["0.700", "0.720", "0.750"]
+    assert state(3) == "ascending"
+    brier = page.get_by_role("button", name="Brier score, test set")
     for order in (["0.00200", "0.00100", "–"], ["0.00100", "0.00200", "–"]):  # the unknown is last both ways
         brier.press("Space")
-        assert column(7) == order
+        assert column(6) == order
     page.get_by_role("button", name="Candidate", exact=True).click()
     assert [text.split()[0] for text in column(1)] == ["average", "boosted", "logistic"]
 
@@ -305,21 +331,63 @@ def test_a_printed_figure_is_on_white_in_a_dark_room_too(opened):
     assert drawn_colours(page.locator("img").first)[0].tolist() == [1, 1, 1]
 
 
-def test_what_each_way_of_alerting_means_per_day_is_shown(opened):
-    table = opened("index.html").get_by_role("region", name="Ways of alerting").locator("table")
-    rows = [row.split("\t") for row in table.inner_text().splitlines()]
-    assert rows[1] == [
-        "highest F1 (the fixed threshold)",
-        "0.25",
-        "60 [30, 120]",
-        "48 [24, 96]",
+def test_the_first_screen_says_what_to_do_what_to_expect_and_what_is_uncertain(opened):
+    advice = opened("index.html", 1280).locator(".advice div")
+    assert [text.split("\n")[0] for text in advice.all_inner_texts()] == [
+        "What to do",
+        "What to expect",
+        "What is uncertain",
+    ]
+    assert (
+        "alert from a score of 0.25, where reviews and missed frauds together cost least" in advice.first.inner_text()
+    )
+    tiles = opened("index.html", 1280).locator(".facts div")
+    assert [" ".join(text.split()) for text in tiles.all_inner_texts()] == [
+        *("Alerts 60 [30, 120]", "Frauds caught 48 [24, 96]", "False alarms 12 [6, 24]"),
+        "EUR saved 5,210 [2,605, 10,420]",
+    ]
+    bottom = tiles.last.bounding_box()
+    assert bottom["y"] + bottom["height"] < 720  # without scrolling
+
+
+def test_each_way_of_alerting_stands_beside_its_aim(opened):
+    table = opened("index.html").get_by_role("region", name="Which way of alerting").locator("table")
+    rows = [row.locator("> *").all_inner_texts() for row in table.locator("tbody tr").all()]
+    assert [cell.replace("\n", " ") for cell in rows[0]] == [
+        *("highest F1 decides", "0.25", "71\N{NO-BREAK SPACE}%", "60 [30, 120]", "48 [24, 96]", "12 [6, 24]"),
         "5,210 [2,605, 10,420]",
     ]
-    assert [row[0] for row in rows[2:]] == [
+    assert [row[0] for row in rows[1:]] == [
         "90\N{NO-BREAK SPACE}% of alerts are frauds",
         "probability times amount above the cost of a review",
     ]
-    assert rows[3][1] == "–"
+    assert rows[2][1] == "–"
+    heads = table.locator("thead th[scope=colgroup]").all_inner_texts()
+    assert heads == ["out of fold", "test set, a day"]
+
+
+def test_alerts_to_look_at_have_their_reasons_as_bars(opened):
+    page = opened("index.html", 1280)
+    folds = page.locator("details.cases")
+    assert folds.locator("summary").all_inner_texts() == ["2 frauds caught", "1 fraud missed"]
+    first = folds.first.locator("tbody tr").first
+    assert first.locator("> td").all_inner_texts()[:3] == ["0.9100", "day 2, 01:00", "512.00"]
+    assert [item.split("\n") for item in first.locator("li").all_inner_texts()][:2] == [
+        ["V14 = −6.1", "+2.3"],
+        ["shop = Rome", "−0.7"],
+    ]
+    widths = [bar.bounding_box()["width"] for bar in first.locator(".bar").all()]
+    assert widths[1] / widths[0] == pytest.approx(0.7 / 2.3, abs=0.05)  # long bars for what moves a score most
+    assert first.locator(".bar.down").count() == 1
+
+
+def test_no_column_has_one_value_and_what_is_empty_is_folded(opened):
+    page = opened("index.html", 1280)
+    assert "Kind" not in page.locator("table.sortable thead").inner_text()
+    assert not page.get_by_text("schema", exact=True).is_visible()
+    page.get_by_text("1 parameter left empty").click()
+    assert page.get_by_text("schema", exact=True).is_visible()
+    assert "50,000 transactions" in page.locator("header").inner_text()
 
 
 def test_tables_of_notebooks_say_what_is_not_known_with_a_dash_and_have_words_on_the_left(opened):

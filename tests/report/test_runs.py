@@ -72,6 +72,15 @@ def test_a_failed_run_leads_to_its_partial_page_and_names_its_data(tmp_path):
     assert run.figure("test", "average_precision") == (None, None)
 
 
+def test_a_run_that_was_killed_leads_to_all_that_it_left(tmp_path):
+    record.save(tmp_path, replace(STATE, notebook="02_compare_models"))
+    for name in ("01_explore.html", "01_explore.ipynb", "02_compare_models.ipynb"):
+        (tmp_path / name).touch()
+    run = runs.read(tmp_path)
+    assert run.left == ("01_explore.html", "02_compare_models.ipynb")  # the page of the second was not written
+    assert run.link == f"{tmp_path.name}/02_compare_models.ipynb"
+
+
 @pytest.mark.parametrize(
     ("file", "content", "problem"),
     [

@@ -1,9 +1,11 @@
 """What a request may ask for through Accept and the custom attributes."""
 
 import csv
+import dataclasses
 import io
 import json
 
+import numpy as np
 import pytest
 
 from fraud_utils import artifact, models
@@ -100,6 +102,25 @@ def test_answers_hold_what_the_inference_output_names(asked_of, model, frame):
 @pytest.mark.parametrize("wish", ["threshold=unknown", "reasons=many", "reasons=0"])
 def test_a_wish_that_cannot_be_met_is_refused(asked, wish):
     assert asked.error(ONE, accept=JSON, x_amzn_sagemaker_custom_attributes=wish)[0] == 400
+
+
+def test_answers_of_a_model_with_tiers_hold_the_action(asked, asked_of, model, frame):
+    rows = frame.tail(300)
+    scores, body = model.score(rows), rows.to_csv(index=False)
+    low, high = np.quantile(scores, [0.5, 0.9])
+    tiered = asked_of(App(dataclasses.replace(model, tiers={"review": low, "block": high}), Settings()))
+    expected = np.select([scores >= high, scores >= low], ["block", "review"], "accept").tolist()
+    assert set(expected) == {"accept", "review", "block"}
+    for accept in (JSON, LINES):
+        wish = {"accept": accept, "x_amzn_sagemaker_custom_attributes": "threshold=never; reasons=1"}
+        (_, _, with_tiers), (_, _, without) = (app.ask(body, **wish) for app in (tiered, asked))
+        answers, plain = (
+            json.loads(text)["predictions"] if accept == JSON else list(map(json.loads, text.splitlines()))
+            for text in (with_tiers, without)
+        )
+        assert [answer.pop("action") for answer in answers] == expected  # whatever threshold decides
+        assert answers == plain
+    assert tiered.score(body) == asked.score(body)  # in CSV nothing is added
 
 
 # An id goes through scoring ------------------------------------------------------------------------------------------

@@ -186,6 +186,28 @@ def test_another_schema_brings_categories_and_missing_values(job, tmp_path):
     assert material.may_be_missing == ["a"]
 
 
+def test_history_is_that_of_all_files_of_the_channel_and_not_of_two_channels(job, tmp_path):
+    shop = Schema.from_dict(
+        {
+            "name": "shop",
+            "label": "fraud",
+            "time": "t",
+            "amount": None,
+            "features": [],
+            "entity": "card",
+            "history": [{"by": "card", "days": [1], "of": ["count"]}],
+        }
+    )
+    rows = pd.DataFrame({"t": range(40), "card": ["x", "y"] * 20, "fraud": [0, 0, 0, 1] * 10})
+    job(tmp_path / "one", {}, train={"a.csv": rows[1::3], "b.csv": rows[0::3], "c.csv": rows[2::3]})
+    material = read_material(tmp_path / "one" / "input", asked(schema=shop))
+    assert material.features.names == ("card_count_1d",)
+    assert material.train.X[:, 0].tolist() == [1 + second // 2 for second in range(40)]
+    job(tmp_path / "two", {}, train={"a.csv": rows[:30]}, validation={"b.csv": rows[30:]})
+    with pytest.raises(SetupError, match="'validation': 'card_count_1d' of its rows needs those of channel 'train'"):
+        read_material(tmp_path / "two" / "input", asked(schema=shop))
+
+
 def test_rows_that_are_alike_in_every_column_are_the_tables_fault(job, tmp_path):
     shop = Schema(name="shop", label="fraud", time="t", amount=None, features=("a",))
     job(tmp_path, {}, train={"rows.csv": pd.DataFrame({"t": range(40), "a": 1.0, "fraud": [0, 0, 0, 1] * 10})})

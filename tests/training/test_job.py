@@ -182,6 +182,17 @@ def test_sigterm_before_the_first_tree_ends_well_and_leaves_no_model(frame, job,
     assert not (tmp_path / "model").exists()
 
 
+def test_sigterm_while_libraries_are_imported_ends_at_once(job, tmp_path, monkeypatch):
+    (tmp_path / "numpy.py").write_text("print('importing', flush=True)\nimport time\ntime.sleep(600)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    process = job(tmp_path / "base", QUICK).start()
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert out == "stopped by SIGTERM before the first round; there is no model to save\n"
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     """As many rows as the reference set has for training, as CSV."""
@@ -207,7 +218,7 @@ def peak_mb(process):
 # input matrices while a CSV is read (the frame is of float64), 5.5 to 7.2 with SMOTE (imbalanced-learn interpolates in
 # float64). One more copy of the frame is 2.1.
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
-@pytest.mark.parametrize(("imbalance", "matrices"), [("none", 5.7), ("SMOTE", 8.5)])
+@pytest.mark.parametrize(("imbalance", "matrices"), [pytest.param("none", 5.7, marks=pytest.mark.long), ("SMOTE", 8.5)])
 def test_peak_memory_is_a_few_input_matrices_above_the_imports(many, job, tmp_path, imbalance, matrices):
     measured = job(tmp_path, QUICK | {"imbalance": imbalance}, train={})
     (tmp_path / "input" / "data" / "train" / "rows.csv").symlink_to(many)

@@ -28,9 +28,18 @@ Gaussians 0.89 to 0.91. More trees in the weights come nearer still, but keep fe
 100 kB. `tests/bench/bench_simulate.py` measures all of this.
 
 `python -m fraud_utils.data.simulate many.parquet --rows 10000000 --days 70` writes any number in constant memory.
+
+`simulate_cards` makes another table, of cards at merchants, that resembles no real one: `merchants` says how.
 """
 
 from fraud_utils.data.simulate.generate import GENERATOR_VERSION, simulate_chunks, simulate_transactions
+from fraud_utils.data.simulate.merchants import simulate_cards
 from fraud_utils.data.simulate.write import write_chunks
 
-__all__ = ["GENERATOR_VERSION", "simulate_chunks", "simulate_transactions", "write_chunks"]
+__all__ = [
+    "GENERATOR_VERSION",
+    "simulate_cards",
+    "simulate_chunks",
+    "simulate_transactions",
+    "write_chunks",
+]

@@ -16,7 +16,7 @@ if (source) {
     });
     return line;
   };
-  const groups = ["data", "parameter", "choice", "version"];
+  const groups = ["data", "parameter", "compared", "version"]; // what went in; what came out is the choice
   const show = () => {
     const [one, other] = [runs[a.value], runs[b.value]];
     const [note, differences] = pairs[`${a.value} ${b.value}`] ?? ["", measures.map(() => ["", "the same run"])];
@@ -27,7 +27,8 @@ if (source) {
       facts.get(key)[place + 1] = text;
     }));
     const ofGroup = (group) => [...facts].filter(([key, [, first, second]]) => JSON.parse(key)[0] === group && first !== second);
-    const differing = groups.flatMap(ofGroup);
+    const [choices, differing] = [ofGroup("choice"), groups.flatMap(ofGroup)];
+    part("choices").replaceChildren(...choices.map(([, texts]) => row(texts)));
     part("facts").replaceChildren(...differing.map(([, texts]) => row(texts)));
     const proven = differences.map(([, reading]) => reading.includes("by more than"));
     part("figures").replaceChildren(...measures.map((label, place) => {
@@ -36,10 +37,11 @@ if (source) {
       line.classList.toggle("differs", proven[place]);
       return line;
     }));
-    part("difference").textContent = `A is ${one.name} (${one.about}). B is ${other.name} (${other.about}). Differences: `
-      + groups.map((group) => `${group} ${ofGroup(group).length}`).join(", ")
-      + `; figures by more than sampling noise: ${proven.filter(Boolean).length}.`;
+    part("difference").textContent = `A is ${one.name} (${one.about}). B is ${other.name} (${other.about}). Figures that differ by more than sampling noise: `
+      + `${proven.filter(Boolean).length}. Differences in the choice: ${choices.length}; `
+      + `in what went in: ${groups.map((group) => `${group} ${ofGroup(group).length}`).join(", ")}.`;
     part("note").textContent = note === "" ? "" : notes[note];
+    part("choice-table").hidden = !choices.length;
     part("facts-table").hidden = !differing.length;
   };
   for (const select of [a, b]) {

@@ -79,6 +79,7 @@ def test_simulated_rows_are_no_nearer_to_the_fitted_rows_than_to_those_held_out(
     assert bench.nearer_to_fitted(full, real, rows=1_000) == pytest.approx(0.5, abs=0.04)
 
 
+@pytest.mark.long
 @pytest.mark.real_data
 def test_a_model_of_simulated_transactions_finds_real_frauds(
     bench: ModuleType, real: pd.DataFrame, full: pd.DataFrame
@@ -86,26 +87,12 @@ def test_a_model_of_simulated_transactions_finds_real_frauds(
     assert bench.transfer(full, real) >= 0.6
 
 
+@pytest.mark.long
 @pytest.mark.real_data
 def test_what_tells_simulated_rows_from_real_ones(bench: ModuleType, real: pd.DataFrame, full: pd.DataFrame) -> None:
     linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
     assert bench.tell_apart(full, real, linear) <= 0.6
     assert bench.tell_apart(full, real, HistGradientBoostingClassifier(random_state=0)) <= 0.8
-
-
-def thinned(frame: pd.DataFrame) -> pd.DataFrame:
-    """All frauds, and every fifth legitimate row."""
-    return frame[(frame["Class"] == 1) | (np.arange(len(frame)) % 5 == 0)]
-
-
-@pytest.mark.real_data
-def test_is_as_difficult_as_the_real_set(bench: ModuleType, real: pd.DataFrame, full: pd.DataFrame) -> None:
-    """They differ by 0.03; without camouflaged frauds it would be 0.1 easier, with twice as many 0.07 harder."""
-    expected, difficulty = (bench.difficulty(thinned(x)) for x in (real, full))
-    for name, average_precision in expected.items():
-        assert difficulty[name] == pytest.approx(average_precision, abs=0.05), name
-    assert max(difficulty, key=difficulty.__getitem__) == "XGBoost"
-    assert min(difficulty, key=difficulty.__getitem__) == "isolation forest"
 
 
 @pytest.mark.long
@@ -114,6 +101,7 @@ def test_is_as_difficult_as_the_real_set(bench: ModuleType, real: pd.DataFrame, 
 def test_every_seed_is_as_difficult_as_the_real_set_and_ranks_learners_alike(
     bench: ModuleType, real_difficulty: dict[str, float], seed: int
 ) -> None:
+    """They differ by 0.03; without camouflaged frauds it would be 0.1 easier, with twice as many 0.07 harder."""
     difficulty = bench.difficulty(simulate_transactions(FULL, seed=seed))
     for name, average_precision in real_difficulty.items():
         assert difficulty[name] == pytest.approx(average_precision, abs=0.07), name
