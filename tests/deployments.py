@@ -39,7 +39,8 @@ CREDENTIALS = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", 
 def choice(**hyperparameters) -> record.Choice:
     """XGBoost with 20 trees, or other hyperparameters."""
     values = {"imbalance": "undersample 1:10", "num_round": 20, "seed": 3} | hyperparameters
-    return record.Choice("xgboost", "it is the only one", values, (record.Threshold("f1", 0.25),))
+    tiers = record.Tiers(0.1, 0.5, 3.0, 30.0)
+    return record.Choice("xgboost", "it is the only one", values, (record.Threshold("f1", 0.25),), tiers=tiers)
 
 
 def endless() -> record.Choice:
@@ -84,7 +85,9 @@ def left(run: str) -> list[str]:
     Registered models and captured requests are to stay, and are left out.
     """
     client, s3 = boto3.client("sagemaker"), boto3.client("s3")
+    tuning = client.list_hyper_parameter_tuning_jobs(MaxResults=100)["HyperParameterTuningJobSummaries"]
     listed = [
+        *(("HyperParameterTuningJob", item) for item in tuning),
         *(("Endpoint", item) for item in client.list_endpoints(MaxResults=100)["Endpoints"]),
         *(("EndpointConfig", item) for item in client.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]),
         *(("Model", item) for item in client.list_models(MaxResults=100)["Models"]),

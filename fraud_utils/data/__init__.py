@@ -3,6 +3,7 @@
 from fraud_utils.data.download import download
 from fraud_utils.data.draft import draft, keep, unresolved
 from fraud_utils.data.files import FORMATS, TableFile
+from fraud_utils.data.folds import LEAST, Parts, assign_folds, later_parts
 from fraud_utils.data.guesses import Draft
 from fraud_utils.data.history import add_history
 from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_transactions
@@ -12,22 +13,26 @@ from fraud_utils.data.split import WITHOUT_TIME, Split, duplicate_groups, fold_g
 __all__ = [
     "DEFAULT_PATH",
     "FORMATS",
+    "LEAST",
     "SIMULATED",
     "TIME_UNITS",
     "ULB",
     "WITHOUT_TIME",
     "DataError",
     "Draft",
+    "Parts",
     "Schema",
     "Split",
     "TableFile",
     "Written",
     "add_history",
+    "assign_folds",
     "download",
     "draft",
     "duplicate_groups",
     "fold_groups",
     "keep",
+    "later_parts",
     "load_transactions",
     "read_transactions",
     "split_transactions",

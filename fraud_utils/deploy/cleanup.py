@@ -78,7 +78,7 @@ class _Cleanup:
         stopping: list[tuple[Kind, str]] = []
         alive: set[str] = set()
         for kind, found in listed.items():
-            for name in sorted(names) if found is None else found:
+            for name in sorted({kind.named(name) for name in names}) if found is None else found:
                 if name.startswith(tuple(alive)):  # while it lives, an endpoint needs the others
                     continue
                 ended = None

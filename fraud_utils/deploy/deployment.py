@@ -11,25 +11,28 @@ import io
 import json
 import secrets
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from botocore import exceptions
 
-from fraud_utils import artifact, project
+from fraud_utils import artifact, project, record
 from fraud_utils.data import Schema, Split
-from fraud_utils.deploy import endpoint, jobs, resources, storage
+from fraud_utils.deploy import endpoint, jobs, registry, resources, storage, tuning
 from fraud_utils.deploy.cleanup import cleanup
 from fraud_utils.deploy.endpoint import Endpoint, Serving
 from fraud_utils.deploy.errors import DeployError, explained
+from fraud_utils.deploy.findings import read_choice
 from fraud_utils.deploy.jobs import Training
 from fraud_utils.deploy.place import LOCAL_IMAGE, Place, Site, settle, stem
 from fraud_utils.deploy.prices import describe_prices
 from fraud_utils.deploy.security import encryption
 from fraud_utils.deploy.session import connection
 from fraud_utils.deploy.watch import Watch
+from fraud_utils.evaluation import tune
 from fraud_utils.record import Choice
 
 
@@ -70,13 +73,16 @@ class Deployment:
     watch : Watch
         Deletes everything when a cell fails or this process ends, once it has begun.
     model_url : str
-        Where the model lies in S3; `train` sets it, as may whoever has another to serve.
+        Where the model lies in S3, or the ARN of a registered version; `train` and `take` set it, as may whoever has
+        another to serve.
+    version : str
+        Of the model registry, as `group:3`; empty for a model that was trained here.
     """
 
     def __init__(self, site: Site, run_folder: Path) -> None:
         self.site, self.run_folder = site, run_folder
         self.watch = Watch(site, self.delete, run_folder / "cleanup.log")
-        self.model_url = ""
+        self.model_url = self.version = ""
         self._endpoint: Endpoint | None = None
 
     @property
@@ -157,6 +163,33 @@ class Deployment:
                 self.site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key, ExtraArgs=encrypted)
         return {file.split("/")[0]: f"{self.site.url}/{file.split('/')[0]}/" for file in contents}
 
+    def tune(
+        self,
+        fixed: Mapping[str, Any],
+        space: Mapping[str, tune.Setting],
+        uploaded: dict[str, str],
+        count: int,
+        options: Training | None = None,
+    ) -> pd.DataFrame:
+        """Search for settings as a tuning job: so many training jobs with settings drawn at random.
+
+        Parameters
+        ----------
+        fixed, space : mapping
+            From `evaluation.tune.as_job`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As `evaluation.tune.tune` gives it, without the setting by hand.
+
+        Raises
+        ------
+        DeployError
+            The job was stopped, or all of its training jobs failed; the message says why the first did.
+        """
+        return tuning.tune(self.site, fixed, space, uploaded, count, options or Training())
+
     def train(self, choice: Choice, uploaded: dict[str, str], options: Training | None = None) -> pd.DataFrame:
         """Train the choice as a job, show status and log lines as they come, keep the model in the run's folder.
 
@@ -172,12 +205,7 @@ class Deployment:
         """
         job = jobs.train(self.site, jobs.hyperparameters(choice), uploaded, options or Training())
         self.model_url = job.model_artifacts.s3_model_artifacts
-        archive, folder = self.run_folder / "model.tar.gz", self.run_folder / "model"
-        self.run_folder.mkdir(parents=True, exist_ok=True)
-        with explained("fetching the model"):
-            project.write(archive, storage.read(self.site.connection, self.model_url))
-        shutil.rmtree(folder, ignore_errors=True)
-        artifact.unpack(archive, folder)
+        self._fetch(self.model_url)
         metrics = {metric.metric_name: metric.value for metric in job.final_metric_data_list or []}
         shown = [name for name in jobs.METRICS if name in metrics]
         return pd.DataFrame({"value": metrics}).rename_axis("metric").reindex(shown)
@@ -206,35 +234,56 @@ class Deployment:
         """
         return jobs.transform(self.site, self.endpoint.model, url, instance)
 
-    def register(self, group: str, description: str) -> str:
+    def take(self, version: str) -> tuple[Choice, float]:
+        """Serve an approved version of the Model Registry instead of a model that is trained here.
+
+        Its model is kept in the run's folder, as `train` keeps one.
+
+        Parameters
+        ----------
+        version : str
+            `group:3`; `group` for the latest that is approved; or a version's ARN.
+
+        Returns
+        -------
+        tuple of Choice and float
+            What was chosen in the run that it comes from, and the average precision that it reached there.
+
+        Raises
+        ------
+        DeployError
+            There is no such version, or nobody has approved it.
+        """
+        found = registry.find(self.site, version)
+        known = registry.recorded(self.site, found)
+        (container,) = found["InferenceSpecification"]["Containers"]
+        self._fetch(container["ModelDataUrl"])
+        self.model_url = found["ModelPackageArn"]
+        self.version = f"{found['ModelPackageGroupName']}:{found['ModelPackageVersion']}"
+        return known
+
+    def _fetch(self, url: str) -> None:
+        """Keep a model in the run's folder, packed and unpacked."""
+        archive, folder = self.run_folder / "model.tar.gz", self.run_folder / "model"
+        self.run_folder.mkdir(parents=True, exist_ok=True)
+        with explained("fetching the model"):
+            project.write(archive, storage.read(self.site.connection, url))
+        shutil.rmtree(folder, ignore_errors=True)
+        artifact.unpack(archive, folder)
+
+    def register(self, group: str) -> str:
         """Put the model into a group of the Model Registry, to be approved there; returns the version's ARN.
 
-        Its archive is copied to a place that outlives this deployment.
+        With it go its metrics, a model card, the hashes of its data, and what notebook 02 recorded in this run. A
+        model that was taken from the registry stays the version that it is.
         """
-        sagemaker, s3 = self.site.connection.sagemaker, self.site.connection.s3
-        source, key = storage.split_url(self._need_model())
-        place, media = self.site.place, ["text/csv", "application/json", "application/jsonlines"]
-        kept = f"{place.prefix}/registered/{self.name}/model.tar.gz"
-        with explained(f"registering the model in {group}"):
-            copied = {"Bucket": source, "Key": key}
-            s3.copy_object(Bucket=place.bucket, Key=kept, CopySource=copied, **encryption(place.security.output_key))
-            try:
-                sagemaker.describe_model_package_group(ModelPackageGroupName=group)
-            except exceptions.ClientError as error:
-                if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
-                    raise
-                tags = [{"Key": name, "Value": value} for name, value in place.security.tags.items()]
-                sagemaker.create_model_package_group(ModelPackageGroupName=group, Tags=tags)
-            return sagemaker.create_model_package(
-                ModelPackageGroupName=group,
-                ModelPackageDescription=description[:1024],
-                InferenceSpecification={
-                    "Containers": [{"Image": place.image, "ModelDataUrl": f"s3://{place.bucket}/{kept}"}],
-                    "SupportedContentTypes": media,
-                    "SupportedResponseMIMETypes": media,
-                },
-                ModelApprovalStatus="PendingManualApproval",
-            )["ModelPackageArn"]
+        url = self._need_model()
+        if self.version:
+            print(f"{self.version} is in the model registry already, and is not put there again")
+            return url
+        read_choice(self.run_folder)  # says what is missing
+        manifest = artifact.load(self.run_folder / "model").manifest
+        return registry.register(self.site, url, record.read(self.run_folder), manifest, group)
 
     def delete(self) -> bool:
         """Delete all that this deployment made but registered models; returns whether nothing is left.

@@ -72,13 +72,14 @@ def start(site: Site, model_url: str, options: Serving) -> Endpoint:
 
 
 def create_model(site: Site, name: str, model_url: str, environment: Mapping[str, str]) -> None:
-    """Make a model of the site's image and an archive in S3."""
+    """Make a model of the site's image and an archive in S3, or of a registered version, by its ARN."""
     from sagemaker.core import shapes
     from sagemaker.core.resources import Model
 
-    container = shapes.ContainerDefinition(
-        image=site.place.image, model_data_url=model_url, environment=dict(environment)
-    )
+    what = {"image": site.place.image, "model_data_url": model_url}
+    if model_url.startswith("arn:"):
+        what = {"model_package_name": model_url}
+    container = shapes.ContainerDefinition(**what, environment=dict(environment))
     who = {"model_name": name, "execution_role_arn": site.place.role}
     Model.create(primary_container=container, **who, **site.network, **site.sdk)
 

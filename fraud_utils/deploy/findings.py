@@ -32,13 +32,19 @@ def describe(choice: record.Choice, expected: float, reached: float, endpoint: r
         How scores through the endpoint compare with those of the notebook.
     """
     same = "as" if abs(reached - expected) < 1e-6 else f"**not** the {expected:.4f} found"
+    came, where = "was trained as a SageMaker job and", "in notebook 02"
+    if endpoint.version:
+        came, where = (
+            f"is version {endpoint.version} of the model registry, trained elsewhere, and was",
+            "in its own run",
+        )
     latency = endpoint.latency_ms
     return words.bullets(
         [
-            f"**{choice.name}** was trained as a SageMaker job and served by an endpoint.",
+            f"**{choice.name}** {came} served by an endpoint.",
             f"All {endpoint.rows:,} test rows were scored through the endpoint and by a batch transform; the largest "
             f"difference from scoring in the notebook is {endpoint.max_abs_difference:.2g}.",
-            f"Served scores reach an average precision of {reached:.4f} on the test set, {same} in notebook 02.",
+            f"Served scores reach an average precision of {reached:.4f} on the test set, {same} {where}.",
             f"Latency: {latency['p50']:.1f} ms median, {latency['p99']:.1f} ms p99, for single rows from this client.",
             "The endpoint and everything that belonged to it are gone."
             if endpoint.deleted

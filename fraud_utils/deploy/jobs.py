@@ -18,7 +18,8 @@ from fraud_utils.record import Choice
 LONGEST_HYPERPARAMETER = 2_500  # characters that SageMaker takes
 TRAIN_HOURS, SPOT_HOURS = 4, 8  # after which a job is stopped; how long a spot job may also wait for its instance
 METRICS = ("round", "train_average_precision", "validation_average_precision", "train_log_loss", "validation_log_loss")
-PER_ROUND = ("validation_logloss", "validation_aucpr")  # after every twentieth of the rounds, for a tuning job
+METRICS += ("cv_average_precision", "cv_rounds")  # of a job that judges settings on folds, for a tuning job
+PER_ROUND = ("validation_logloss", "validation_aucpr")  # after every twentieth of the rounds, for a tuning job, too
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def train(site: Site, values: Mapping[str, str], uploaded: Mapping[str, str], op
         limits["max_wait_time_in_seconds"] = SPOT_HOURS * 3600
         spot["enable_managed_spot_training"] = True
         spot["checkpoint_config"] = shapes.CheckpointConfig(s3_uri=f"{site.url}/checkpoints")
-    metrics = [shapes.MetricDefinition(name=name, regex=rf"\b{name}:([-+.\deE]+);") for name in METRICS + PER_ROUND]
+    metrics = [shapes.MetricDefinition(name=name, regex=regex(name)) for name in METRICS + PER_ROUND]
     with explained("starting the training job"):
         job: Any = TrainingJob.create(
             training_job_name=site.name,
@@ -95,6 +96,11 @@ def train(site: Site, values: Mapping[str, str], uploaded: Mapping[str, str], op
     if job.training_job_status == "Stopped":
         raise DeployError(f"the training job was stopped before its end ({job.secondary_status}); run it again")
     return job
+
+
+def regex(metric: str) -> str:
+    """How a metric stands in a job's log."""
+    return rf"\b{metric}:([-+.\deE]+);"
 
 
 def _given(**arguments: str) -> dict[str, Any]:

@@ -102,6 +102,11 @@ def stem(run: str) -> str:
     return f"fraud-{slug}-{hashlib.sha256(run.encode()).hexdigest()[:6]}"
 
 
+def short(name: str) -> str:
+    """A deployment's name, or how those of a run begin, without the run's: a tuning job's name ends at 32 letters."""
+    return re.sub(r"^fraud-.*-(?=[0-9a-f]{6}-(\d{10}-[0-9a-f]{4})?$)", "fraud-", name)
+
+
 @dataclass(frozen=True)
 class Site:
     """What all requests of one deployment share."""

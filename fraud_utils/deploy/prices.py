@@ -24,6 +24,11 @@ def describe_prices(training: Training, serving: Serving) -> str:
     return words.bullets(lines)
 
 
+def describe_tuning(training: Training, count: int) -> str:
+    """What a tuning job costs on AWS."""
+    return f"On AWS, each of the {count} training jobs costs {_hourly(training.instance, 1)}. Prices of {SOURCE}."
+
+
 def _hosting(serving: Serving) -> str:
     if not serving.serverless:
         return f"{_hourly(serving.instance, serving.count)}, used or not"

@@ -98,9 +98,11 @@ def _site_of(site: Site, endpoint: str) -> Site:
 
 
 def _copied(site: Site, model_url: str, new: str) -> str:
-    """Copy the archive to the endpoint's data, since it must last as long as the endpoint; returns its address."""
+    """Copy an archive to the endpoint's data, since it must last as long as the endpoint; returns its address."""
     if not model_url:
         raise DeployError("the deployment has no model: call train() first")
+    if model_url.startswith("arn:"):
+        return model_url  # a registered version lasts by itself
     (source, key), url = storage.split_url(model_url), f"{site.url}/{new}/model.tar.gz"
     bucket, kept = storage.split_url(url)
     with explained("copying the model to the endpoint's data"):

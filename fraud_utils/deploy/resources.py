@@ -9,7 +9,7 @@ from typing import Any
 from botocore import exceptions
 
 from fraud_utils.deploy.errors import explained
-from fraud_utils.deploy.place import NAME, RUN_TAG, stem
+from fraud_utils.deploy.place import NAME, RUN_TAG, short, stem
 from fraud_utils.deploy.session import Connection
 
 GONE = re.compile("could not find|not found|does not exist|is in status|no scalable target", re.IGNORECASE)
@@ -25,8 +25,17 @@ class Kind:
     items: str  # where a page holds the list
     end: Callable[[Any, str], Any]  # of a client and a name, as below
     status: Callable[[Any, str], str] | None = None
+    named: Callable[[str], str] = str  # what it is called, of a deployment's name or how such names begin
 
 
+TUNING_JOB = Kind(
+    *("HyperParameterTuningJob", "list_hyper_parameter_tuning_jobs", "HyperParameterTuningJobSummaries"),
+    end=lambda client, name: client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name),
+    status=lambda client, name: client.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)[
+        "HyperParameterTuningJobStatus"
+    ],
+    named=short,
+)
 TRAINING_JOB = Kind(
     *("TrainingJob", "list_training_jobs", "TrainingJobSummaries"),
     end=lambda client, name: client.stop_training_job(TrainingJobName=name),
@@ -45,7 +54,14 @@ ENDPOINT_CONFIG = Kind(
     end=lambda client, name: client.delete_endpoint_config(EndpointConfigName=name),
 )
 MODEL = Kind(*("Model", "list_models", "Models"), end=lambda client, name: client.delete_model(ModelName=name))
-KINDS = (TRAINING_JOB, TRANSFORM_JOB, ENDPOINT, ENDPOINT_CONFIG, MODEL)  # in the order in which they are to end
+KINDS = (
+    TUNING_JOB,
+    TRAINING_JOB,
+    TRANSFORM_JOB,
+    ENDPOINT,
+    ENDPOINT_CONFIG,
+    MODEL,
+)  # in the order in which they are to end
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,7 @@ class Scope:
     def has_name(self, name: str) -> bool:
         """Whether a name alone shows that its bearer is meant; never so for the things of all runs."""
         named = bool(self.run or self.deployment)
-        return named and name.startswith(self.stem) and NAME.fullmatch(name) is not None
+        return named and name.startswith((self.stem, short(self.stem))) and NAME.fullmatch(name) is not None
 
 
 def list_names(connection: Connection, kind: Kind, scope: Scope) -> Iterator[tuple[str, str]]:
@@ -72,7 +88,7 @@ def list_names(connection: Connection, kind: Kind, scope: Scope) -> Iterator[tup
 
     By listing names and reading tags: the tagging service that could do both at once lags behind by minutes.
     """
-    wanted: dict[str, Any] = {"NameContains": scope.stem, "MaxResults": 100}
+    wanted: dict[str, Any] = {"NameContains": kind.named(scope.stem), "MaxResults": 100}
     if scope.before:
         wanted["CreationTimeBefore"] = scope.before
     for page in connection.sagemaker.get_paginator(kind.paginator).paginate(**wanted):

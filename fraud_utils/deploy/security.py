@@ -16,7 +16,7 @@ from fraud_utils.deploy.errors import DeployError
 
 KEY = r"(arn:aws[\w-]*:kms:[\w-]+:\d{12}:(key|alias)/)?[\w/-]{1,256}"
 SHAPES = {"subnets": r"subnet-[0-9a-z]+", "security_groups": r"sg-[0-9a-z]+"}
-SHAPES |= dict.fromkeys(("volume_key", "output_key", "capture_key", "upload_key"), KEY)
+SHAPES |= dict.fromkeys(("volume_key", "output_key", "capture_key", "upload_key", "registry_key"), KEY)
 EXAMPLES = {"subnets": "subnet-0a1b2c3d", "security_groups": "sg-0a1b2c3d"}
 TAG = r"[\w\s.:/=+@-]"  # of what a tag may consist
 MOST_TAGS = 48  # AWS takes 50, and two are ours
@@ -30,9 +30,9 @@ class Security:
     ----------
     subnets, security_groups : tuple of str
         Where jobs and endpoints have their network interfaces; both or neither.
-    volume_key, output_key, capture_key, upload_key : str
+    volume_key, output_key, capture_key, upload_key, registry_key : str
         Names or ARNs of KMS keys: of the disks of jobs and endpoints; of models and of a batch transform's scores; of
-        captured requests; of what `Deployment.upload` sends.
+        captured requests; of what `Deployment.upload` sends; of what the model registry knows of a version.
     network_isolation : bool
         Whether containers have no network at all, which the project's image does not need.
     tags : mapping
@@ -45,6 +45,7 @@ class Security:
     output_key: str = ""
     capture_key: str = ""
     upload_key: str = ""
+    registry_key: str = ""
     network_isolation: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fraud_utils import words
+from fraud_utils import data, models, words
+from fraud_utils.data import Parts
 from fraud_utils.evaluation import fits
 from fraud_utils.evaluation.fits import Fit
 from fraud_utils.evaluation.metrics import average_precision
 from fraud_utils.evaluation.rows import Protocol, Rows
-from fraud_utils.evaluation.scores import LEAST, Parts, folds_of
 from fraud_utils.models import XGBOOST, Candidate
 
 AT_ONCE = 4  # trials asked for together: fixed, so that the search does not depend on the number of cores
 NAME = "tuned"
 LEARNT = 26  # learning rate times rounds that every trial grows; it stops afterwards where it was best
-STOPS = 10  # rounds after which it may stop, evenly spaced
 CELLS = 6_600_000  # of the reference data's rows before the test set: on them a trial takes about 15 s of CPU
 MORE = 5  # times as many trials on smaller tables, at most
 
 WHOLE = {"num_round", "max_depth", "max_delta_step", "max_bin"}
 
+
+@dataclass(frozen=True)
+class Between:
+    """A range that the search draws from, evenly or on a logarithmic scale."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are drawn."""
+        return isinstance(self.low, int)
+
+
+type Setting = Between | tuple[int, ...]  # a range, or choices
 type Trial = tuple[Candidate, bool]  # and whether it keeps its rounds
 
 
@@ -40,34 +55,45 @@ def budget(rows: Rows, protocol: Protocol) -> int:
 
 
 def later_parts(rows: Rows, parts: int, seed: int) -> Parts:
-    """Blocks in time with about as many frauds each, the last of them scored by fits on all rows before.
+    """Later blocks of time, or folds of whole groups, as `data.later_parts` gives them."""
+    return data.later_parts(rows.y, rows.time, rows.groups, parts, seed, rows.label_delay_days)
 
-    Two blocks come before the first that is scored. Where times do not part the frauds so, folds of whole groups.
+
+def space(eta_by_hand: float) -> dict[str, Setting]:
+    """Where the search looks, by hyperparameter; rounds are not among them, since where a trial stops is seen."""
+    return {
+        "eta": Between(eta_by_hand / 1.25, min(eta_by_hand * 2, 1.0), log=True),
+        "max_depth": Between(2, 7),
+        "min_child_weight": Between(0.05, 20.0, log=True),
+        "lambda": Between(1.0, 20.0, log=True),
+        "subsample": Between(0.5, 1.0),
+        "colsample_bytree": Between(0.25, 1.0),
+        "max_bin": (1024, 4096),
+    }
+
+
+def as_job(start: Candidate, protocol: Protocol) -> tuple[dict[str, Any], dict[str, Setting]]:
+    """The same search for a tuning job: hyperparameters of the training program that are fixed, and the space.
+
+    Each of its jobs grows as many rounds as the lowest learning rate needs, and reports after how many it was best.
     """
-    place, frauds = np.arange(len(rows)), np.flatnonzero(rows.y)
-    if rows.time is not None and len(frauds) >= 5 * (parts + 2):
-        first = [frauds[len(frauds) * k // (parts + 2)] for k in range(2, parts + 2)]
-        edges = [int(np.searchsorted(rows.time, rows.time[start])) for start in first] + [len(rows)]
-        blocks = [(place[:start], place[start:end]) for start, end in itertools.pairwise(edges)]
-        if all(rows.y[fit].sum() >= LEAST and 0 < rows.y[new].sum() < len(new) for fit, new in blocks):
-            return blocks
-    return folds_of(rows, parts, seed)
+    where = space({**XGBOOST, **start.settings}["eta"])
+    most = round(LEARNT / where["eta"].low)  # type: ignore[union-attr]
+    settings = {"num_round": most, "max_delta_step": 1, "imbalance": start.imbalance}
+    return settings | {"seed": protocol.seed, "folds": protocol.folds}, where
 
 
 def _suggest(trial: Any, eta_by_hand: float) -> dict[str, float | int]:
-    """One setting; its rounds are not asked for, since where it stops is seen."""
-    eta = trial.suggest_float("eta", eta_by_hand / 1.25, eta_by_hand * 2, log=True)
-    return {
-        "num_round": round(LEARNT / eta),
-        "eta": eta,
-        "max_depth": trial.suggest_int("max_depth", 2, 7),
-        "min_child_weight": trial.suggest_float("min_child_weight", 0.05, 20, log=True),
-        "max_delta_step": 1,
-        "lambda": trial.suggest_float("lambda", 1, 20, log=True),
-        "subsample": trial.suggest_float("subsample", 0.5, 1),
-        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.25, 1),
-        "max_bin": trial.suggest_categorical("max_bin", [1024, 4096]),
-    }
+    """One setting."""
+    drawn: dict[str, float | int] = {}
+    for name, where in space(eta_by_hand).items():
+        if not isinstance(where, Between):
+            drawn[name] = trial.suggest_categorical(name, list(where))
+        elif where.whole:
+            drawn[name] = trial.suggest_int(name, where.low, where.high)
+        else:
+            drawn[name] = trial.suggest_float(name, where.low, where.high, log=where.log)
+    return {"num_round": round(LEARNT / drawn["eta"]), "max_delta_step": 1, **drawn}
 
 
 def tune(
@@ -121,10 +147,16 @@ def tune(
             tried.append({"average_precision": value, "folds": lasted, **each, "num_round": rounds})
     table = pd.DataFrame(tried).rename_axis("trial").sort_values(["folds", "average_precision"], ascending=False)
     table.attrs["stopped"] = len(tried) < trials
+    return winner(table, start), table
+
+
+def winner(table: pd.DataFrame, start: Candidate) -> Candidate:
+    """The first of a search's table as a candidate, or the start itself where it is the first."""
     if table.index[0] == 0:
-        return start, table
+        return start
+    given = {key: value for key, value in start.hyperparameters.items() if key not in start.settings}
     best = table.iloc[0].drop(["average_precision", "folds"])
-    return _entrant({key: (int if key in WHOLE else float)(value) for key, value in best.items()} | given), table
+    return _entrant({key: (int if key in WHOLE else float)(value) for key, value in best.items()} | given)
 
 
 def _optuna() -> Any:
@@ -171,24 +203,23 @@ def _race(
 def _stops(candidate: Candidate, fixed: bool) -> list[int]:
     """The rounds after which a trial may stop."""
     most = int(candidate.hyperparameters["num_round"])
-    return [most] if fixed else sorted({max(1, most * k // STOPS) for k in range(1, STOPS + 1)})
+    return [most] if fixed else models.stops(most)
 
 
 def _after(stops: Sequence[int], model: bytes, X: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Average precision of a model's first rounds, for each number of them."""
-    import xgboost
-
-    booster = xgboost.Booster({"nthread": 1})
-    booster.load_model(bytearray(model))
-    margin, reached = np.zeros(len(y)), []
-    for span in itertools.pairwise([0, *stops]):  # each adds the base score, which ranks nothing
-        margin += booster.inplace_predict(X, iteration_range=span, predict_type="margin")
-        reached.append(average_precision(y, margin))
-    return np.array(reached)
+    return np.array([average_precision(y, margin) for margin in models.margins(model, stops, X)])
 
 
 def describe(table: pd.DataFrame) -> str:
     """Say what the search found, whether it is new, and whether the clock ended it."""
+    if 0 not in table.index:  # a tuning job's, which draws all of its settings
+        best = words.decimals(table["average_precision"].iloc[0], 4)
+        return (
+            f"The best of {len(table)} training jobs reaches {best} on these rows, after "
+            f"{int(table['num_round'].iloc[0]):,} rounds. It is a little lucky on them, so the comparison below, in "
+            "which it competes with the setting by hand, uses other folds."
+        )
     whole = table[table["folds"] == table["folds"].max()]
     first, best = (words.decimals(value, 4) for value in whole["average_precision"].loc[[0, whole.index[0]]])
     stopped = len(table) - len(whole)

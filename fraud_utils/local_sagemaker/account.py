@@ -15,9 +15,10 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
-from fraud_utils.local_sagemaker.checks import MODEL, ApiError
+from fraud_utils.local_sagemaker import storage
+from fraud_utils.local_sagemaker.checks import MODEL, ApiError, recorded
 from fraud_utils.local_sagemaker.programs import Program
 from fraud_utils.local_sagemaker.storage import JobError, Writer
 
@@ -56,10 +57,21 @@ class Account:
         return self._resources.setdefault((kind, region), {})
 
     def find[R: Resource](self, kind: type[R], name: str, region: str) -> R:
-        """One resource; an ApiError where there is none of that name."""
+        """One resource by its name or ARN; an ApiError where there is none."""
+        name = name.rpartition(f":{kind.word}/")[2]
         if name not in self.of(kind, region):
             raise ApiError(kind.not_found.format(title=kind.title, arn=kind.arn_of(name, region)))
         return self.of(kind, region)[name]
+
+    def create[R: Resource](self, kind: type[R], request: Mapping[str, Any], region: str) -> R:
+        """Make a resource, and start what goes on behind it."""
+        resource = kind(self, request, region)
+        self.of(kind, region)[resource.name] = resource
+        self.tags[resource.arn] = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
+        if names := ", ".join(recorded(request)):
+            print(f"{resource.arn}: recorded, not acted on: {names}", flush=True)
+        resource.start()
+        return resource
 
     def run[P: Program](
         self, kind: type[P], tree: Path, image: str, environment: Mapping[str, str], on_line: Callable[[str], None]
@@ -83,6 +95,15 @@ class Account:
             exists = image.split(":")[0] == PROJECT_IMAGE
         if not exists:
             raise ApiError(f"Requested image {image} not found.")
+
+    def check_artefact(self, image: str, url: str, region: str) -> None:
+        """Refuse to serve what is not there."""
+        self.check_image(image)
+        bucket, key = storage.split(url)
+        try:
+            self.client("s3", region).head_object(Bucket=bucket, Key=key)
+        except (ClientError, ParamValidationError):
+            raise ApiError(f"Could not find model data at {url}.") from None
 
     def close(self) -> None:
         """End every program at once: nobody is left who waits for its work."""

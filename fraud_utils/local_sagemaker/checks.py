@@ -17,8 +17,9 @@ from botocore.model import Shape
 from botocore.validate import ParamValidator
 
 MODEL = botocore.session.get_session().get_service_model("sagemaker")
-CHARACTERS = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d", r"\p{M}": ""}  # classes that `re` does not know
-# Members of requests that are acted on or need nothing here, wherever they stand.
+# Classes that `re` does not know. Signs and punctuation are all that is no letter; they are allowed together.
+CHARACTERS = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d", r"\p{M}": "", r"\p{P}": "", r"\p{S}": r"\W"}
+# Members of requests that are acted on or need nothing here, wherever they stand, or by their paths.
 _SUPPORTED = """
     TrainingJobName TransformJobName ModelName EndpointConfigName EndpointName ResourceArn Tags Key Value TagKeys
     NameContains StatusEquals CreationTimeAfter CreationTimeBefore SortOrder MaxResults NextToken
@@ -33,11 +34,20 @@ _SUPPORTED = """
     CsvContentTypes JsonContentTypes
     KmsKeyId VolumeKmsKeyId VpcConfig SecurityGroupIds Subnets EnableNetworkIsolation
     EnableInterContainerTrafficEncryption
+    HyperParameterTuningJobName HyperParameterTuningJobConfig HyperParameterTuningJobObjective Type MetricName
+    ResourceLimits MaxNumberOfTrainingJobs MaxParallelTrainingJobs ParameterRanges IntegerParameterRanges
+    ContinuousParameterRanges CategoricalParameterRanges MinValue MaxValue Values RandomSeed TrainingJobDefinition
+    StaticHyperParameters
+    ModelPackageGroupName ModelPackageGroupDescription ModelPackageName ModelPackageDescription ModelPackageArn
+    InferenceSpecification InferenceSpecification.Containers SupportedContentTypes SupportedResponseMIMETypes
+    SupportedRealtimeInferenceInstanceTypes SupportedTransformInstanceTypes ModelApprovalStatus ApprovalDescription
+    ModelMetrics ModelQuality Statistics ModelCard ModelCardContent ModelCardStatus SecurityConfig
+    CustomerMetadataProperties CustomerMetadataPropertiesToRemove MetadataProperties CommitId GeneratedBy ClientToken
 """
 SUPPORTED = frozenset(_SUPPORTED.split())
 RECORDED = re.compile(  # members that are kept and shown, by their paths; an output's key is acted on
     r"VpcConfig|EnableNetworkIsolation|EnableInterContainerTrafficEncryption|\w+\.VolumeKmsKeyId|"
-    r"(DataCaptureConfig\.)?KmsKeyId"
+    r"((DataCapture|Security)Config\.)?KmsKeyId"
 )
 ONLY: dict[str, tuple[Any, ...]] = {  # members that may have certain values
     "TrainingInputMode": ("File", "FastFile"),
@@ -52,6 +62,10 @@ ONLY: dict[str, tuple[Any, ...]] = {  # members that may have certain values
     "Mode": ("SingleModel",),
     "InitialSamplingPercentage": (100,),
     "SortBy": ("CreationTime",),
+    "ModelPackageType": ("Versioned",),
+    "Strategy": ("Random",),
+    "ScalingType": ("Auto", "Linear", "Logarithmic"),
+    "TrainingJobEarlyStoppingType": ("Off",),
 }
 
 
@@ -84,7 +98,7 @@ def _faults(shape: Shape, value: Any, where: str = "") -> Iterator[str]:
     elif pattern and isinstance(value, str):
         for theirs, ours in CHARACTERS.items():
             pattern = pattern.replace(theirs, ours)
-        if not re.fullmatch(pattern, value):
+        if not re.fullmatch(re.sub(r"\$\{\d+,\d+\}$", "", pattern), value):  # some repeat their own end
             yield f"{wrong} satisfy regular expression pattern: {shape.metadata['pattern']}"
     match shape.type_name:
         case "structure":
@@ -104,7 +118,7 @@ def _structure_faults(shape: Shape, value: dict[str, Any], where: str) -> Iterat
         if name in ONLY and item not in ONLY[name]:
             choices = " or ".join(map(str, ONLY[name]))
             yield f"SageMaker on this machine does not support {item} at '{path}'; it must be {choices}"
-        elif item and name not in SUPPORTED and name not in ONLY:
+        elif item and name not in ONLY and not {name, path} & SUPPORTED:
             yield f"SageMaker on this machine does not support '{path}'; leave it out"
         else:
             yield from _faults(shape.members[name], item, path)

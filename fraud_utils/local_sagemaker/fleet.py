@@ -12,36 +12,32 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from fraud_utils.local_sagemaker import storage
 from fraud_utils.local_sagemaker.account import Account, Resource
 from fraud_utils.local_sagemaker.checks import ApiError
 from fraud_utils.local_sagemaker.programs import Serving
+from fraud_utils.local_sagemaker.registry import container_of
 
 MOST_VARIANTS = 10  # of a configuration, as on SageMaker
 
 
 class Model(Resource):
-    """An image and an artefact in S3."""
+    """An image and an artefact in S3, named by themselves or by a version in the registry."""
 
     kind, word, title = "Model", "model", "model"
 
     def prepare(self) -> None:
-        container = self.record.get("PrimaryContainer", {})
-        if not container.get("Image") or not container.get("ModelDataUrl"):
-            raise ApiError("SageMaker on this machine serves a PrimaryContainer with Image and ModelDataUrl only")
-        self.account.check_image(container["Image"])
-        bucket, key = storage.split(container["ModelDataUrl"])
-        try:
-            self.account.client("s3", self.region).head_object(Bucket=bucket, Key=key)
-        except ClientError:
-            raise ApiError(f"Could not find model data at {container['ModelDataUrl']}.") from None
+        self._container = container_of(self.account, self.record.get("PrimaryContainer", {}), self.region)
+        if not self._container.get("Image") or not self._container.get("ModelDataUrl"):
+            raise ApiError(
+                "SageMaker on this machine serves a PrimaryContainer with Image and ModelDataUrl, or a ModelPackageName"
+            )
+        self.account.check_artefact(self._container["Image"], self._container["ModelDataUrl"], self.region)
 
     @contextlib.contextmanager
     def serving(self, tree: Path, environment: Mapping[str, str], log: Callable[[str], None]) -> Iterator[Serving]:
         """`serve` with the artefact, until the block ends."""
-        container = self.record["PrimaryContainer"]
+        container = self._container
         storage.unpack(self.account.client("s3", self.region), container["ModelDataUrl"], tree / "model")
         environment = {**container.get("Environment", {}), **environment}
         program = self.account.run(Serving, tree, container["Image"], environment, log)

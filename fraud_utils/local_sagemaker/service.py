@@ -6,23 +6,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fraud_utils.local_sagemaker.account import Account, Job, Resource
-from fraud_utils.local_sagemaker.checks import MODEL, ApiError, check, recorded
+from fraud_utils.local_sagemaker.checks import MODEL, ApiError, check
 from fraud_utils.local_sagemaker.endpoints import Endpoint
 from fraud_utils.local_sagemaker.fleet import EndpointConfig, Model
 from fraud_utils.local_sagemaker.jobs import TrainingJob, TransformJob
+from fraud_utils.local_sagemaker.registry import ModelPackage, ModelPackageGroup
+from fraud_utils.local_sagemaker.tuning import TuningJob
 
 Request = Mapping[str, Any]
+FILTERS = ("ModelPackageGroupName", "ModelApprovalStatus")  # members that listed resources must share
 
 
 def create(account: Account, kind: type[Resource], request: Request, region: str) -> dict[str, Any]:
     """Make a resource, and start what goes on behind it."""
-    resource = kind(account, request, region)
-    account.of(kind, region)[resource.name] = resource
-    account.tags[resource.arn] = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
-    if names := ", ".join(recorded(request)):
-        print(f"{resource.arn}: recorded, not acted on: {names}", flush=True)
-    resource.start()
-    return {f"{kind.kind}Arn": resource.arn}
+    return {f"{kind.kind}Arn": account.create(kind, request, region).arn}
 
 
 def describe(account: Account, kind: type[Resource], request: Request, region: str) -> dict[str, Any]:
@@ -42,12 +39,23 @@ def list_all(account: Account, kind: type[Resource], request: Request, region: s
             request.get("NameContains", "").lower() in name.lower()
             and after <= record["CreationTime"] <= before
             and request.get("StatusEquals", status) == status
+            and all(request[member] == record[member] for member in FILTERS if member in request)
         ):
             found.append({key: value for key, value in record.items() if key in summary.member.members})
     found.sort(key=lambda each: each["CreationTime"], reverse=request.get("SortOrder") != "Ascending")
+    return _page(answer, found, request)
+
+
+def _page(answer: str, found: list[dict[str, Any]], request: Request) -> dict[str, Any]:
     start, count = int(request.get("NextToken", 0)), request.get("MaxResults", 10)
     more = {"NextToken": str(start + count)} if start + count < len(found) else {}
     return {answer: found[start : start + count]} | more
+
+
+def list_tuned(account: Account, kind: type[TuningJob], request: Request, region: str) -> dict[str, Any]:
+    """A page of a tuning job's training jobs."""
+    job = account.find(kind, request["HyperParameterTuningJobName"], region)
+    return _page("TrainingJobSummaries", [job.summary(each) for each in job.jobs], request)
 
 
 def stop(account: Account, kind: type[Job], request: Request, region: str) -> dict[str, Any]:
@@ -62,11 +70,11 @@ def delete(account: Account, kind: type[Resource], request: Request, region: str
     return {}
 
 
-def update(account: Account, kind: type[Endpoint], request: Request, region: str) -> dict[str, Any]:
-    """Have an endpoint run another configuration."""
-    endpoint = account.find(kind, request["EndpointName"], region)
-    endpoint.update(request)
-    return {"EndpointArn": endpoint.arn}
+def update(account: Account, kind: type[Endpoint | ModelPackage], request: Request, region: str) -> dict[str, Any]:
+    """Have an endpoint run another configuration, or change what is known of a version."""
+    resource = account.find(kind, request.get("EndpointName") or request["ModelPackageArn"], region)
+    resource.update(request)
+    return {f"{kind.kind}Arn": resource.arn}
 
 
 def update_weights(account: Account, kind: type[Endpoint], request: Request, region: str) -> dict[str, Any]:
@@ -82,6 +90,11 @@ OPERATIONS: dict[str, tuple[Callable[..., dict[str, Any]], type[Resource]]] = {
     "ListTrainingJobs": (list_all, TrainingJob),
     "StopTrainingJob": (stop, TrainingJob),
     "DeleteTrainingJob": (delete, TrainingJob),
+    "CreateHyperParameterTuningJob": (create, TuningJob),
+    "DescribeHyperParameterTuningJob": (describe, TuningJob),
+    "ListHyperParameterTuningJobs": (list_all, TuningJob),
+    "ListTrainingJobsForHyperParameterTuningJob": (list_tuned, TuningJob),
+    "StopHyperParameterTuningJob": (stop, TuningJob),
     "CreateTransformJob": (create, TransformJob),
     "DescribeTransformJob": (describe, TransformJob),
     "ListTransformJobs": (list_all, TransformJob),
@@ -100,17 +113,22 @@ OPERATIONS: dict[str, tuple[Callable[..., dict[str, Any]], type[Resource]]] = {
     "UpdateEndpoint": (update, Endpoint),
     "UpdateEndpointWeightsAndCapacities": (update_weights, Endpoint),
     "DeleteEndpoint": (delete, Endpoint),
+    "CreateModelPackageGroup": (create, ModelPackageGroup),
+    "DescribeModelPackageGroup": (describe, ModelPackageGroup),
+    "ListModelPackageGroups": (list_all, ModelPackageGroup),
+    "DeleteModelPackageGroup": (delete, ModelPackageGroup),
+    "CreateModelPackage": (create, ModelPackage),
+    "DescribeModelPackage": (describe, ModelPackage),
+    "ListModelPackages": (list_all, ModelPackage),
+    "UpdateModelPackage": (update, ModelPackage),
+    "DeleteModelPackage": (delete, ModelPackage),
 }
 TAGS = ("AddTags", "ListTags", "DeleteTags")
-REGISTRY = {  # moto's: it only keeps what it is given, as the model registry does
-    *("CreateModelPackage", "DescribeModelPackage", "ListModelPackages", "UpdateModelPackage", "DeleteModelPackage"),
-    *("CreateModelPackageGroup", "DescribeModelPackageGroup", "ListModelPackageGroups", "DeleteModelPackageGroup"),
-}
 
 
 def is_motos(account: Account, operation: str, request: Request) -> bool:
     """Whether moto answers an operation."""
-    return operation in REGISTRY or (operation in TAGS and request.get("ResourceArn") not in account.tags)
+    return operation in TAGS and request.get("ResourceArn") not in account.tags
 
 
 def answer(account: Account, operation: str, request: Request, region: str) -> dict[str, Any]:

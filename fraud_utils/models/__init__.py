@@ -2,6 +2,7 @@
 
 from fraud_utils.models.boosting import LIBRARY_DEFAULTS, XGBOOST, fit_xgboost
 from fraud_utils.models.candidates import Candidate, build, candidates, left_out, xgboost_by_hand
+from fraud_utils.models.rounds import margins, stops
 from fraud_utils.models.treatments import FORMS, Treatment, kept_share
 
 __all__ = [
@@ -15,5 +16,7 @@ __all__ = [
     "fit_xgboost",
     "kept_share",
     "left_out",
+    "margins",
+    "stops",
     "xgboost_by_hand",
 ]

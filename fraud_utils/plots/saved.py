@@ -185,7 +185,7 @@ def _make_narrow(fig: Figure) -> None:
     if len(fig.get_suptitle()) > LETTERS:
         fig.suptitle(textwrap.fill(fig.get_suptitle(), LETTERS))
     for ax in fig.axes:
-        names = ax.yaxis.get_major_formatter().format_ticks(ax.get_yticks())
+        names = ax.yaxis.get_major_formatter().format_ticks(list(ax.get_yticks()))
         named = any(map(_named, names))
         letters = int(LETTERS / (2 if across > 1 else 1.3 if named else 1))
         ax.set_title(textwrap.fill(ax.get_title(loc="left"), letters), loc="left")

@@ -15,7 +15,16 @@ import pyarrow
 
 from fraud_utils import models
 from fraud_utils.artifact import Distribution, FeatureMap
-from fraud_utils.data import FORMATS, DataError, Schema, TableFile, add_history, read_transactions, split_transactions
+from fraud_utils.data import (
+    FORMATS,
+    DataError,
+    Schema,
+    TableFile,
+    add_history,
+    fold_groups,
+    read_transactions,
+    split_transactions,
+)
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
 
 TAIL_SHARE = 0.2  # of the training rows, the last by time: what early stopping watches without a validation channel
@@ -30,12 +39,17 @@ SCHEMA_SOURCE = "the job's schema (the channel 'schema', or the hyperparameter)"
 
 @dataclass(frozen=True)
 class Rows:
-    """A matrix of the model's inputs, float32 of shape (rows, columns), its labels, weights and amounts."""
+    """A matrix of the model's inputs, float32 of shape (rows, columns), its labels, weights and amounts.
+
+    Where folds are asked for, also the rows' times, and groups that have to share a fold.
+    """
 
     X: np.ndarray
     y: np.ndarray
     weight: np.ndarray | None = None
     amount: np.ndarray | None = None
+    time: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,9 @@ def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
             "values, which SMOTE cannot interpolate; choose another treatment, or fill them in"
         )
     train = _rows("train", frame, features, schema)
+    if hyperparameters.folds:
+        time = frame[schema.time].to_numpy() if schema.time else None
+        train = replace(train, time=time, groups=fold_groups(frame, schema))
     origin = {"name": schema.name, "sha256": digest, "rows": len(train.y), "frauds": int(train.y.sum())}
     return Material(
         train=train,

@@ -36,6 +36,8 @@ class Hyperparameters:
         The threshold that decides.
     tiers : dict of str to float
         As in `artifact.Contents`.
+    folds : int
+        Above 0 the settings are judged on so many later blocks of time or folds of groups, and no model is made.
     unnamed_rows : str
         As in `artifact.Contents`.
     csv_weights : bool
@@ -53,6 +55,7 @@ class Hyperparameters:
     unnamed_rows: str = "schema"
     csv_weights: bool = False
     tiers: dict[str, float] = field(default_factory=dict)
+    folds: int = 0
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -135,6 +138,12 @@ def _tiers(text: str) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
+def _folds(text: str) -> int:
+    if text == "1":
+        raise SetupError("must be 0, or at least 2: nothing can be held out of one fold")
+    return int(_number(int, 0, 20)(text))
+
+
 def _device(text: str) -> str:
     _one_of("cpu", "cuda")(text)
     if text == "cuda" and not _has_gpu():
@@ -202,6 +211,7 @@ _OURS: dict[str, Callable[[str], Any]] = {
     "decides": str,
     "tiers": _tiers,
     "unnamed_rows": _one_of("schema", "features"),
+    "folds": _folds,
     "csv_weights": lambda text: _one_of("0", "1")(text) == "1",
 }
 # XGBoost's other names for some of them, which its scikit-learn interface and AWS's container take as well.
@@ -266,7 +276,10 @@ def _parsed(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if name == _TUNING:
             continue
         if own.startswith("_"):
-            faults.append(f"hyperparameter {name!r} would not be acted on (of names with _ only {_TUNING} is known)")
+            meant = "; 'folds' judges settings on later blocks of time or groups" if own == "_kfold" else ""
+            faults.append(
+                f"hyperparameter {name!r} would not be acted on (of names with _ only {_TUNING} is known){meant}"
+            )
         elif own not in parsers:
             close = get_close_matches(name, [*parsers, *_ALIASES], 1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join([*_BOOSTER, *_OURS])}"

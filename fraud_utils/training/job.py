@@ -19,6 +19,7 @@ from fraud_utils import artifact, models
 from fraud_utils.data import DataError
 from fraud_utils.training.boosting import Checkpoint, fit
 from fraud_utils.training.channels import Material, Rows, read_material
+from fraud_utils.training.folds import judge
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError, read_hyperparameters
 
 CHECKPOINT = "checkpoint.ubj"
@@ -72,12 +73,15 @@ def train(base: Path, stop: Callable[[], bool]) -> None:
 
     A job that is stopped leaves the trees grown so far, and a checkpoint to go on from. Stopped before its first tree
     it leaves no model, as SageMaker's own algorithms do: "if training has just started, the model might not be ready
-    to save" (StoppingCondition in SageMaker's API reference).
+    to save" (StoppingCondition in SageMaker's API reference). With the hyperparameter `folds`, there is none either.
     """
     config = base / "input" / "config"
     _check_hosts(config / "resourceconfig.json")
     hyperparameters = read_hyperparameters(config / "hyperparameters.json", base / "input" / "data" / "schema")
     material = read_material(base / "input", hyperparameters)
+    if hyperparameters.folds:
+        judge(material, hyperparameters, stop)
+        return
     checkpoint = Checkpoint(base / "checkpoints" / CHECKPOINT, _fingerprint(material, hyperparameters))
     booster = fit(material, hyperparameters, checkpoint, stop)
     rounds = booster.num_boosted_rounds()

@@ -22,7 +22,7 @@ from deployments import left
 from fraud_utils import deploy
 from fraud_utils.data import ULB
 from fraud_utils.deploy.__main__ import main
-from fraud_utils.deploy.place import stem
+from fraud_utils.deploy.place import short, stem
 
 
 def cleanup(*arguments):
@@ -170,6 +170,38 @@ def train_without_end(run, name, bucket, rows):
     )
 
 
+def tune_without_end(run, name, bucket, rows):
+    """A run's tuning job, whose only training job is at work until it is stopped."""
+    sagemaker, url = boto3.client("sagemaker"), f"s3://{bucket}/fraud-detection/{name}"
+    boto3.client("s3").put_object(Bucket=bucket, Key=f"fraud-detection/{name}/train/rows.csv", Body=rows)
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{url}/train/"}}
+    depth = {"Name": "max_depth", "MinValue": "1", "MaxValue": "3"}
+    metric = {"Name": "round", "Regex": r"round:(\d+);"}
+    sagemaker.create_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=short(name),
+        HyperParameterTuningJobConfig={
+            "Strategy": "Random",
+            "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "round"},
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 1, "MaxParallelTrainingJobs": 1},
+            "ParameterRanges": {"IntegerParameterRanges": [depth]},
+        },
+        TrainingJobDefinition={
+            "StaticHyperParameters": {"num_round": "100000"},
+            "AlgorithmSpecification": {
+                "TrainingImage": "fraud-detect",
+                "TrainingInputMode": "File",
+                "MetricDefinitions": [metric],
+            },
+            "RoleArn": "arn:aws:iam::123456789012:role/local",
+            "InputDataConfig": [{"ChannelName": "train", "DataSource": source}],
+            "OutputDataConfig": {"S3OutputPath": f"{url}/jobs"},
+            "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+        },
+        Tags=[{"Key": "fraud-detection:run", "Value": run}, {"Key": "fraud-detection:data", "Value": url}],
+    )
+
+
 def transform_for_minutes(run, name, bucket, trained):
     """A run's batch transform of very many rows, each a request."""
     sagemaker, url = boto3.client("sagemaker"), f"s3://{bucket}/fraud-detection/{name}"
@@ -198,12 +230,14 @@ STAYS = {
     **{f"sagemaker:List{what}": set() for what in ("Models", "EndpointConfigs", "Endpoints", "Tags")},
     **{f"sagemaker:{verb}TrainingJob{s}": set() for verb, s in (("List", "s"), ("Describe", ""))},
     **{f"sagemaker:{verb}TransformJob{s}": set() for verb, s in (("List", "s"), ("Describe", ""))},
+    **{f"sagemaker:{verb}HyperParameterTuningJob{s}": set() for verb, s in (("List", "s"), ("Describe", ""))},
     "application-autoscaling:DeregisterScalableTarget": set(),
     "sagemaker:DeleteModel": {"Model"},
     "sagemaker:DeleteEndpointConfig": {"EndpointConfig"},
     "sagemaker:DeleteEndpoint": {"Endpoint", "EndpointConfig", "Model"},
     "sagemaker:StopTrainingJob": {"TrainingJob"},
     "sagemaker:StopTransformJob": {"TransformJob"},
+    "sagemaker:StopHyperParameterTuningJob": {"HyperParameterTuningJob", "TrainingJob"},
     "s3:ListBucket": set(),
     "s3:DeleteObject": set(),
 }
@@ -215,6 +249,8 @@ def made(run, bucket, action, trained, rows):
     create(run, name, bucket)
     if "TrainingJob" in action:
         train_without_end(run, name, bucket, rows)
+    if "TuningJob" in action:
+        tune_without_end(run, name, bucket, rows)
     if "TransformJob" in action:
         transform_for_minutes(run, name, bucket, trained)
 
@@ -242,7 +278,7 @@ def test_a_denied_action_keeps_no_other_step_from_being_taken(bucket, trained, r
 
 
 def test_cleaning_up_asks_for_no_action_that_is_not_denied_in_turn_above(bucket, trained, rows):
-    made("everything", bucket, "TrainingJob TransformJob", trained, rows)
+    made("everything", bucket, "TuningJob TrainingJob TransformJob", trained, rows)
     with denying("nothing") as asked:
         assert cleanup("--run", "everything") == 0
     assert asked - {"sts:POST /"} == STAYS.keys()  # who one is may always be asked

@@ -47,7 +47,7 @@ def test_a_choice_becomes_a_model_an_endpoint_a_batch_of_scores_and_then_nothing
 
 
 def test_options_of_training_and_of_the_endpoint(server, split, tmp_path):
-    deployment = deploy.connect("local", tmp_path / "options")
+    deployment = deploy.connect("local", deployments.run_folder(tmp_path / "options", deployments.choice()))
     uploaded = deployment.upload(split, ULB)
     deployment.train(deployments.choice(num_round=2), uploaded, deploy.Training(spot=True))
     sagemaker, scaling, s3 = (boto3.client(name) for name in ("sagemaker", "application-autoscaling", "s3"))
@@ -58,7 +58,7 @@ def test_options_of_training_and_of_the_endpoint(server, split, tmp_path):
     deployment.endpoint.autoscale(4)
     (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 4)
-    version = deployment.register("fraud", "as good as it gets")
+    version = deployment.register("fraud")
     deployment.endpoint.score(split.test)
 
     assert deployment.delete()
@@ -76,7 +76,7 @@ def test_options_of_training_and_of_the_endpoint(server, split, tmp_path):
 
 
 def test_a_verb_called_too_early_says_which_one_comes_first(deployment, split):
-    for verb in (deployment.serve, lambda: deployment.register("fraud", ""), lambda: deployment.endpoint):
+    for verb in (deployment.serve, lambda: deployment.register("fraud"), lambda: deployment.endpoint):
         with pytest.raises(DeployError, match=r"call train\(\) first"):
             verb()
     deployment.model_url = "s3://bucket/model.tar.gz"

@@ -8,7 +8,8 @@ from fraud_utils import deploy
 from fraud_utils.data import ULB
 from fraud_utils.deploy import DeployError, Place, Security, Serving, Training
 
-KEYS = {name: f"arn:aws:kms:us-east-1:123456789012:key/{name}" for name in ("volume", "output", "capture", "upload")}
+PARTS = ("volume", "output", "capture", "upload", "registry")
+KEYS = {name: f"arn:aws:kms:us-east-1:123456789012:key/{name}" for name in PARTS}
 DEMANDS = """
 subnets: [subnet-0a1b, subnet-0c2d]
 security_groups: [sg-0e3f]
@@ -16,6 +17,7 @@ volume_key: arn:aws:kms:us-east-1:123456789012:key/volume
 output_key: arn:aws:kms:us-east-1:123456789012:key/output
 capture_key: arn:aws:kms:us-east-1:123456789012:key/capture
 upload_key: arn:aws:kms:us-east-1:123456789012:key/upload
+registry_key: arn:aws:kms:us-east-1:123456789012:key/registry
 network_isolation: true
 tags: {cost-centre: "4711", owner: fraud team}
 """
@@ -39,7 +41,8 @@ def tags_of(arn):
 
 
 def test_every_request_carries_what_the_company_demands(server, log, split, demands, tmp_path):
-    deployment = deploy.connect("local", tmp_path / "company", place=Place(security=demands))
+    folder = deployments.run_folder(tmp_path / "company", deployments.choice())
+    deployment = deploy.connect("local", folder, place=Place(security=demands))
     assert "are recorded here and not acted on" in deployment.describe()
     uploaded = deployment.upload(split, ULB)
     assert encrypted_with(f"{deployment.site.url}/train/train.parquet") == KEYS["upload"]
@@ -47,7 +50,7 @@ def test_every_request_carries_what_the_company_demands(server, log, split, dema
     deployment.train(deployments.choice(num_round=2), uploaded)
     deployment.serve(Serving(capture=True))
     deployment.transform(uploaded["test"])
-    version = deployment.register("company", "a model")
+    version = deployment.register("company")
 
     name, sagemaker = deployment.name, boto3.client("sagemaker")
     job = sagemaker.describe_training_job(TrainingJobName=name)
@@ -63,6 +66,8 @@ def test_every_request_carries_what_the_company_demands(server, log, split, dema
     assert encrypted_with(f"{deployment.site.url}/scored/test.csv.out") == KEYS["output"]
     package = sagemaker.describe_model_package(ModelPackageName=version)
     assert encrypted_with(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]) == KEYS["output"]
+    assert package["SecurityConfig"]["KmsKeyId"] == KEYS["registry"]
+    assert encrypted_with(package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]) == KEYS["output"]
     assert config["DataCaptureConfig"]["KmsKeyId"] == KEYS["capture"]
     group = sagemaker.describe_model_package_group(ModelPackageGroupName="company")
     arns = [job["TrainingJobArn"], model["ModelArn"], config["EndpointConfigArn"], batch["TransformJobArn"]]

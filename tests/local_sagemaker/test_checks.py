@@ -113,16 +113,12 @@ def test_a_serverless_variant_is_refused_what_only_instances_have(local, trained
 
 CANARY = {"Type": "CANARY", "WaitIntervalInSeconds": 60, "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10}}
 DEPLOYMENT = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": CANARY}}
-TUNING = {"Strategy": "Random", "ResourceLimits": {"MaxParallelTrainingJobs": 1}}
-TUNING_JOB = {"HyperParameterTuningJobName": "t", "HyperParameterTuningJobConfig": TUNING}
 
 
-def test_canaries_several_containers_and_tuning_jobs_are_refused_by_name(local):
+def test_canaries_and_several_containers_are_refused_by_name(local):
     sagemaker, endpoint = local.sagemaker, {"EndpointName": "e", "EndpointConfigName": "c"}
     for start in (sagemaker.create_endpoint, sagemaker.update_endpoint):
         message = refusal(start, DeploymentConfig=DEPLOYMENT, **endpoint)
         assert f"{NOT_SUPPORTED} 'DeploymentConfig'" in message
     message = refusal(sagemaker.create_model, ModelName="m", Containers=[{"Image": "fraud-detect"}] * 2)
     assert f"{NOT_SUPPORTED} 'Containers'" in message
-    message = refusal(sagemaker.create_hyper_parameter_tuning_job, **TUNING_JOB)
-    assert message == f"{NOT_SUPPORTED} CreateHyperParameterTuningJob"
