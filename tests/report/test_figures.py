@@ -171,8 +171,8 @@ def test_out_of_fold_and_test_set_are_told_apart_by_word_and_colour(opened):
         ("out of fold", "average_precision"), ("test set", "precision_recall"))}  # fmt: skip
     for part, label in parts.items():
         assert label.text_content() == part
-        colour = [int(plots.PARTS[part][place : place + 2], 16) for place in (1, 3, 5)]
-        assert label.evaluate("label => getComputedStyle(label).backgroundColor") == f"rgb({', '.join(map(str, colour))})"
+        colour = ", ".join(str(int(plots.PARTS[part][place : place + 2], 16)) for place in (1, 3, 5))
+        assert label.evaluate("label => getComputedStyle(label).backgroundColor") == f"rgb({colour})"
     described = page.locator("figure[data-name=precision_recall] img").get_attribute("alt")
     assert described.startswith("Test set. ")
 
