@@ -25,8 +25,8 @@ def judged(value: float, low: float, high: float, **more: Any) -> Metrics:
 
 
 def way(alerts: float, caught: float, saved: float) -> Day:
-    ends = [figure for value in (alerts, caught, saved, alerts - caught) for figure in (value, (value / 2, 2 * value))]
-    return Day(*ends)
+    figures = {"alerts": alerts, "frauds_caught": caught, "saved": saved, "false_alarms": alerts - caught}
+    return Day(**figures, **{f"{name}_ci": (value / 2, 2 * value) for name, value in figures.items()})
 
 
 def case(kind: Any, score: float, amount: float, when: float) -> Case:
