@@ -8,9 +8,10 @@ HANGS = 300.0  # seconds after which nothing is slow any more, but stuck
 
 def until[T](check: Callable[[], T], what: str) -> T:
     """The first true value that `check` gives; fails, saying `what` was waited for, where it never comes."""
-    end = time.monotonic() + HANGS
+    end, pause = time.monotonic() + HANGS, 0.02
     while time.monotonic() < end:
         if value := check():
             return value
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(1.1 * pause, 0.2)  # asking costs the processor that is waited for
     raise AssertionError(f"{what} did not happen in {HANGS:.0f} seconds")

@@ -7,6 +7,7 @@ from fraud_utils.deploy.findings import describe, read_choice
 from fraud_utils.deploy.jobs import Training
 from fraud_utils.deploy.place import Place
 from fraud_utils.deploy.replace import replace
+from fraud_utils.deploy.replay import history_store, replay
 from fraud_utils.deploy.security import Security
 from fraud_utils.deploy.trial import Limits
 
@@ -20,6 +21,8 @@ __all__ = [
     "Training",
     "connect",
     "describe",
+    "history_store",
     "read_choice",
     "replace",
+    "replay",
 ]

@@ -6,6 +6,7 @@ The summary and notebook 02 read the same recorded sections. A figure that was n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def recommendation(run: Sections) -> dict[str, str]:
         todo = f"Serve no model yet: {nothing}."
     elif threshold:
         why = f", {run.chosen.why}" if run.chosen.why else ""
-        todo = f"Serve {run.served.name} and alert from a score of {threshold.score:.3g}{why}."
+        todo = f"Serve {run.served.name} and alert from a score of {words.cell(threshold.score)}{why}."
     else:
         todo = f"Serve {run.served.name}."
     said = {"What to do": todo, "What to expect": _expected(run), "What is uncertain": _uncertain(run)}
@@ -160,8 +161,8 @@ def rates(run: Sections) -> dict[str, Any]:
     if not frauds or not way:
         return {}
     caught, alerts = round(way.frauds_caught), round(way.alerts)
-    result = {"alerts": alerts, "caught": caught, "recall": caught / frauds, "precision": caught / max(alerts, 1)}
-    result["recall_ci"] = _exact(caught, frauds)
+    result: dict[str, Any] = {"alerts": alerts, "caught": caught}
+    result |= {"recall": caught / frauds, "precision": caught / max(alerts, 1), "recall_ci": _exact(caught, frauds)}
     if caught:
         result["precision_ci"] = _exact(caught, alerts)
     return result
@@ -203,6 +204,7 @@ def at_random(run: Sections) -> bool | None:
     return value <= chance(rows, frauds) or (interval is not None and interval[0] <= frauds / rows)
 
 
+@cache
 def chance(rows: int, frauds: int, tail: float = 0.025) -> float:
     """Average precision that a ranking at random exceeds with the probability `tail`, simulated with a fixed seed."""
     rng, count = np.random.default_rng(0), np.arange(1, frauds + 1)

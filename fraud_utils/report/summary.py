@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -48,7 +49,7 @@ def parts(run: RunRecord) -> dict[str, Any]:
         "people": fairness.describe(run.groups or ()),
         "per": per,
         "day": run.way.over(factor) if run.way else None,
-        "ways": _ways(run.chosen, factor) if run.chosen else [],
+        "ways": _ways(run, run.chosen, factor) if run.chosen else [],
         "currency": run.data.currency if run.data and run.way and run.way.saved is not None else None,
         "cases": _cases(run),
         "facts": {text: getattr(run.data, name) for name, text in DATA.items()} if run.data else {},
@@ -73,7 +74,11 @@ def unit(run: RunRecord) -> tuple[str, float]:
     return "per 1,000 rows", 1000 / split.test_rows if split and split.test_rows else 1.0
 
 
-def _ways(choice: Choice, factor: float) -> list[Way]:
+def _ways(run: RunRecord, choice: Choice, factor: float) -> list[Way]:
+    """All ways of alerting but a budget that nobody gave and that is above the rows of a day."""
+    split = run.split
+    rows = split.test_rows / split.test_days if split and split.test_rows and split.test_days else math.inf
+    idle = {each.name for each in choice.alerting if each.aim == "alerts_a_day" and (each.target or 0) > rows}
     return [
         Way(
             aim,
@@ -83,7 +88,7 @@ def _ways(choice: Choice, factor: float) -> list[Way]:
             name == choice.decides,
         )
         for name, aim in choice.meanings.items()
-        if name in choice.thresholds or name in choice.on_test
+        if (name in choice.thresholds or name in choice.on_test) and (name == choice.decides or name not in idle)
     ]
 
 
@@ -109,7 +114,7 @@ def _cases(run: RunRecord) -> list[dict[str, Any]]:
     ]
 
 
-def _judged(model: Model) -> list[tuple[str, str, str]]:
+def _judged(model: Model) -> list[tuple[str, ...]]:
     """Each figure of the choice in words, out of fold and on the test set; those that are known."""
     rows = []
     for name, text in JUDGED.items():

@@ -7,6 +7,7 @@ the clock and from when they were recorded: a transaction's own time, were it wr
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import threading
@@ -169,7 +170,8 @@ class DynamoStore:
         from botocore.config import Config
 
         waits = {"connect_timeout": self.seconds, "read_timeout": self.seconds}
-        return self._boto3.client("dynamodb", config=Config(**waits, retries={"total_max_attempts": 1}))
+        config = Config(region_name=os.environ.get("AWS_REGION"), **waits, retries={"total_max_attempts": 1})
+        return self._boto3.client("dynamodb", config=config)  # boto3 does not read what SageMaker sets
 
     def recent(self, entity: str) -> list[Event]:
         if len(self._read) > EXPIRE_EVERY:

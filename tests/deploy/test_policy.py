@@ -57,6 +57,8 @@ UNSEEN = {
     "ec2:DescribeSecurityGroups": "what jobs and endpoints do in a company's subnets",
     "ec2:DescribeSubnets": "what jobs and endpoints do in a company's subnets",
     "ec2:DescribeVpcs": "what jobs and endpoints do in a company's subnets",
+    "dynamodb:GetItem": "an endpoint whose history is kept there",
+    "dynamodb:PutItem": "an endpoint whose history is kept there",
     "kms:Decrypt": "reading what a company's key encrypts",
     "kms:DescribeKey": "using a company's key for volumes",
     "kms:Encrypt": "writing with a company's key",

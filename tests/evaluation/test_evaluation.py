@@ -73,11 +73,13 @@ def answers(frame: pd.DataFrame, schema: Schema) -> dict[str, str]:
     judged = compare.judge(listed, tested, bootstrap_average_precision(tested, ONCE), 3.0, oof["threshold"])
     everything = Rows.of(pd.concat([split.train, split.test]), schema, features)
     threshold = alerting[0].score
-    days = decisions.per_day(tested, chosen, alerting, 3.0, ONCE)
+    days = decisions.per_day(decisions.on_test(tested, chosen, alerting, 3.0, ONCE), tested.rows.days)
+    decides, why, _ = decisions.deciding(scores, chosen, alerting, 3.0, budget_given=False)
+    assert (decides == "f1") == (rows.amount is None) or "cheaper" in why
     parts = explain.by_parts(rows, scores.of(chosen) >= threshold)
     people = fairness.compared(split, schema, tested.of(chosen) >= threshold)
     bayes = models.Candidate("logistic regression")
-    assert len(explain.errors(tested, chosen, threshold)) > 0
+    assert explain.cases(tested, chosen, threshold, features, split.test)
     assert np.isfinite(resampled_metrics(tested, chosen, threshold)).all(axis=None)
     return {
         "left out": compare.describe_left_out(
@@ -86,7 +88,7 @@ def answers(frame: pd.DataFrame, schema: Schema) -> dict[str, str]:
         "ties": compare.describe_ties(oof, tied),
         "collapsed": compare.describe_collapsed(compare.collapsed(oof, resampled), oof),
         "claim": selection.describe_claim(differences, oof),
-        "choice": f"{reason}. {decisions.describe_thresholds(alerting, 10)}",
+        "choice": f"{reason}. {decisions.describe_thresholds(alerting)}",
         "forward": compare.describe_forward(forward_chaining(shortlist, rows, ONCE), chosen),
         "probabilities": calibration.describe(calibration.quality(rows, ways, 3.0), 3.0, "EUR"),
         "per day": ", ".join(days) or "none",

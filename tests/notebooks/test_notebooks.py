@@ -35,15 +35,16 @@ REPORTED = [path for path in NOTEBOOKS if path.stem != "04_monitor"]  # that one
 PARAMETERS = {
     "01_explore": {"data", "schema", "simulate", "seed", "profile", "run_folder", "test_share"},
     "02_compare_models": {
-        *("data", "schema", "simulate", "seed", "profile", "run_folder", "test_share", "review_cost", "alerts_per_day"),
-        *("block_cost", "tuning_trials", "tuning_seconds", "tune_jobs", "cache"),
+        *("data", "schema", "simulate", "seed", "profile", "run_folder", "test_share"),
+        *("review_cost", "block_cost", "alerts_per_day"),
+        *("tuning_trials", "tuning_seconds", "tune_jobs", "cache"),
         *("target", "region", "role", "bucket", "prefix", "image", "security", "train_instance"),
     },
     "03_deploy": {
         *("data", "schema", "simulate", "seed", "run_folder", "test_share"),
         *("target", "region", "role", "bucket", "prefix", "image", "security"),
         *("train_instance", "serve_instance", "serve_count", "serverless", "spot", "capture", "register_in"),
-        *("model_version", "autoscale_to", "replace", "keep_endpoint"),
+        *("model_version", "autoscale_to", "replace", "keep_endpoint", "history_store"),
     },
     "04_monitor": {
         *("data", "schema", "simulate", "seed", "run_folder", "test_share", "review_cost"),

@@ -18,7 +18,7 @@ from fraud_utils.record import Choice, Data, Day, Metrics, Model, RunRecord, Sec
 
 KEYS = [
     "run", "created", "version", "data", "parameters", "split", "models", "tie_set", "chosen", "groups", "bins",
-    "endpoint", "seconds",
+    "cases", "endpoint", "seconds",
 ]  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def test_a_record_from_before_the_ways_of_alerting_is_read_with_its_fixed_thresh
     older = record.load(written(tmp_path, {"chosen.alerting": ..., "chosen.decides": ..., "chosen.thresholds": scores}))
     assert older.chosen.alerting == (Threshold("f1", 0.4), Threshold("cost", 0.01))
     assert older.chosen.threshold == Threshold("f1", 0.4)
-    assert older.day == RUN.day
+    assert older.way == RUN.way
 
 
 # What notebooks record ----------------------------------------------------------------------------------------------

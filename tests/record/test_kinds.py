@@ -24,10 +24,10 @@ def test_a_way_of_alerting_has_a_name_and_a_meaning(threshold, name, meaning):
 
 
 def test_the_threshold_that_decides_is_the_one_that_is_named():
-    assert RUN.chosen.threshold == Threshold("f1", 0.25) and RUN.day == RUN.chosen.per_day["f1"]
+    assert RUN.chosen.threshold == Threshold("f1", 0.25) and RUN.way == RUN.chosen.on_test["f1"]
     other = replace(RUN, chosen=replace(RUN.chosen, decides="precision_90"))
     assert (
-        other.chosen.threshold == Threshold("precision", 0.5, 0.9) and other.day == RUN.chosen.per_day["precision_90"]
+        other.chosen.threshold == Threshold("precision", 0.5, 0.9) and other.way == RUN.chosen.on_test["precision_90"]
     )
     assert replace(RUN.chosen, decides="cost").threshold is None
 
@@ -35,7 +35,7 @@ def test_the_threshold_that_decides_is_the_one_that_is_named():
 def test_the_served_model_is_the_chosen_one():
     assert RUN.served.name == "boosted trees"
     assert replace(RUN, chosen=None).served is None and replace(RUN, models=None).served is None
-    assert Sections().served is None and Sections().day is None
+    assert Sections().served is None and Sections().way is None
 
 
 def test_a_figure_comes_with_its_interval_where_it_has_one():

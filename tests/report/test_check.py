@@ -90,7 +90,8 @@ def test_what_a_report_will_leave_out_is_said_beforehand(project, capsys, change
     assert expected in capsys.readouterr().out.split("A report leaves out:")[1]
 
 
-def test_parameters_that_do_not_fit_the_table_are_doubted(project, capsys):
+def test_parameters_that_do_not_fit_the_table_are_doubted(project, capsys, monkeypatch):
+    monkeypatch.setenv("PARAMS", "alerts_per_day=100")
     frame = table()
     frame["amount"] /= 100
     assert check.main(write(project, frame)) == 0

@@ -219,8 +219,8 @@ def test_every_run_has_a_line_whatever_its_files_hold(opened):
     problem = f"in 01_explore, cell 5: DataError: bad.csv, row 3: {HOSTILE}"
     assert state["failed"][0] == "failed" and len(problem) > 90
     assert state["failed"][1].endswith("...") and problem.startswith(state["failed"][1][:-3])  # the rest is folded
-    assert state["failed"][-1] == "left: 01_explore.html"
-    assert state["killed"] == ["killed", "in 01_explore, cell 5", "left: 01_explore.ipynb"]
+    assert state["failed"][-1] == "left: 01_explore"
+    assert state["killed"] == ["killed", "in 01_explore, cell 5", "left: 01_explore"]
     assert state["held"] == ["running", "in 01_explore, cell 5"]
     assert state["cut short"][0] == "damaged" and state["cut short"][1].startswith("metrics.json is damaged: ")
     assert lines["failed"][2:] == ["bad.csv", *["–"] * 6, "12 seconds"]
@@ -312,6 +312,7 @@ def test_names_and_values_stay_text(opened, run):
     page = opened("index.html")
     page.get_by_label("A", exact=True).select_option(label="base")
     page.get_by_label("B", exact=True).select_option(label=HOSTILE)
+    page.locator("#facts-table").evaluate("fold => { fold.open = true }")
     assert page.locator("img").count() == 0
     assert [EVIL in cell for line in shown(page, "facts") for cell in line].count(True) == 2
 

@@ -113,7 +113,7 @@ def test_a_summary_of_a_table_without_times_says_what_it_cannot_know(tmp_path):
     cases = tuple(replace(case, when=None) for case in RUN.cases)
     text = summary(tmp_path, replace(RUN, split=replace(RUN.split, test_from=None, test_days=None), cases=cases))
     assert "whether the past predicts the future, it cannot know" in text
-    assert "Per 1,000 rows" in text and "1.5 [0.75, 3]" in text and not re.search("a day|Time", text)
+    assert "Per 1,000 rows of the test set" in text and "1.5 [0.75, 3]" in text and not re.search("a day|Time", text)
     assert "it cannot know" not in summary(tmp_path, RUN)
 
 
@@ -362,7 +362,7 @@ def test_each_way_of_alerting_stands_beside_its_aim(opened):
         "probability times amount above the cost of a review",
     ]
     assert rows[2][1] == "–"
-    heads = table.locator("thead th[scope=colgroup]").all_inner_texts()
+    heads = table.locator("thead th[scope=colgroup]").all_text_contents()
     assert heads == ["out of fold", "test set, a day"]
 
 

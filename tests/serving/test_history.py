@@ -197,6 +197,15 @@ def test_a_refused_request_leaves_nothing_in_the_store(app, last):
     assert scores(asked.ask(instances(row), JSON)) == pytest.approx([expected])
 
 
+def test_a_row_sent_again_a_moment_later_does_not_meet_itself(app, last, tmp_path):
+    row, _, before = last
+    again = row | {"seconds": row["seconds"] + 1}
+    fresh = app(f"sqlite:{tmp_path}/fresh.sqlite")
+    (expected,) = scores(fresh.ask(instances(*before, again), JSON))[-1:]
+    assert scores(app().ask(instances(*before, row, again), JSON))[-1] == pytest.approx(expected, abs=1e-6)
+    assert scores(app().ask(instances(again), JSON))[-1] == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_row_without_an_id_is_known_by_the_requests_inference_id_or_counts_each_time(app, last, tmp_path):
     row, _, before = last
     nameless = [{name: value for name, value in each.items() if name != "payment"} for each in before]
@@ -311,7 +320,7 @@ def test_a_broken_file_costs_rows_their_history_and_the_answer_says_so(app, tmp_
 def test_a_table_that_cannot_be_reached_costs_rows_their_history(tree, tmp_path, loaded, last):
     row, ready, _ = last
     aws = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
-    aws |= {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "FRAUD_HISTORY": "dynamodb:fraud-events"}
+    aws |= {"AWS_REGION": "eu-west-1", "FRAUD_HISTORY": "dynamodb:fraud-events"}
     endpoint = Endpoint(tree, tmp_path, **aws).wait()
     status, _, text = endpoint.ask("POST", "/invocations", instances(row), {"Content-Type": JSON})
     (answer,) = predictions((status, {}, text))

@@ -26,11 +26,11 @@ def aws():
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_REGION", "eu-west-1")
-        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        patch.delenv("AWS_DEFAULT_REGION", raising=False)
+        patch.setenv("AWS_REGION", "eu-west-1")  # as SageMaker says it
         patch.setenv("AWS_ACCESS_KEY_ID", "x")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-        yield boto3.client("dynamodb")
+        yield boto3.client("dynamodb", "eu-west-1")
     server.stop()
 
 

@@ -16,11 +16,11 @@ import pandas as pd
 
 from fraud_utils.data.simulate.streams import generator
 
-ROWS, DAYS, CARDS, MERCHANTS = 90_000, 70, 3_000, 1_000
+ROWS, DAYS, CARDS, MERCHANTS = 90_000, 70, 3_000, 1_300
 CATEGORIES = {"groceries": 0.6, "fuel": 0.8, "restaurants": 0.7, "clothes": 1.2, "electronics": 2.5, "travel": 3.0}
 HOURS = np.array([1, 1, 1, 1, 1, 2, 4, 8, 10, 11, 12, 13, 14, 12, 11, 11, 12, 14, 15, 13, 10, 7, 4, 2], dtype=float)
 FAVOURITES, FAITHFUL = 8, 0.7  # merchants that a card returns to, and how often it does
-COMPROMISED, COMPROMISED_SHARE = 30, 0.8  # merchants, and the share of payments there that are frauds
+COMPROMISED, COMPROMISED_SHARE = 40, 0.8  # merchants, and the share of payments there that are frauds
 TAKEN, JOURNEYS, LARGE = 60, 180, 60  # cards, cards, payments
 
 
@@ -65,7 +65,7 @@ class _World:
     def __init__(self, rng: np.random.Generator, cards: int, merchants: int) -> None:
         self.pace = np.cumsum(rng.lognormal(0, 0.5, cards))
         self.typical = rng.lognormal(3.2, 0.8, cards)
-        self.popularity = np.cumsum(rng.lognormal(0, 0.8, merchants))
+        self.popularity = np.cumsum(rng.lognormal(0, 0.4, merchants))
         self.category = np.arange(merchants) % len(CATEGORIES)
         self.favourites = _drawn(rng, self.popularity, cards * FAVOURITES).reshape(cards, FAVOURITES)
 
