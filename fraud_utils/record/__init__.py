@@ -30,15 +30,14 @@ from fraud_utils.record.kinds import (
     Metrics,
     Model,
     Reason,
-    Resamples,
     RunRecord,
     Sections,
     Split,
-    State,
     Threshold,
     Tiers,
     Version,
 )
+from fraud_utils.record.runs import Resamples, State
 
 __all__ = [
     "FILE",
