@@ -354,6 +354,13 @@ def test_contributions_draw_a_dot_a_row_with_the_first_column_on_top(ax):
     assert ax.collections[0].get_array().tolist() == [0, 0.5, 1]
 
 
+def test_blocks_in_time_draw_a_line_a_model(ax):
+    data = pd.DataFrame({"name": ["a", "b"] * 2, "when": [31.0, 31.0, 33.0, 33.0], "value": [0.5, 0.4, 0.7, 0.2]})
+    assert plots.plot_prequential(data, ax) is ax
+    assert points(ax, "a").tolist() == [[31, 0.5], [33, 0.7]] and points(ax, "b").tolist() == [[31, 0.4], [33, 0.2]]
+    assert ax.get_xlabel() == "days of the time column"
+
+
 def test_ticks_in_percent_are_exact(ax):
     """Steps of 2.5 % were once written as 0, 2, 5, 8, 10."""
     part = {"name": "p", "kind": "fraud", "left": [0.0], "right": [1.0], "share": [0.18]}

@@ -39,10 +39,13 @@ def assign_folds(y: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np
     return fold_of_group[group_of]
 
 
-def later_parts(y: np.ndarray, time: np.ndarray | None, groups: np.ndarray, parts: int, seed: int) -> Parts:
+def later_parts(
+    y: np.ndarray, time: np.ndarray | None, groups: np.ndarray, parts: int, seed: int, label_delay_days: float = 0
+) -> Parts:
     """Blocks in time with about as many frauds each, the last of them scored by fits on all rows before.
 
-    Two blocks come before the first that is scored. Where times do not part the frauds so, folds of whole groups.
+    Two blocks come before the first that is scored; rows whose labels are not known when a block begins are not fitted
+    for it. Where times do not part the frauds so, folds of whole groups.
 
     Parameters
     ----------
@@ -57,7 +60,9 @@ def later_parts(y: np.ndarray, time: np.ndarray | None, groups: np.ndarray, part
     if time is not None and len(frauds) >= 5 * (parts + 2):
         first = [frauds[len(frauds) * k // (parts + 2)] for k in range(2, parts + 2)]
         edges = [int(np.searchsorted(time, time[start])) for start in first] + [len(y)]
-        blocks = [(place[:start], place[start:end]) for start, end in itertools.pairwise(edges)]
+        known = np.searchsorted(time, time[edges[:-1]] - label_delay_days * 86_400)
+        ends = zip(known, itertools.pairwise(edges), strict=True)
+        blocks = [(place[:until], place[start:end]) for until, (start, end) in ends]
         if all(y[fit].sum() >= LEAST and 0 < y[new].sum() < len(new) for fit, new in blocks):
             return blocks
     fold_of = assign_folds(y, groups, parts, seed)

@@ -2,13 +2,16 @@
 
 from fraud_utils.evaluation import (
     calibration,
+    cards,
     compare,
     decisions,
     explain,
     explorer,
     fairness,
+    feedback,
     findings,
     leakage,
+    prequential,
     selection,
     tiers,
     tune,
@@ -17,7 +20,7 @@ from fraud_utils.evaluation.fits import announce
 from fraud_utils.evaluation.metrics import average_precision
 from fraud_utils.evaluation.resamples import bootstrap_average_precision, resampled_metrics
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
-from fraud_utils.evaluation.scores import assign_folds, fit_and_score, forward_chaining, out_of_fold, random_splits
+from fraud_utils.evaluation.scores import assign_folds, fit_and_score, out_of_fold, random_splits
 
 __all__ = [
     "Protocol",
@@ -28,16 +31,18 @@ __all__ = [
     "average_precision",
     "bootstrap_average_precision",
     "calibration",
+    "cards",
     "compare",
     "decisions",
     "explain",
     "explorer",
     "fairness",
+    "feedback",
     "findings",
     "fit_and_score",
-    "forward_chaining",
     "leakage",
     "out_of_fold",
+    "prequential",
     "random_splits",
     "resampled_metrics",
     "selection",

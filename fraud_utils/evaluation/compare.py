@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import words
+from fraud_utils.evaluation.cards import DAY, attainable, card_precision
 from fraud_utils.evaluation.decisions import best_f1_threshold
-from fraud_utils.evaluation.metrics import average_precision, metrics
+from fraud_utils.evaluation.metrics import average_precision, metrics, top_k
 from fraud_utils.evaluation.rows import Scores
 from fraud_utils.intervals import LEVEL, percentile, together
 from fraud_utils.models import Candidate
@@ -37,6 +38,7 @@ def judge(
     resampled: pd.DataFrame,
     review_cost: float = 3.0,
     thresholds: Mapping[str, float] | None = None,
+    cards_per_day: int = 0,
 ) -> pd.DataFrame:
     """Judge every candidate on one set of rows.
 
@@ -47,6 +49,8 @@ def judge(
     thresholds : mapping of str to float, optional
         By candidate, fixed on other rows. Without it each candidate's best by F1 on these rows, which is for choosing
         only: such F1, precision and recall are too good.
+    cards_per_day : int
+        Cards that are reviewed a day; 0 for no card precision.
 
     Returns
     -------
@@ -55,6 +59,7 @@ def judge(
         scores are no probabilities: what needs those is null for unsupervised candidates.
     """
     rows, table = scores.rows, {}
+    most = attainable(rows, cards_per_day) if cards_per_day else None
     for candidate in candidates:
         score = scores.of_all_repeats(candidate)
         if thresholds is None:
@@ -69,8 +74,25 @@ def judge(
             "average_precision": average_precision(rows.y, score, scores.block),
             "average_precision_ci": percentile(resampled[candidate.name]),
             **metrics(rows.y, score, threshold, rows.amount, review_cost, candidate.kind != "unsupervised"),
+            **_a_day(scores, score, cards_per_day),
+            "card_precision_attainable": most,
         }
     return pd.DataFrame.from_dict(table, orient="index")
+
+
+def _a_day(scores: Scores, score: np.ndarray, cards_per_day: int) -> dict[str, float | None]:
+    """Precision among each day's highest scores, a mean over days and repeats: of 100 rows, and of so many cards."""
+    rows, result = scores.rows, dict.fromkeys(("precision_at_100_a_day", "card_precision"))
+    if rows.time is None:
+        return result
+    repeats = score.reshape(-1, len(rows))
+    days = np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows.time // DAY)) + 1)
+    reached = [top_k(rows.y[day], once[day])[0] for once in repeats for day in days]
+    result["precision_at_100_a_day"] = float(np.mean(reached))
+    if cards_per_day:
+        reached = [card_precision(rows, once, cards_per_day)["precision"].mean() for once in repeats]
+        result["card_precision"] = float(np.mean(reached))
+    return result
 
 
 def as_models(oof: pd.DataFrame, test: pd.DataFrame, fold_fit: pd.Series, fit: pd.Series) -> tuple[Model, ...]:
@@ -102,9 +124,10 @@ def shown(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame | None:
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The numbers of a comparison with the interval of average precision, the best first.
 
-    To three places; to five what is small where frauds are rare, Brier score and log loss.
+    To three places; to five what is small where frauds are rare, Brier score and log loss. Precision and recall among
+    the 100 highest scores of the whole time are left out, since nobody reviews so.
     """
-    shown = table.drop(columns="threshold").select_dtypes("number").astype(float)
+    shown = table.drop(columns=["threshold", "precision_at_100", "recall_at_100"]).select_dtypes("number").astype(float)
     for place, side in enumerate(("low", "high")):
         shown.insert(place + 1, side, [bounds[place] for bounds in table["average_precision_ci"]])
     return (
@@ -237,14 +260,6 @@ def describe_collapsed(names: Sequence[str], table: pd.DataFrame) -> str:
 
 def _with_figures(names: Sequence[str], table: pd.DataFrame) -> str:
     return ", ".join(f"{name} ({words.decimals(table.loc[name, 'average_precision'])})" for name in names)
-
-
-def describe_forward(forward: pd.DataFrame, chosen: Candidate) -> str:
-    """Say in how many blocks of `forward_chaining` the choice leads, or why there are none."""
-    if forward.empty:
-        return forward.attrs["left_out"]
-    leads = (forward.idxmax() == chosen.name).sum()
-    return f"{chosen.name} has the highest average precision in {leads} of {words.count(forward.shape[1], 'block')}."
 
 
 def describe_splits(random: pd.DataFrame, test: pd.DataFrame) -> str:

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import words
+from fraud_utils.evaluation.cards import card_days
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
 from fraud_utils.intervals import percentile, poisson
 from fraud_utils.models import Candidate
-from fraud_utils.record import Choice, Day, Threshold
+from fraud_utils.record import Aim, Choice, Day, Threshold
 
 USUAL_BUDGET = 100  # alerts a day that are shown where nobody has said how many can be reviewed
 UNSEEN = "on training rows that it had not seen"
@@ -56,8 +57,18 @@ def cheapest_threshold(y: np.ndarray, score: np.ndarray, amount: np.ndarray, rev
     return float(-steps[best]) if saved[best] > 0 else max(1.0, float(score.max()))
 
 
+def given(alerts_per_day: int, cards_per_day: int) -> Aim | None:
+    """The budget that somebody has given, 0 being none: of cards before that of alerts."""
+    return "cards_a_day" if cards_per_day else "alerts_a_day" if alerts_per_day else None
+
+
 def thresholds(
-    scores: Scores, candidate: Candidate, review_cost: float, alerts_per_day: int, precision: float = 0.9
+    scores: Scores,
+    candidate: Candidate,
+    review_cost: float,
+    alerts_per_day: int,
+    precision: float = 0.9,
+    cards_per_day: int = 0,
 ) -> tuple[Threshold, ...]:
     """Scores from which to alert, chosen on out-of-fold scores and then fixed.
 
@@ -65,8 +76,8 @@ def thresholds(
     -------
     tuple of Threshold
         For the highest F1; for the precision, left out where no score reaches it; for the alert budget (0 for the
-        usual one), the score that so many rows a day reach, left out where the table has no times; and, with amounts,
-        for the lowest cost.
+        usual one), the score that so many rows a day reach, left out where the table has no times; where cards are
+        reviewed, the score that so many cards a day reach; and, with amounts, for the lowest cost.
     """
     score, rows = scores.of_all_repeats(candidate), scores.rows
     y = scores.repeated(rows.y)
@@ -75,12 +86,21 @@ def thresholds(
         chosen.append(Threshold("precision", precise, precision))
     alerts_per_day = alerts_per_day or USUAL_BUDGET
     if rows.days:
-        budget = min(max(round(alerts_per_day * scores.repeats * rows.days), 1), len(score))
-        within_budget = float(np.partition(score, len(score) - budget)[len(score) - budget])
-        chosen.append(Threshold("alerts_a_day", within_budget, float(alerts_per_day)))
+        budget = alerts_per_day * scores.repeats * rows.days
+        chosen.append(Threshold("alerts_a_day", _within(score, budget), float(alerts_per_day)))
+    if rows.days and cards_per_day:
+        highest = [card_days(rows, once)["score"] for once in score.reshape(-1, len(rows))]
+        budget = cards_per_day * scores.repeats * rows.days
+        chosen.append(Threshold("cards_a_day", _within(np.concatenate(highest), budget), float(cards_per_day)))
     if rows.amount is not None:
         chosen.append(Threshold("cost", cheapest_threshold(y, score, scores.repeated(rows.amount), review_cost)))
     return tuple(chosen)
+
+
+def _within(score: np.ndarray, budget: float) -> float:
+    """The score that so many reach."""
+    count = min(max(round(budget), 1), len(score))
+    return float(np.partition(score, len(score) - count)[len(score) - count])
 
 
 def describe_thresholds(alerting: Sequence[Threshold]) -> str:
@@ -164,9 +184,9 @@ def alerts(
 
 
 def deciding(
-    scores: Scores, candidate: Candidate, alerting: Sequence[Threshold], review_cost: float, budget_given: bool
+    scores: Scores, candidate: Candidate, alerting: Sequence[Threshold], review_cost: float, budget: Aim | None = None
 ) -> Decision:
-    """The threshold that decides: what costs least on these out-of-fold rows, unless a budget of alerts was given.
+    """The threshold that decides: what costs least on these out-of-fold rows, unless a budget was given.
 
     Costs are those of reviews and of missed amounts. Where the table has no amounts, or no threshold costs less than
     the cheaper of reviewing nothing and everything, it is the threshold of the highest F1.
@@ -179,9 +199,8 @@ def deciding(
         saves = {name: savings(y, alert, amount, review_cost, resamples=1)[0] for name, alert in ways.items()}
     saves = {name: share for name, share in saves.items() if np.isfinite(share)}
     for each in alerting:
-        if each.aim == "alerts_a_day" and budget_given:
-            budget = words.plain(each.target or 0)
-            return Decision(each.name, f"where the budget of {budget} alerts a day is used up {UNSEEN}", saves)
+        if each.aim == budget:
+            return Decision(each.name, f"where the budget of {each.meaning} is used up {UNSEEN}", saves)
     balance = f"where precision and recall balance best (highest F1) {UNSEEN}"
     if not saves:
         return Decision("f1", f"{balance}; the table has no amounts, so costs cannot be compared", saves)
@@ -225,6 +244,10 @@ def _counted(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protoc
     fraud = rows.y == 1
     caught = int(alert[fraud].sum())
     numbers = {"alerts": int(alert.sum()), "frauds_caught": caught, "false_alarms": int(alert.sum()) - caught}
+    if rows.card is not None and rows.time is not None:
+        cards = card_days(rows, alert)
+        cards = cards[cards["score"]]
+        numbers |= {"cards": len(cards), "cards_caught": int(cards["fraud"].sum())}
     counts: dict[str, Any] = {name: float(number) for name, number in numbers.items()}
     counts |= {f"{name}_ci": poisson(number) for name, number in numbers.items()}
     if rows.amount is None:
@@ -252,7 +275,7 @@ def readable(choice: Choice) -> pd.DataFrame:
     for name, meaning in choice.meanings.items():
         way, row = choice.on_test.get(name), {}
         if way:
-            for figure in ("alerts", "frauds_caught", "false_alarms", "saved"):
+            for figure in ("alerts", "frauds_caught", "false_alarms", "cards", "cards_caught", "saved"):
                 if (value := getattr(way, figure)) is not None:
                     row[figure.replace("_", " ")] = words.decimals_between(value, getattr(way, f"{figure}_ci"), 0)
         elif not choice.on_test and (name in choice.thresholds or name in choice.oof_savings):

@@ -62,7 +62,7 @@ def top_k(y: np.ndarray, score: np.ndarray, k: int = 100) -> tuple[float, float]
     edge = np.partition(score, len(score) - k)[len(score) - k]
     above, at = score > edge, score == edge
     caught = y[above].sum() + (k - above.sum()) * y[at].mean()
-    return float(caught / k), float(caught / y.sum())
+    return float(caught / k), float(caught / max(y.sum(), 1))
 
 
 def metrics(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,11 @@ class Rows:
         Of the columns of `X`.
     origin : str or None
         The instant of second 0, as ISO 8601; None where it is not known.
+    card : numpy.ndarray of uint64, shape (rows,), or None
+        Equal numbers for an entity's rows, the same in every part of a table; a row whose entity is not known has one
+        of its own. None where the table names no entity.
+    label_delay_days : float
+        How long after a row its label is known.
     """
 
     X: np.ndarray
@@ -43,6 +48,8 @@ class Rows:
     amount: np.ndarray | None = None
     names: tuple[str, ...] = ()
     origin: str | None = None
+    card: np.ndarray | None = None
+    label_delay_days: float = 0.0
 
     @classmethod
     def of(cls, frame: pd.DataFrame, schema: Schema, features: FeatureMap) -> Rows:
@@ -55,7 +62,15 @@ class Rows:
             frame[schema.amount].to_numpy() if schema.amount else None,
             features.names,
             frame.attrs.get("provenance", {}).get("origin"),
+            cards_of(frame, schema.entity) if schema.entity else None,
+            schema.label_delay_days,
         )
+
+    def at(self, places: np.ndarray) -> Rows:
+        """Some of the rows: their places, or a mask."""
+        each = ("X", "y", "groups", "time", "amount", "card")
+        known = {name: value for name in each if (value := getattr(self, name)) is not None}
+        return replace(self, **{name: value[places] for name, value in known.items()})
 
     def __len__(self) -> int:
         return len(self.y)
@@ -69,6 +84,13 @@ class Rows:
     def days(self) -> float:
         """Between the first and the last; 0 where the table has no times."""
         return 0.0 if self.time is None else float(np.ptp(self.time) / 86400)
+
+
+def cards_of(frame: pd.DataFrame, entity: str) -> np.ndarray:
+    """Numbers of a frame's entities, as `Rows.card` has them."""
+    own = pd.util.hash_array(frame.index.to_numpy(), categorize=False)
+    cards = pd.util.hash_pandas_object(frame[entity].astype("str"), index=False).to_numpy()
+    return np.where(frame[entity].isna(), own, cards)
 
 
 @dataclass(frozen=True)

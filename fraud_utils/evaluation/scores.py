@@ -1,4 +1,4 @@
-"""Scores of rows by models that have not seen them: out of fold, on the test set, forward in time."""
+"""Scores of rows by models that have not seen them: out of fold, on the test set, on any parts of the rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import data
-from fraud_utils.data import LEAST, Parts
+from fraud_utils.data import Parts
 from fraud_utils.evaluation import fits
 from fraud_utils.evaluation.fits import Fit
 from fraud_utils.evaluation.metrics import average_precision
@@ -46,7 +46,7 @@ def out_of_fold(candidates: Sequence[Candidate], rows: Rows, protocol: Protocol)
     """
     folds = protocol.folds
     parts = [part for repeat in range(protocol.repeats) for part in folds_of(rows, folds, protocol.seed + repeat)]
-    scored = _score(candidates, rows, parts, protocol, f"Fitting on {folds} folds")
+    scored = score_parts(candidates, rows, parts, protocol, f"Fitting on {folds} folds")
     place = np.concatenate([new + (i // folds) * len(rows) for i, (_, new) in enumerate(parts)])
     back = np.argsort(place)
     return dataclasses.replace(scored, values=scored.values.iloc[back].reset_index(drop=True), block=scored.block[back])
@@ -58,61 +58,43 @@ def fit_and_score(candidates: Sequence[Candidate], train: Rows, test: Rows, prot
     # A fit sees the labels of the rows that it is fitted on, so the test rows need none.
     stacked = dataclasses.replace(train, X=np.concatenate([train.X, test.X]))
     parts = [(both[: len(train)], both[len(train) :])]
-    scored = _score(candidates, stacked, parts, protocol, "Fitting on all training rows")
+    scored = score_parts(candidates, stacked, parts, protocol, "Fitting on all training rows")
     return dataclasses.replace(scored, rows=test)
-
-
-def forward_chaining(candidates: Sequence[Candidate], rows: Rows, protocol: Protocol, blocks: int = 5) -> pd.DataFrame:
-    """Average precision on each block in time, fitted on all blocks before it.
-
-    Rows of one moment stay together, as copies of a transaction do.
-
-    Parameters
-    ----------
-    blocks : int
-        With about as many rows each; the first is for fitting only.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a candidate, a column a block that has frauds; the columns' names count rows and frauds. Without columns
-        where nothing can be compared; `attrs["left_out"]` then says why.
-    """
-    y, time, place = rows.y, rows.time, np.arange(len(rows))
-    if time is None:
-        return _left_out("The table has no times, so nothing can be fitted on the past and judged on what came next.")
-    edges = [int(np.searchsorted(time, time[len(y) * k // blocks])) for k in range(1, blocks)] + [len(y)]
-    parts = [(place[:start], place[start:end]) for start, end in itertools.pairwise(edges)]
-    parts = [(train, new) for train, new in parts if y[train].sum() >= LEAST and 0 < y[new].sum() < len(new)]
-    if not parts:
-        return _left_out(f"No block in time has frauds and at least {LEAST} before it, so there is nothing to judge.")
-    scored = _score(candidates, rows, parts, protocol, "Forward chaining")
-    headings = {f"block {k} ({int(y[new].sum())} frauds)": new for k, (_, new) in enumerate(parts, 2)}
-    return _by_part(scored, headings)
 
 
 def random_splits(candidates: Sequence[Candidate], rows: Rows, protocol: Protocol) -> pd.DataFrame:
     """Average precision on stratified random fifths of all rows, the rest fitted: how most results are published.
 
-    Copies of a transaction stay on one side. A row a candidate, a column a split; without columns, and with a reason
-    as `forward_chaining` gives, where the test set is drawn at random, too.
+    Copies of a transaction stay on one side. A row a candidate, a column a split; without columns, and with the reason
+    in `attrs["left_out"]`, where the test set is drawn at random, too.
     """
     if rows.time is None:
-        return _left_out("The table has no times, so its test set is one random draw already: nothing to compare.")
+        table = pd.DataFrame()
+        table.attrs["left_out"] = (
+            "The table has no times, so its test set is one random draw already: nothing to compare."
+        )
+        return table
     seeds = range(protocol.seed + 1000, protocol.seed + 1000 + protocol.random_splits)
     parts = [folds_of(rows, 5, seed)[0] for seed in seeds]
-    scored = _score(candidates, rows, parts, protocol, "Random splits")
+    scored = score_parts(candidates, rows, parts, protocol, "Random splits")
     return _by_part(scored, {f"split {k}": new for k, (_, new) in enumerate(parts, 1)})
 
 
-def _left_out(reason: str) -> pd.DataFrame:
-    table = pd.DataFrame()
-    table.attrs["left_out"] = reason
-    return table
+def score_parts(candidates: Sequence[Candidate], rows: Rows, parts: Parts, protocol: Protocol, what: str) -> Scores:
+    """Fit each candidate on each part's rows and score its others; averages come from their members' scores.
 
+    Parameters
+    ----------
+    parts : sequence of (numpy.ndarray, numpy.ndarray)
+        Places of the rows to fit, and of those to score.
+    what : str
+        Heads the progress lines.
 
-def _score(candidates: Sequence[Candidate], rows: Rows, parts: Parts, protocol: Protocol, what: str) -> Scores:
-    """Fit each candidate on each part's rows and score its others; averages come from their members' scores."""
+    Returns
+    -------
+    Scores
+        Part after part, each a block.
+    """
     fitted = [c for c in candidates if not c.members]
     labels = [f"{number} of {len(parts)}" if len(parts) > 1 else "" for number in range(1, len(parts) + 1)]
     todo = [Fit(c, *part, protocol.seed, label) for c in fitted for part, label in zip(parts, labels, strict=True)]

@@ -57,7 +57,7 @@ def budget(rows: Rows, protocol: Protocol) -> int:
 
 def later_parts(rows: Rows, parts: int, seed: int) -> Parts:
     """Later blocks of time, or folds of whole groups, as `data.later_parts` gives them."""
-    return data.later_parts(rows.y, rows.time, rows.groups, parts, seed)
+    return data.later_parts(rows.y, rows.time, rows.groups, parts, seed, rows.label_delay_days)
 
 
 def space(eta_by_hand: float) -> dict[str, Setting]:

@@ -23,7 +23,8 @@ def volume(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `start` of each bin (as `on_time_axis` gives it), `rows`, `frauds`, `bin_hours`. Empty without a time column.
+        `start` of each bin (as `on_time_axis` gives it), `rows`, `frauds`, `bin_hours`, and whether all its labels are
+        `known` at the table's end. Empty without a time column.
     """
     if not schema.time:
         return pd.DataFrame()
@@ -34,8 +35,10 @@ def volume(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     place = ((time - first) // width).astype(np.int64)
     rows = np.bincount(place - place[0])
     frauds = np.bincount(place - place[0], weights=frame[schema.label]).astype(np.int64)
-    start = on_time_axis(first + np.arange(place[0], place[-1] + 1) * width, frame, schema)
-    return pd.DataFrame({"start": start, "rows": rows, "frauds": frauds, "bin_hours": width // HOUR})
+    edges = first + np.arange(place[0], place[-1] + 2) * width
+    known = np.minimum(edges[1:], time[-1]) <= time[-1] - schema.label_delay_days * DAY
+    start = on_time_axis(edges[:-1], frame, schema)
+    return pd.DataFrame({"start": start, "rows": rows, "frauds": frauds, "bin_hours": width // HOUR, "known": known})
 
 
 def on_time_axis(time: Any, frame: pd.DataFrame, schema: Schema) -> Any:
@@ -57,10 +60,12 @@ def rate_along_time(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Fraud rate by `day`, `week` or `month`: the shortest with a fraud in each, and at most 56 of them if not months.
 
     A day begins where the time is a multiple of 86,400 seconds, the first week with the first day. They are known by
-    the date of their beginning, else counted from 1, a month then being a twelfth of a year.
+    the date of their beginning, else counted from 1, a month then being a twelfth of a year. Rows whose labels are not
+    known at the table's end are left out.
     """
     if not schema.time:
         return _rates_by(np.empty(0), pd.Series(dtype=float), "day")
+    frame = frame[frame[schema.time] <= frame[schema.time].iloc[-1] - schema.label_delay_days * DAY]
     time, label = frame[schema.time].to_numpy(), frame[schema.label]
     first = time[0] // DAY * DAY
     span = (time[-1] - first) / DAY
@@ -157,8 +162,8 @@ def bursts_finding(table: pd.DataFrame, seed: int) -> Finding:
     if table.empty:
         return Finding(f"{NO_TIME}bursts cannot be seen.")
     unit, counts = {1: ("hour", "hourly"), 24: ("day", "daily")}.get(table["bin_hours"].iloc[0], ("week", "weekly"))
-    seen = table[table["rows"] > 0]
-    if len(seen) == 1:
+    seen = table[(table["rows"] > 0) & table["known"]]
+    if len(seen) < 2:
         return Finding(f"All rows fall into one {unit}, so bursts cannot be seen.")
     rows, frauds = seen["rows"].to_numpy(), seen["frauds"].to_numpy()
     statistic, p_value = chi_square(rows, frauds, seed)

@@ -12,7 +12,19 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from fraud_utils.plots.saved import keep
-from fraud_utils.plots.style import BLUE, GREY, LINES, MARKERS, OF_CLASS, ORANGE, PALETTE, in_percent, plain
+from fraud_utils.plots.style import (
+    BLUE,
+    GREY,
+    LINES,
+    MARKERS,
+    OF_CLASS,
+    ORANGE,
+    PALETTE,
+    dated,
+    in_percent,
+    moments,
+    plain,
+)
 from fraud_utils.words import percent
 
 _LEVELS = LinearSegmentedColormap.from_list("levels", [BLUE, "#9A9A9A", ORANGE])  # both ends stand out from any paper
@@ -180,4 +192,16 @@ def plot_contributions(data: pd.DataFrame, ax: Axes) -> Axes:
     bar.ax.set_yticklabels(["lowest", "median", "highest"])
     bar.set_label("value within its column")
     bar.outline.set_visible(False)
+    return ax
+
+
+def plot_prequential(data: pd.DataFrame, ax: Axes) -> Axes:
+    """Average precision of each model in blocks of time, at their middles (`prequential.along_time`)."""
+    for i, (name, part) in enumerate(data.groupby("name", sort=False)):
+        place, label = dated(part["when"], ax, "days of the time column")
+        line, marker = LINES[i % len(LINES)], MARKERS[i % len(MARKERS)]
+        ax.plot(place, part["value"], marker, linestyle=line, color=PALETTE[i % len(PALETTE)], label=str(name))
+        keep(ax, part.assign(when=moments(part["when"])), place, part["value"])
+    ax.set(xlabel=label, ylabel="average precision in the block", ylim=(0, 1.02))
+    ax.legend()
     return ax

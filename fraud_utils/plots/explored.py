@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fraud_utils.plots.saved import keep
-from fraud_utils.plots.style import BLUE, GREY, LINES, MARKERS, OF_CLASS, ORANGE, in_percent, plain
+from fraud_utils.plots.style import BLUE, GREY, LINES, MARKERS, OF_CLASS, ORANGE, dated, in_percent, moments, plain
 from fraud_utils.words import percent
 
 
@@ -21,7 +21,7 @@ def plot_volume(data: pd.DataFrame, ax: Axes, cut: Any = None) -> Axes:
     """Rows and frauds along the table (`explore.volume`); the test part, from `cut` on its axis, is shaded."""
     hours = int(data["bin_hours"].iloc[0])
     unit = {1: "hour", 24: "day"}.get(hours, "week")
-    start, label = _dated(data["start"], ax, "days from the beginning of the first day")
+    start, label = dated(data["start"], ax, "days from the beginning of the first day")
     end = start[-1] + hours / 24
     edges = [*start, end]
     ax.stairs(data["rows"], edges, color=BLUE, fill=True, alpha=0.25)
@@ -37,7 +37,7 @@ def plot_volume(data: pd.DataFrame, ax: Axes, cut: Any = None) -> Axes:
     frauds.yaxis.set_major_locator(MaxNLocator(integer=True))
     frauds.spines["right"].set_visible(True)
     frauds.grid(visible=False)
-    counts = data[["rows", "frauds"]].assign(start=_moments(data["start"]))[["start", "rows", "frauds"]]
+    counts = data[["rows", "frauds"]].assign(start=moments(data["start"]))[["start", "rows", "frauds"]]
     keep(frauds, counts, start + hours / 48, data["frauds"])
     if cut is not None:
         place = mdates.date2num(cut) if isinstance(cut, pd.Timestamp) else cut
@@ -52,12 +52,12 @@ def plot_rates(data: pd.DataFrame, ax: Axes) -> Axes:
     overall = seen["frauds"].sum() / seen["rows"].sum()
     if not isinstance(data.index, pd.DatetimeIndex):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins="auto", min_n_ticks=1))
-    place, label = _dated(seen.index, ax, str(data.index.name))
+    place, label = dated(seen.index, ax, str(data.index.name))
     step = np.diff(place).min() if len(place) > 1 else 1
     ax.vlines(place, seen["low"], seen["high"], color=ORANGE, linewidth=2)
     ax.plot(place, seen["rate"], "o", color=ORANGE, markersize=6 if len(seen) <= 40 else 3, clip_on=False)
     numbers = seen.reset_index()
-    keep(ax, numbers.assign(**{numbers.columns[0]: _moments(seen.index)}), place, seen["rate"])
+    keep(ax, numbers.assign(**{numbers.columns[0]: moments(seen.index)}), place, seen["rate"])
     ax.axhline(overall, color=GREY, linestyle="--", linewidth=1, label="overall")
     ax.legend(loc="upper right")
     ax.yaxis.set_major_formatter(in_percent())
@@ -185,18 +185,3 @@ def plot_projection(data: pd.DataFrame, ax: Axes) -> Axes:
     first, second = (percent(share, 2) for share in shares)
     ax.set(xlabel=f"first component ({first} of variance)", ylabel=f"second component ({second})")
     return ax
-
-
-def _moments(when: Any) -> list[Any]:
-    """Times as a reader is told them; numbers stay as they are."""
-    return [f"{each:%Y-%m-%d %H:%M}" if isinstance(each, pd.Timestamp) else each for each in when]
-
-
-def _dated(when: Any, ax: Axes, label: str) -> tuple[np.ndarray, str]:
-    """Places on an x axis, and its label; dates mark the axis themselves."""
-    if not pd.api.types.is_datetime64_dtype(when):
-        return np.asarray(when), label
-    locator = mdates.AutoDateLocator(minticks=min(3, len(when)), maxticks=7)
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
-    return np.asarray(mdates.date2num(when)), "time (UTC)" if label.startswith("days") else label

@@ -7,9 +7,15 @@ marker or line, so that no figure needs its colours.
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
+import matplotlib.dates as mdates
+import numpy as np
+import pandas as pd
 import seaborn as sns
 from IPython import get_ipython
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
@@ -62,3 +68,18 @@ def in_percent() -> FuncFormatter:
 def plain() -> FuncFormatter:
     """Ticks of a log scale as they are spoken: 0.001, not a power."""
     return FuncFormatter(lambda value, _: f"{value:,.10g}")
+
+
+def moments(when: Any) -> list[Any]:
+    """Times as a reader is told them; numbers stay as they are."""
+    return [f"{each:%Y-%m-%d %H:%M}" if isinstance(each, pd.Timestamp) else each for each in when]
+
+
+def dated(when: Any, ax: Axes, label: str) -> tuple[np.ndarray, str]:
+    """Places on an x axis, and its label; dates mark the axis themselves."""
+    if not pd.api.types.is_datetime64_dtype(when):
+        return np.asarray(when), label
+    locator = mdates.AutoDateLocator(minticks=min(3, len(when)), maxticks=7)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+    return np.asarray(mdates.date2num(when)), "time (UTC)" if label.startswith("days") else label

@@ -5,6 +5,7 @@ it with other runs, and `state.json` how far it is. The keys of `metrics.json` a
 renamed or dropped.
 """
 
+from fraud_utils.record.blocks import Feedback, InTime, Known, Prequential, Reviewed
 from fraud_utils.record.files import (
     FILE,
     RESAMPLES_FILE,
@@ -19,43 +20,47 @@ from fraud_utils.record.files import (
     state,
 )
 from fraud_utils.record.kinds import (
-    Bins,
-    Case,
+    Aim,
     Choice,
     Data,
     Day,
     Endpoint,
-    Group,
-    Kind,
     Metrics,
     Model,
-    Reason,
+    Resamples,
     RunRecord,
     Sections,
     Split,
+    State,
     Threshold,
     Tiers,
     Version,
 )
-from fraud_utils.record.runs import Resamples, State
+from fraud_utils.record.scored import Bins, Case, Group, Kind, Reason
 
 __all__ = [
     "FILE",
     "RESAMPLES_FILE",
     "STATE_FILE",
+    "Aim",
     "Bins",
     "Case",
     "Choice",
     "Data",
     "Day",
     "Endpoint",
+    "Feedback",
     "Group",
+    "InTime",
     "Kind",
+    "Known",
     "Metrics",
     "Model",
+    "Prequential",
     "Reason",
     "RecordError",
     "Resamples",
+    "Reviewed",
     "RunRecord",
     "Sections",
     "Split",

@@ -14,8 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fraud_utils import project
 from fraud_utils.project import resolve
-from fraud_utils.record.kinds import Choice, RunRecord, Sections
-from fraud_utils.record.runs import Resamples, State
+from fraud_utils.record.kinds import Choice, Resamples, RunRecord, Sections, State
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, FiniteFloat
+from pydantic import AwareDatetime, FiniteFloat
 
-Interval = tuple[FiniteFloat, FiniteFloat]
-
-
-class _Checked:
-    """Types are checked where a file is read: numbers stay numbers, and nothing is converted without a word."""
-
-    __pydantic_config__ = ConfigDict(strict=True, extra="ignore")  # a later version may have added keys
+from fraud_utils.record.blocks import Feedback, Prequential, Reviewed
+from fraud_utils.record.checked import Checked, Interval
+from fraud_utils.record.scored import Bins, Case, Group
 
 
 @dataclass(frozen=True)
-class Data(_Checked):
+class Data(Checked):
     """The table of a run: its name, where it came from, its size and its checksum.
 
     Attributes
@@ -49,7 +45,7 @@ class Data(_Checked):
 
 
 @dataclass(frozen=True)
-class Split(_Checked):
+class Split(Checked):
     """The cut between training and test rows; `test_from` is None where they were drawn at random.
 
     `waiting_rows` lie before the cut, and their labels were not known yet.
@@ -65,8 +61,16 @@ class Split(_Checked):
 
 
 @dataclass(frozen=True)
-class Metrics(_Checked):
-    """How one model did on one set of rows; None where a figure does not apply."""
+class Metrics(Checked):
+    """How one model did on one set of rows; None where a figure does not apply.
+
+    Attributes
+    ----------
+    precision_at_100, precision_at_100_a_day : float, optional
+        Among the 100 highest scores of all rows; mean over days of that among each day's 100 highest.
+    card_precision, card_precision_attainable : float, optional
+        Of reviewing so many cards a day (the parameter `cards_per_day`), and what it is for who knows all frauds.
+    """
 
     average_precision: FiniteFloat | None = None
     average_precision_ci: Interval | None = None
@@ -80,6 +84,9 @@ class Metrics(_Checked):
     log_loss: FiniteFloat | None = None
     savings: FiniteFloat | None = None
     savings_ci: Interval | None = None
+    precision_at_100_a_day: FiniteFloat | None = None
+    card_precision: FiniteFloat | None = None
+    card_precision_attainable: FiniteFloat | None = None
 
     def figure(self, name: str) -> tuple[float | None, Interval | None]:
         """A metric by its name, and its interval where it has one."""
@@ -87,7 +94,7 @@ class Metrics(_Checked):
 
 
 @dataclass(frozen=True)
-class Model(_Checked):
+class Model(Checked):
     """A candidate as it was judged; `seconds` holds its `fold_fit` and its `fit`."""
 
     name: str
@@ -99,20 +106,20 @@ class Model(_Checked):
     seconds: dict[str, FiniteFloat] = field(default_factory=dict)
 
 
-Aim = Literal["f1", "precision", "alerts_a_day", "cost"]
+Aim = Literal["f1", "precision", "alerts_a_day", "cards_a_day", "cost"]
 
 
 @dataclass(frozen=True)
-class Threshold(_Checked):
+class Threshold(Checked):
     """A score from which to alert, chosen on out-of-fold rows and then fixed.
 
     Attributes
     ----------
     aim : str
         `f1`: the highest F1; `precision`: the lowest score at which alerts are so precise; `alerts_a_day`: so many
-        alerts; `cost`: reviews and missed amounts cost least together.
+        alerts; `cards_a_day`: alerts on so many cards; `cost`: reviews and missed amounts cost least together.
     target : float, optional
-        The precision, or the alerts a day.
+        The precision, or the alerts or cards a day.
     """
 
     aim: Aim
@@ -125,8 +132,8 @@ class Threshold(_Checked):
         match self.aim:
             case "precision":
                 return f"precision_{100 * (self.target or 0):g}"
-            case "alerts_a_day":
-                return f"alerts_{self.target:g}_a_day"
+            case "alerts_a_day" | "cards_a_day":
+                return f"{self.aim.partition('_')[0]}_{self.target:g}_a_day"
         return self.aim
 
     @property
@@ -137,13 +144,15 @@ class Threshold(_Checked):
                 return f"{100 * (self.target or 0):g}\N{NO-BREAK SPACE}% of alerts are frauds"
             case "alerts_a_day":
                 return f"{self.target:g} alerts a day"
+            case "cards_a_day":
+                return f"{self.target:g} cards a day"
             case "cost":
                 return "lowest cost of reviews and missed amounts"
         return "highest F1"
 
 
 @dataclass(frozen=True)
-class Tiers(_Checked):
+class Tiers(Checked):
     """Scores from which a transaction is reviewed, and blocked; below both it is accepted.
 
     Attributes
@@ -159,9 +168,10 @@ class Tiers(_Checked):
 
 
 @dataclass(frozen=True)
-class Day(_Checked):
-    """What a way of alerting means per day, with intervals; money is None without amounts.
+class Day(Checked):
+    """What a way of alerting means per day, with intervals; money is None without amounts, cards without entities.
 
+    A card counts once for each day on which it raises an alert; it is caught where one of that day's rows is fraud.
     False alarms are None in runs of before they were counted.
     """
 
@@ -171,6 +181,10 @@ class Day(_Checked):
     frauds_caught_ci: Interval
     saved: FiniteFloat | None = None
     saved_ci: Interval | None = None
+    cards: FiniteFloat | None = None
+    cards_ci: Interval | None = None
+    cards_caught: FiniteFloat | None = None
+    cards_caught_ci: Interval | None = None
     false_alarms: FiniteFloat | None = None
     false_alarms_ci: Interval | None = None
 
@@ -187,7 +201,7 @@ def _times(factor: float, value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Choice(_Checked):
+class Choice(Checked):
     """The candidate that is served.
 
     Attributes
@@ -239,66 +253,7 @@ class Choice(_Checked):
 
 
 @dataclass(frozen=True)
-class Group(_Checked):
-    """What the deciding threshold means for a group of people in the test set.
-
-    Attributes
-    ----------
-    column, name : str
-        What tells groups apart, and which one this is.
-    false_alarms, recall : float, optional
-        Share of its legitimate rows, and of its frauds, that raise an alert; None where it has none of them. The
-        intervals of all groups hold together.
-    """
-
-    column: str
-    name: str
-    rows: int
-    frauds: int
-    false_alarms: FiniteFloat | None
-    false_alarms_ci: Interval
-    recall: FiniteFloat | None
-    recall_ci: Interval
-
-
-@dataclass(frozen=True)
-class Reason(_Checked):
-    """How far a column moved a score, in log-odds of fraud, and its value in that row; None where it is missing."""
-
-    column: str
-    contribution: FiniteFloat
-    value: FiniteFloat | str | None = None
-
-
-Kind = Literal["right", "wrong", "missed"]
-
-
-@dataclass(frozen=True)
-class Case(_Checked):
-    """A row of the test set that shows what the deciding threshold does.
-
-    Attributes
-    ----------
-    kind : {"right", "wrong", "missed"}
-        An alert on a fraud, an alert on a legitimate row, a fraud without an alert.
-    when : float, optional
-        In the table's seconds.
-    """
-
-    kind: Kind
-    score: FiniteFloat
-    reasons: tuple[Reason, ...]
-    amount: FiniteFloat | None = None
-    when: FiniteFloat | None = None
-
-    @property
-    def meaning(self) -> str:
-        """What it is, in words."""
-        return {"right": "fraud caught", "wrong": "false alarm", "missed": "fraud missed"}[self.kind]
-
-
-@dataclass(frozen=True)
-class Endpoint(_Checked):
+class Endpoint(Checked):
     """The proof that served scores equal the notebook's; `version` is the registered one that was served."""
 
     target: str
@@ -310,34 +265,7 @@ class Endpoint(_Checked):
 
 
 @dataclass(frozen=True)
-class Bins(_Checked):
-    """What alerting from each of some scores would have meant on the test set, highest first.
-
-    Attributes
-    ----------
-    rows : int
-        Of the test set.
-    days : float, optional
-        That it spans.
-    score : tuple of float
-        Alert from here up.
-    alerts, frauds : tuple of int
-        Alerts, and frauds among them.
-    amount, squares : tuple of float, optional
-        Sum of the amounts of those frauds, and of their squares.
-    """
-
-    rows: int
-    days: FiniteFloat | None
-    score: tuple[FiniteFloat, ...]
-    alerts: tuple[int, ...]
-    frauds: tuple[int, ...]
-    amount: tuple[FiniteFloat, ...] | None = None
-    squares: tuple[FiniteFloat, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Sections(_Checked):
+class Sections(Checked):
     """What notebooks record, each section None until one has done so."""
 
     data: Data | None = None
@@ -349,6 +277,9 @@ class Sections(_Checked):
     bins: Bins | None = None
     cases: tuple[Case, ...] | None = None
     endpoint: Endpoint | None = None
+    reviewed: tuple[Reviewed, ...] | None = None
+    prequential: Prequential | None = None
+    feedback: Feedback | None = None
 
     @property
     def served(self) -> Model | None:
@@ -363,7 +294,7 @@ class Sections(_Checked):
 
 
 @dataclass(frozen=True)
-class Version(_Checked):
+class Version(Checked):
     """What a run was computed with."""
 
     project: str | None = None
@@ -381,3 +312,33 @@ class RunRecord(Sections):
     version: Version = Version()
     parameters: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, FiniteFloat] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Resamples(Checked):
+    """What the chosen candidate reaches on resamples of one part of the rows, so that two runs can be paired.
+
+    Attributes
+    ----------
+    which : str
+        Equal for two runs exactly when their labels and draws are; others must not be subtracted.
+    values : dict of str to list
+        Each metric on every resample.
+    """
+
+    which: str
+    values: dict[str, list[FiniteFloat]]
+
+
+@dataclass(frozen=True)
+class State(Checked):
+    """How far a run is, or how it ended; `seconds` is set where it did not finish."""
+
+    state: Literal["running", "finished", "failed", "interrupted"]
+    run: str
+    created: AwareDatetime
+    pid: int | None = None
+    notebook: str | None = None
+    cell: int | None = None
+    error: str | None = None
+    seconds: FiniteFloat | None = None

@@ -194,7 +194,7 @@ def _left_out(
         yield "costs, savings and the rule by amount, since the schema names no amount"
     if not schema.time:
         yield (
-            "figures per day, drift and forward chaining, since the schema names no time; the test rows are drawn at "
+            "figures per day, drift and blocks in time, since the schema names no time; the test rows are drawn at "
             "random, and no page can know whether the past predicts the future"
         )
     for column, why in constant.items():

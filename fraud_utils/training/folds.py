@@ -22,7 +22,8 @@ def judge(material: Material, hyperparameters: Hyperparameters, stop: Callable[[
     """
     rows, settings = material.train, hyperparameters.booster | {"categorical": material.features.coded}
     groups = np.arange(len(rows.y)) if rows.groups is None else rows.groups
-    parts = later_parts(rows.y, rows.time, groups, hyperparameters.folds, hyperparameters.seed + SEED)
+    folds, seed, delay = hyperparameters.folds, hyperparameters.seed + SEED, hyperparameters.schema.label_delay_days
+    parts = later_parts(rows.y, rows.time, groups, folds, seed, delay)
     after, reached = models.stops(int(settings["num_round"])), []
     for number, (fitted, new) in enumerate(parts, 1):
         if stop():

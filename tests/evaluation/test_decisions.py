@@ -162,13 +162,13 @@ def test_the_cheapest_threshold_decides_unless_a_budget_was_given():
     y = (rng.random(4000) < 0.05).astype(int)
     scores = scored(y, np.clip(rng.normal(0.2 + 0.4 * y, 0.15), 0, 1), 2.0, rng.exponential(50, 4000))
     ways = decisions.thresholds(scores, DUMMY, 3.0, 20)
-    name, why, saves = decisions.deciding(scores, DUMMY, ways, 3.0, budget_given=False)
+    name, why, saves = decisions.deciding(scores, DUMMY, ways, 3.0)
     assert name == "cost" and "cost least" in why
     assert set(saves) == {*(each.name for each in ways), "amount"}
     for each in ways:
         alert = scores.of(DUMMY) >= each.score
         assert saves[each.name] == decisions.savings(y, alert, scores.rows.amount, 3.0)[0] <= saves["cost"]
-    given = decisions.deciding(scores, DUMMY, ways, 3.0, budget_given=True)
+    given = decisions.deciding(scores, DUMMY, ways, 3.0, budget=decisions.given(5, 0))
     assert given.name == "alerts_20_a_day" and "the budget of 20 alerts a day" in given.why and given.saves == saves
 
 
@@ -177,11 +177,11 @@ def test_where_costs_cannot_be_compared_or_no_alert_pays_the_highest_f1_decides(
     y, score = (rng.random(4000) < 0.05).astype(int), rng.random(4000)
     bare = scored(y, score)
     ways = decisions.thresholds(bare, DUMMY, 3.0, 20)
-    name, why, saves = decisions.deciding(bare, DUMMY, ways, 3.0, budget_given=False)
+    name, why, saves = decisions.deciding(bare, DUMMY, ways, 3.0)
     assert (name, saves) == ("f1", {}) and "no amounts" in why
     dear = scored(y, score, 1.0, np.full(4000, 50.0))
     ways = decisions.thresholds(dear, DUMMY, 51.0, 20)
-    name, why, _ = decisions.deciding(dear, DUMMY, ways, 51.0, budget_given=False)
+    name, why, _ = decisions.deciding(dear, DUMMY, ways, 51.0)
     assert name == "f1" and "no score makes alerting cheaper" in why
 
 

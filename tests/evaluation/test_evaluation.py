@@ -17,14 +17,15 @@ from fraud_utils.evaluation import (
     Rows,
     bootstrap_average_precision,
     calibration,
+    cards,
     compare,
     decisions,
     explain,
     fairness,
     fit_and_score,
-    forward_chaining,
     leakage,
     out_of_fold,
+    prequential,
     random_splits,
     resampled_metrics,
     selection,
@@ -61,7 +62,8 @@ def answers(frame: pd.DataFrame, schema: Schema) -> dict[str, str]:
     listed = [models.Candidate(c.learner, c.imbalance, FAST.get(c.learner, c.hyperparameters)) for c in listed]
     scores = out_of_fold(listed, rows, ONCE)
     resampled = bootstrap_average_precision(scores, ONCE)
-    oof = compare.judge(listed, scores, resampled)
+    reviews = cards.budget(rows)
+    oof = compare.judge(listed, scores, resampled, cards_per_day=reviews)
     tied, differences = compare.tie_set(listed, oof, resampled), selection.family_differences(oof, resampled)
     chosen, reason = selection.choose(listed, tied, oof, resampled, rows.y)
     alerting = decisions.thresholds(scores, chosen, 3.0, 10)
@@ -74,7 +76,7 @@ def answers(frame: pd.DataFrame, schema: Schema) -> dict[str, str]:
     everything = Rows.of(pd.concat([split.train, split.test]), schema, features)
     threshold = alerting[0].score
     days = decisions.per_day(decisions.on_test(tested, chosen, alerting, 3.0, ONCE), tested.rows.days)
-    decides, why, _ = decisions.deciding(scores, chosen, alerting, 3.0, budget_given=False)
+    decides, why, _ = decisions.deciding(scores, chosen, alerting, 3.0)
     assert (decides == "f1") == (rows.amount is None) or "cheaper" in why
     parts = explain.by_parts(rows, scores.of(chosen) >= threshold)
     people = fairness.compared(split, schema, tested.of(chosen) >= threshold)
@@ -89,7 +91,8 @@ def answers(frame: pd.DataFrame, schema: Schema) -> dict[str, str]:
         "collapsed": compare.describe_collapsed(compare.collapsed(oof, resampled), oof),
         "claim": selection.describe_claim(differences, oof),
         "choice": f"{reason}. {decisions.describe_thresholds(alerting)}",
-        "forward": compare.describe_forward(forward_chaining(shortlist, rows, ONCE), chosen),
+        "in time": prequential.describe(prequential.slide(shortlist, rows, ONCE, reviews), chosen),
+        "cards": cards.describe(cards.on_test_set(frame, schema, test, tested.of(chosen), reviews)),
         "probabilities": calibration.describe(calibration.quality(rows, ways, 3.0), 3.0, "EUR"),
         "per day": ", ".join(days) or "none",
         "random": compare.describe_splits(random_splits(shortlist, everything, ONCE), judged),
@@ -132,7 +135,7 @@ def test_columns_that_are_alike_are_named(said):
 def test_what_needs_times_or_rare_frauds_is_left_out_with_the_reason_where_there_are_none(said):
     kind, texts = said
     bare = kind == "no times"
-    for section in ("forward", "random", "choice"):
+    for section in ("in time", "random", "choice"):
         assert ("The table has no times, so" in texts[section]) == bare, section
     assert (texts["per day"] == "none") == bare
     assert ("neither amounts nor times" in texts["parts"]) == bare
@@ -140,4 +143,5 @@ def test_what_needs_times_or_rare_frauds_is_left_out_with_the_reason_where_there
     assert ("no correction to show" in texts["probabilities"]) == bare
     assert ("SMOTE 1:10 before the folds is left out" in texts["wrong"]) == bare
     assert ("Between the 4 groups by age" in texts["people"]) != bare
+    assert ("names no entity or no time" in texts["cards"]) == bare
     assert "standard errors from one half" in texts["own"]

@@ -116,18 +116,6 @@ def test_an_average_is_the_mean_of_its_members():
         evaluation.out_of_fold([both, members[0]], rows, ONCE)
 
 
-def test_forward_chaining_never_looks_ahead():
-    rng = np.random.default_rng(0)
-    y = (rng.random(2000) < 0.1).astype(np.int8)
-    X = np.column_stack([np.where(np.arange(2000) < 1500, 1, -1) * y, rng.normal(size=2000)]).astype(np.float32)
-    rows = made.rows(X, y, time=np.arange(2000) // 3)
-    table = evaluation.forward_chaining([Candidate("logistic regression")], rows, ONCE, blocks=4)
-    early, middle, turned = table.loc["logistic regression"]
-    assert min(early, middle) > 0.99
-    assert turned < 0.2  # the sign turns with the last block: a model that had seen any of it would know
-    assert [f"({y[500 * k : 500 * (k + 1)].sum()} frauds)" in name for k, name in enumerate(table, 1)] == [True] * 3
-
-
 def test_random_splits_keep_groups_together_and_differ():
     rows = made.noise(900, 60)
     protocol = replace(ONCE, random_splits=2)
@@ -146,17 +134,10 @@ def test_too_few_frauds_for_the_folds_is_an_error():
         evaluation.out_of_fold(LEARNERS[:1], made.noise(300, 5), Protocol(folds=5))
 
 
-def test_without_times_nothing_is_fitted_on_the_past_and_no_split_is_compared_with_a_random_one():
-    rows = replace(made.noise(300, 30), time=None)
-    for table in (evaluation.forward_chaining([MEMORY], rows, ONCE), evaluation.random_splits([MEMORY], rows, ONCE)):
-        assert table.empty
-        assert table.attrs["left_out"].startswith("The table has no times")
-
-
-def test_blocks_without_enough_frauds_before_them_are_left_out_with_the_reason():
-    y = (np.arange(300) >= 270).astype(np.int8)
-    table = evaluation.forward_chaining([MEMORY], made.rows(np.zeros((300, 1)), y), ONCE)
-    assert table.empty and "at least 6 before it" in table.attrs["left_out"]
+def test_without_times_no_split_is_compared_with_a_random_one():
+    table = evaluation.random_splits([MEMORY], replace(made.noise(300, 30), time=None), ONCE)
+    assert table.empty
+    assert table.attrs["left_out"].startswith("The table has no times")
 
 
 def test_a_column_that_only_held_out_rows_have_stops_no_learner():

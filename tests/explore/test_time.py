@@ -1,6 +1,7 @@
 """Rates by hour, day and week, and bursts: what happens when, and what is only chance."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -102,6 +103,20 @@ def _starts(frame: pd.DataFrame, rates: pd.DataFrame) -> pd.Series:
     """When the day, week or month of each row begins."""
     at = pd.Timestamp("2015-03-02") + pd.to_timedelta(frame["at"], unit="s")
     return at.map(lambda when: max(start for start in rates.index if start <= when)).dt.strftime("%Y-%m-%d")
+
+
+def test_rows_whose_labels_are_not_known_yet_are_not_counted_as_legitimate():
+    frame = noise(days=20)
+    waiting = replace(SCHEMA, label_delay_days=6.0)
+    unknown = frame["at"] > frame["at"].iloc[-1] - 6 * 86_400
+    frame.loc[unknown, "fraud"] = 0
+    rates, known = (explore.rate_along_time(*of) for of in ((frame, waiting), (frame[~unknown], SCHEMA)))
+    pd.testing.assert_frame_equal(rates, known)
+    assert rates["rows"].sum() == (~unknown).sum()
+    volume = explore.volume(frame, waiting)
+    assert volume["known"].tolist() == [True] * 13 + [False] * 7
+    assert "bursts or rhythms" in explore.bursts_finding(explore.volume(frame, SCHEMA), 7).headline
+    assert "not shown to come in bursts" in explore.bursts_finding(volume, 7).headline
 
 
 def test_days_are_compared_only_where_they_have_frauds():

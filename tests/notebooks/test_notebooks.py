@@ -36,7 +36,7 @@ PARAMETERS = {
     "01_explore": {"data", "schema", "simulate", "seed", "profile", "run_folder", "test_share"},
     "02_compare_models": {
         *("data", "schema", "simulate", "seed", "profile", "run_folder", "test_share"),
-        *("review_cost", "block_cost", "alerts_per_day"),
+        *("review_cost", "block_cost", "alerts_per_day", "cards_per_day"),
         *("tuning_trials", "tuning_seconds", "tune_jobs", "cache"),
         *("target", "region", "role", "bucket", "prefix", "image", "security", "train_instance"),
     },

@@ -18,7 +18,7 @@ from fraud_utils.record import Choice, Data, Day, Metrics, Model, RunRecord, Sec
 
 KEYS = [
     "run", "created", "version", "data", "parameters", "split", "models", "tie_set", "chosen", "groups", "bins",
-    "cases", "endpoint", "seconds",
+    "cases", "endpoint", "reviewed", "prequential", "feedback", "seconds",
 ]  # fmt: skip
 
 
@@ -52,7 +52,8 @@ def test_a_finished_run_comes_back_and_its_keys_stand_in_their_order(tmp_path):
     assert content["models"][0]["test"]["savings_ci"] == [0.3, 0.7]
     assert list(content["models"][0]["oof"]) == [
         "average_precision", "average_precision_ci", "roc_auc", "f1", "precision", "recall", "precision_at_100",
-        "recall_at_100", "brier", "log_loss", "savings", "savings_ci",
+        "recall_at_100", "brier", "log_loss", "savings", "savings_ci", "precision_at_100_a_day", "card_precision",
+        "card_precision_attainable",
     ]  # fmt: skip
 
 

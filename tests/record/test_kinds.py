@@ -16,6 +16,7 @@ from fraud_utils.record import Day, Sections, Threshold
         (Threshold("precision", 0.5, 0.9), "precision_90", "90 % of alerts are frauds"),
         (Threshold("precision", 0.5, 0.995), "precision_99.5", "99.5 % of alerts are frauds"),
         (Threshold("alerts_a_day", 0.5, 100), "alerts_100_a_day", "100 alerts a day"),
+        (Threshold("cards_a_day", 0.5, 20), "cards_20_a_day", "20 cards a day"),
     ],
 )
 def test_a_way_of_alerting_has_a_name_and_a_meaning(threshold, name, meaning):
