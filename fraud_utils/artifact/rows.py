@@ -41,8 +41,7 @@ class Layout:
     negative_amounts : bool
         Whether an amount below zero is one.
     history : frozenset of str
-        Columns on what an entity did before. Their values may be missing, since what keeps the past may not answer; the
-        columns may not.
+        Columns on what an entity did before; their values may be missing, the columns may not.
     """
 
     features: FeatureMap
@@ -62,8 +61,7 @@ class Layout:
     def _strict(self) -> np.ndarray:
         """Which of the matrix's columns must have a value."""
         strict = np.zeros(len(self.features.names), dtype=bool)
-        loose = self.may_be_missing | self.history
-        strict[: len(self.numeric)] = [column not in loose for column in self.numeric]
+        strict[: len(self.numeric)] = [column not in self.may_be_missing | self.history for column in self.numeric]
         return strict
 
     @cached_property
@@ -187,18 +185,13 @@ class Layout:
             if isinstance(row, Mapping):
                 if not row.keys() <= self.accepted:
                     self._check_names(list(row), f"row {number}, ")
-                if self.history and (absent := self.history.intersection(raw) - row.keys()):
-                    raise RowError(
-                        f"row {number}, column {min(absent)!r} is missing; send all columns of history, or none"
-                    )
+                _check_history(self.history, raw, row, number)
                 table.append([row.get(column) for column in raw])
             elif isinstance(row, list | tuple):
                 self.names_of(len(row), number)
                 table.append([row[place] for place in self._places])
             else:
-                raise RowError(
-                    f"row {number} is {_kind(row)}; give an object of column names and values, or a list of values"
-                )
+                raise RowError(f"row {number} is {_kind(row)}; give an object of names and values, or a list of values")
         count = len(self.numeric)
         for number, row in enumerate(table, 1):
             if not _NUMBERS.issuperset(map(type, row[:count])):
@@ -228,6 +221,11 @@ class Layout:
                 except (TypeError, ValueError, OverflowError):
                     return RowError(f"row {row}, column {column!r}: {_kind(value)} where a number is needed")
         return RowError("columns have different numbers of rows")
+
+
+def _check_history(history: frozenset[str], raw: Sequence[str], row: Mapping[str, Any], number: int) -> None:
+    if history and (absent := history.intersection(raw) - row.keys()):
+        raise RowError(f"row {number}, column {min(absent)!r} is missing; send all columns of history, or none")
 
 
 def _listed(names: Sequence[str]) -> str:

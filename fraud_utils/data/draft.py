@@ -83,6 +83,10 @@ def written(made: Draft, source: str) -> str:
             lines += _role(key, made.roles[key])
         if key == "entities" and made.people:
             lines.append(_commented(f"# groups: {_yaml(made.people)}", "to compare errors between groups of people"))
+        if key == "entities" and "entity" in made.roles and "time" in {*made.roles, *made.keys}:
+            of = ["count", *(["ratio"] if "amount" in made.roles else []), "since_last"]
+            history = {"by": made.roles["entity"][0][0], "days": [1, 7, 30], "of": of}
+            lines.append(_commented(f"# history: {_yaml([history])}", "columns on what it did before"))
     return "\n".join(lines) + "\n"
 
 

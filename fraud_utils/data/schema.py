@@ -15,7 +15,7 @@ from fraud_utils.artifact import OF_AMOUNTS, History
 from fraud_utils.project import resolve
 
 TIME_UNITS = ("seconds", "minutes", "hours", "days", "months", "milliseconds", "timestamp")
-SIMULATED = {"cards": "fraud_utils/data/simulate/cards.yaml"}  # schemas of transactions that are made, by name
+SIMULATED = {"cards": str(Path(__file__).with_name("simulate") / "cards.yaml")}  # schemas of what is made, by name
 
 
 class DataError(ValueError):

@@ -129,7 +129,7 @@ def _value(value: Any) -> float | str | None:
 
 def readable_cases(cases: Sequence[Case]) -> pd.DataFrame:
     """The cases without what their rows hold: what each is, its score, and the columns that moved it, in log-odds."""
-    table = {"": [], "score": [], "moved by": []}
+    table: dict[str, list[str]] = {"": [], "score": [], "moved by": []}
     for case in cases:
         table[""].append(case.meaning)
         table["score"].append(words.decimals(case.score, 4))

@@ -99,7 +99,8 @@ class Candidate:
         if self.members:
             return 0.0
         learner, size = self._entry(), self.hyperparameters
-        rows = len(y) if learner.draws_inside else sum(self.treatment.counts(y))
+        same = learner.draws_inside or self.treatment.class_weight  # as many rows as before
+        rows = len(y) if same else sum(self.treatment.counts(y))
         return learner.work * (rows + 0.05 * len(y)) * size.get("num_round", size.get("n_estimators", 1))
 
     def treated(self, imbalance: str) -> Candidate:

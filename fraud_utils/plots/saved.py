@@ -28,9 +28,9 @@ from fraud_utils.plots.style import PARTS
 from fraud_utils.project import resolve
 
 NARROW = 4.2  # inches: a phone's width at this resolution, with room for
-LETTERS, NAME = 44, 22  # so many letters of a title, and of a name beside the axis
+LETTERS, NAME = 36, 22  # so many letters of a title, and of a name beside the axis
 MOST = 40  # numbers that are kept of a curve
-COLOURS = 64  # of a picture; figures have no more
+COLOURS = 40  # of a picture; figures have no more
 WHOLE = 10_000  # places on a picture are given in such parts of its width and height
 
 
@@ -162,7 +162,7 @@ def _table(fig: Figure, chosen: list[tuple[int, _Numbers, np.ndarray]]) -> dict[
         rows += len(table)
     joined = pd.concat(tables, ignore_index=True).astype(object)
     joined = joined.where(joined.notna(), None)
-    cells = [[float(f"{cell:.6g}") if isinstance(cell, float) else cell for cell in row] for row in joined.to_numpy()]
+    cells = [[float(f"{cell:.5g}") if isinstance(cell, float) else cell for cell in row] for row in joined.to_numpy()]
     return {"columns": list(joined), "rows": json.loads(json.dumps(cells, default=_plain)), "starts": starts}
 
 
@@ -185,11 +185,13 @@ def _make_narrow(fig: Figure) -> None:
     if len(fig.get_suptitle()) > LETTERS:
         fig.suptitle(textwrap.fill(fig.get_suptitle(), LETTERS))
     for ax in fig.axes:
-        ax.set_title(textwrap.fill(ax.get_title(loc="left"), LETTERS // across), loc="left")
-        ax.set_xlabel(textwrap.fill(ax.get_xlabel(), LETTERS // across))
+        names = ax.yaxis.get_major_formatter().format_ticks(list(ax.get_yticks()))
+        named = any(map(_named, names))
+        letters = int(LETTERS / (2 if across > 1 else 1.3 if named else 1))
+        ax.set_title(textwrap.fill(ax.get_title(loc="left"), letters), loc="left")
+        ax.set_xlabel(textwrap.fill(ax.get_xlabel(), letters))
         ax.tick_params(axis="x", labelsize=9)
-        names = [label.get_text() for label in ax.get_yticklabels()]
-        if any(map(_named, names)):  # a panel that shares its neighbour's names shows them here
+        if named:  # a panel that shares its neighbour's names shows them here
             ax.set_yticks(ax.get_yticks(), [textwrap.fill(name, NAME) for name in names])
             ax.tick_params(axis="y", labelleft=True, labelsize=8)
             height *= 1.1

@@ -25,7 +25,7 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW = "#0072B2", "#D55E00", "#008973", "#C6
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
 GREY = "#767676"
 OF_CLASS = {"legitimate": BLUE, "fraud": ORANGE}
-PARTS = {"out of fold": "#5B4A9E", "test set": "#8A5A00"}  # whose scores a figure shows; page.css has them, too
+PARTS = {"out of fold": "#5B4A9E", "test set": "#8A5A00"}  # whose scores a figure shows; also in page.css
 MARKERS = "oDs^vP"
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 

@@ -32,7 +32,7 @@ COLOURS = 64  # of a figure
 _MACHINE = re.compile(
     r"(?<![\w.~-])/(?:home|root|Users|work|workspace|tmp|private|var|mnt|srv|opt/(?!ml\b)|usr)/[^\s\"'<>]+"
 )
-_IMAGE = re.compile(r"data:image/png;base64,[\w+/=]+")
+_IMAGE = re.compile(r"data:image/(?:png|webp);base64,[\w+/=]+")
 
 
 def distil(run: Path, to: Path, draft: bool = False) -> int:
@@ -85,7 +85,7 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
             (new / notebook.name).write_text(_scrubbed(_light(notebook, half=True), names), encoding="utf-8")
         pages.write_summary(new, shown)
         for figure in (new / "figures").iterdir():
-            if figure.stem.removesuffix("-narrow") not in figures.OF_SUMMARY:
+            if figure.suffix == ".json" or figure.stem.removesuffix("-narrow") not in figures.OF_SUMMARY:
                 figure.unlink()
         size = check(new)
         if to.exists():

@@ -122,9 +122,8 @@ def _marked(cells: Sequence[Any], folder: Path) -> str:
 
 def _drawn(png: str, about: Mapping[str, Any], section: str, folder: Path) -> dict[str, Any]:
     """A figure among the outputs, with what `plots.save` left of it in the run's folder."""
-    size = {side: about.get(side, "") for side in ("width", "height")}
-    shown = figures.kept(folder, about.get("figure", ""), inside=True)
-    shown["wide"] = {"source": f"data:image/png;base64,{png.strip()}", **size}
+    shown = figures.inside(folder, about.get("figure", ""), base64.b64decode(png))
+    shown["wide"] |= {side: about[side] for side in ("width", "height") if side in about}
     return {"alt": f"Figure: {section}"} | shown | {"fold": about.get("fold", ""), "caption": ""}
 
 

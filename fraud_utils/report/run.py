@@ -135,8 +135,8 @@ def _run_notebook(
 def _record(folder: Path, state: State, parameters: Mapping[str, Any], seconds: dict[str, float]) -> RunRecord:
     """What the notebooks have recorded, with what it was computed from."""
     sections = vars(record.read(folder))
-    needed = sections.keys() - {"bins", "groups"}  # the explorer does without; only some schemas name groups
-    if missing := [name for name, value in sections.items() if value is None and name in needed]:
+    needed = ("data", "split", "models", "tie_set", "chosen", "endpoint")  # pages do without the others
+    if missing := [name for name in needed if sections[name] is None]:
         print(f"warning: no notebook recorded {', '.join(missing)}; null in metrics.json", file=sys.stderr)
     return RunRecord(
         **sections,

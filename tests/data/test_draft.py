@@ -123,3 +123,14 @@ def test_a_draft_is_written_beside_its_table_or_into_data_and_never_over_a_file(
     with pytest.raises(DataError, match=r"data/inside\.yaml exists and stays as it is"):
         keep(draft("data/inside.csv"), "data/inside.csv")
     assert (project / "data/inside.yaml").read_text() == kept
+
+
+def test_a_table_with_cards_and_times_is_offered_their_history(tmp_path):
+    lines = [f"2025-01-{1 + i % 28:02d} 12:00,c{i % 40},{i % 9}.50,{int(i % 7 == 0)},{i % 13}.5" for i in range(400)]
+    made, mapping = drafted(tmp_path, "\n".join(["booked_at,card,amount,fraud,x", *lines]))
+    assert "history" not in mapping
+    (offer,) = (line for line in written(made, "table.csv").splitlines() if line.startswith("# history: "))
+    assert Schema.from_dict({"name": "t", **mapping, **yaml.safe_load(offer[2:])}).measures == (
+        *("x", "card_count_1d", "card_count_7d", "card_count_30d"),
+        *("card_ratio_1d", "card_ratio_7d", "card_ratio_30d", "card_since_last"),
+    )

@@ -331,6 +331,30 @@ def test_a_table_without_a_signal_shows_nothing(project, small_table, tmp_path):
 
 
 @pytest.mark.long
+def test_cards_at_merchants_are_reported_with_their_history(project):
+    folder = report(project, "cards", "", "PARAMS=simulate=cards tuning_trials=1")
+    metrics = recorded(folder)
+    assert metrics["data"]["simulated"]
+    assert metrics["data"]["name"].startswith("SIMULATED cards at merchants")
+    assert metrics["split"]["waiting_rows"] > 0
+    assert metrics["endpoint"]["max_abs_difference"] <= 1e-6
+    model = json.loads((folder / "model" / "manifest.json").read_text())
+    assert model["schema"]["label_delay_days"] == 7
+    assert {"card_id_count_7d", "merchant_id_fraud_rate_7d"} <= {*model["features"]["numeric"]}
+    assert [each["by"] for each in model["schema"]["history"]] == ["card_id", "merchant_id"]
+    for page in ("01_explore.html", "02_compare_models.html", "03_deploy.html", "index.html"):
+        assert "SIMULATED" in (folder / page).read_text()
+
+
+@pytest.mark.parametrize("other", ["DATA=table.csv", "SCHEMA=table.yaml"])
+def test_what_is_made_needs_no_table(project, other):
+    (project / other.partition("=")[2]).write_text("label: y\nfeatures: [a]")
+    done = make(project, "report", other, "PARAMS=simulate=cards")
+    assert done.returncode != 0
+    assert f"simulate=cards makes transactions; leave {other.partition('=')[0]} out" in done.stderr
+
+
+@pytest.mark.long
 @pytest.mark.real_data
 def test_the_quick_report_on_the_real_data(project, real_data):
     folder = report(project, "real", real_data)

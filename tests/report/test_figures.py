@@ -167,14 +167,12 @@ def test_no_fault_is_serious_while_a_value_is_shown(opened, serious_faults, sche
 
 def test_out_of_fold_and_test_set_are_told_apart_by_word_and_colour(opened):
     page = opened("index.html")
-    parts = {part: page.locator(f"figure[data-name={name}] .part") for part, name in (
+    parts = {part: page.locator(f"figure[data-name={name}] figcaption span").first for part, name in (
         ("out of fold", "average_precision"), ("test set", "precision_recall"))}  # fmt: skip
     for part, label in parts.items():
         assert label.text_content() == part
-        colour = [int(plots.PARTS[part][place : place + 2], 16) for place in (1, 3, 5)]
-        assert (
-            label.evaluate("label => getComputedStyle(label).backgroundColor") == f"rgb({', '.join(map(str, colour))})"
-        )
+        colour = ", ".join(str(int(plots.PARTS[part][place : place + 2], 16)) for place in (1, 3, 5))
+        assert label.evaluate("label => getComputedStyle(label).backgroundColor") == f"rgb({colour})"
     described = page.locator("figure[data-name=precision_recall] img").get_attribute("alt")
     assert described.startswith("Test set. ")
 
