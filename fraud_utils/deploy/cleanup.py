@@ -11,7 +11,7 @@ from botocore import exceptions
 from fraud_utils.deploy import resources, storage
 from fraud_utils.deploy.endpoint import scalable
 from fraud_utils.deploy.errors import DeployError, UnreachableError, explained
-from fraud_utils.deploy.place import NAME, PLACE_TAG, Place
+from fraud_utils.deploy.place import NAME, PLACE_TAG, Place, short
 from fraud_utils.deploy.resources import Kind, Scope
 from fraud_utils.deploy.session import Connection
 
@@ -108,7 +108,8 @@ class _Cleanup:
         tags: dict[str, str] | None = {} if self.scope.has_name(name) else None
         with self.step("reading tags"):
             tags = resources.read_tags(self.connection, arn, self.scope)
-        if tags and tags.get(PLACE_TAG, "").endswith(f"/{name}"):  # else it is not ours to empty
+        folder = (tags or {}).get(PLACE_TAG, "").rpartition("/")[2]
+        if tags and name in (folder, short(folder)):  # else it is not ours to empty
             self.places.add(tags[PLACE_TAG])
         return tags is not None
 

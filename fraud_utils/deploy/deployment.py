@@ -7,14 +7,10 @@ interrupted, and when the process ends in any other way.
 
 from __future__ import annotations
 
-import io
-import json
 import secrets
 import shutil
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +25,6 @@ from fraud_utils.deploy.findings import read_choice
 from fraud_utils.deploy.jobs import Training
 from fraud_utils.deploy.place import LOCAL_IMAGE, Place, Site, settle, stem
 from fraud_utils.deploy.prices import describe_prices
-from fraud_utils.deploy.security import encryption
 from fraud_utils.deploy.session import connection
 from fraud_utils.deploy.watch import Watch
 from fraud_utils.evaluation import tune
@@ -126,69 +121,16 @@ class Deployment:
         DeployError
             AWS has no such endpoint: a serverless one has no network, keys or captured requests of its own.
         """
-        if serving.serverless:
-            security, isolated = self.site.place.security, "network_isolation"
-            wanted = {"capture": serving.capture, "subnets": security.subnets, isolated: security.network_isolation}
-            if refused := [name for name, value in wanted.items() if value]:
-                raise DeployError(
-                    f"a serverless endpoint takes no {', no '.join(refused)}; leave out serverless, or that"
-                )
+        self.site.place.security.check(serving.serverless, serving.capture)
         return describe_prices(training, serving)
 
     def upload(self, split: Split, schema: Schema) -> dict[str, str]:
-        """Put the rows where the jobs read them.
+        """Put the rows where the jobs read them; see `storage.upload`. Returns the S3 addresses by name."""
+        return storage.upload(self.site, split, schema)
 
-        `train` and `validation` are tables with labels, before and after the cut in time. Nothing is chosen on the
-        validation rows: the job only reports on them. `test` are the rows after the cut as a client would send them:
-        CSV without a header and without labels. `schema` says what the columns mean; a file, since a hyperparameter
-        ends at 2,500 characters, which 300 columns exceed.
-
-        Returns
-        -------
-        dict
-            The S3 addresses by name.
-        """
-        loaded = schema.as_loaded
-        columns = [column for column in loaded.columns if column != loaded.label]
-        contents = {
-            "train/train.parquet": split.train.to_parquet(index=False),
-            "validation/validation.parquet": split.test.to_parquet(index=False),
-            "schema/schema.json": json.dumps(loaded.to_dict(), indent=1).encode(),
-            "test/test.csv": split.test[columns].to_csv(index=False, header=False).encode(),
-        }
-        encrypted = encryption(self.site.place.security.upload_key)
-        with explained(f"uploading to {self.site.url}"):
-            for file, content in contents.items():
-                bucket, key = storage.split_url(f"{self.site.url}/{file}")
-                self.site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key, ExtraArgs=encrypted)
-        return {file.split("/")[0]: f"{self.site.url}/{file.split('/')[0]}/" for file in contents}
-
-    def tune(
-        self,
-        fixed: Mapping[str, Any],
-        space: Mapping[str, tune.Setting],
-        uploaded: dict[str, str],
-        count: int,
-        options: Training | None = None,
-    ) -> pd.DataFrame:
-        """Search for settings as a tuning job: so many training jobs with settings drawn at random.
-
-        Parameters
-        ----------
-        fixed, space : mapping
-            From `evaluation.tune.as_job`.
-
-        Returns
-        -------
-        pandas.DataFrame
-            As `evaluation.tune.tune` gives it, without the setting by hand.
-
-        Raises
-        ------
-        DeployError
-            The job was stopped, or all of its training jobs failed; the message says why the first did.
-        """
-        return tuning.tune(self.site, fixed, space, uploaded, count, options or Training())
+    def tune(self, job: tune.Job, uploaded: dict[str, str], count: int, options: Training) -> pd.DataFrame:
+        """Search for settings by so many training jobs; see `tuning.tune`."""
+        return tuning.tune(self.site, job, uploaded, count, options)
 
     def train(self, choice: Choice, uploaded: dict[str, str], options: Training | None = None) -> pd.DataFrame:
         """Train the choice as a job, show status and log lines as they come, keep the model in the run's folder.

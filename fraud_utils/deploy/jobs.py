@@ -17,8 +17,10 @@ from fraud_utils.record import Choice
 
 LONGEST_HYPERPARAMETER = 2_500  # characters that SageMaker takes
 TRAIN_HOURS, SPOT_HOURS = 4, 8  # after which a job is stopped; how long a spot job may also wait for its instance
-METRICS = ("round", "train_average_precision", "validation_average_precision", "train_log_loss", "validation_log_loss")
-METRICS += ("cv_average_precision", "cv_rounds")  # of a job that judges settings on folds, for a tuning job
+METRICS = (
+    *("round", "train_average_precision", "validation_average_precision", "train_log_loss", "validation_log_loss"),
+    *("cv_average_precision", "cv_rounds"),  # of a job that judges settings on folds, for a tuning job
+)
 PER_ROUND = ("validation_logloss", "validation_aucpr")  # after every twentieth of the rounds, for a tuning job, too
 
 

@@ -71,6 +71,12 @@ class Security:
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
         return cls(**values)
 
+    def check(self, serverless: bool, capture: bool) -> None:
+        """Refuse what AWS has not: a serverless endpoint with a network, keys or captured requests of its own."""
+        wanted = {"capture": capture, "subnets": self.subnets, "network_isolation": self.network_isolation}
+        if refused := [name for name, value in wanted.items() if value and serverless]:
+            raise DeployError(f"a serverless endpoint takes no {', no '.join(refused)}; leave out serverless, or that")
+
 
 NO_DEMANDS = Security()
 

@@ -1,8 +1,13 @@
 """Objects in S3, by their addresses."""
 
+import io
+import json
 from datetime import datetime
 
-from fraud_utils.deploy.errors import DeployError
+from fraud_utils.data import Schema, Split
+from fraud_utils.deploy.errors import DeployError, explained
+from fraud_utils.deploy.place import Site
+from fraud_utils.deploy.security import encryption
 from fraud_utils.deploy.session import Connection
 
 
@@ -41,3 +46,32 @@ def delete_objects(connection: Connection, urls: list[str]) -> None:
         if errors:
             first = errors[0]
             raise DeployError(f"s3://{bucket}/{first['Key']} was not deleted: {first.get('Message')} [{first['Code']}]")
+
+
+def upload(site: Site, split: Split, schema: Schema) -> dict[str, str]:
+    """Put a deployment's rows where its jobs read them.
+
+    `train` and `validation` are tables with labels, before and after the cut in time. Nothing is chosen on the
+    validation rows: the job only reports on them. `test` are the rows after the cut as a client would send them: CSV
+    without a header and without labels. `schema` says what the columns mean; a file, since a hyperparameter ends at
+    2,500 characters, which 300 columns exceed.
+
+    Returns
+    -------
+    dict
+        The S3 addresses by name.
+    """
+    loaded = schema.as_loaded
+    columns = [column for column in loaded.columns if column != loaded.label]
+    contents = {
+        "train/train.parquet": split.train.to_parquet(index=False),
+        "validation/validation.parquet": split.test.to_parquet(index=False),
+        "schema/schema.json": json.dumps(loaded.to_dict(), indent=1).encode(),
+        "test/test.csv": split.test[columns].to_csv(index=False, header=False).encode(),
+    }
+    encrypted = encryption(site.place.security.upload_key)
+    with explained(f"uploading to {site.url}"):
+        for file, content in contents.items():
+            bucket, key = split_url(f"{site.url}/{file}")
+            site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key, ExtraArgs=encrypted)
+    return {file.split("/")[0]: f"{site.url}/{file.split('/')[0]}/" for file in contents}

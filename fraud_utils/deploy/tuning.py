@@ -22,13 +22,29 @@ AT_ONCE = 2  # training jobs; what an account may run by default
 
 def tune(
     site: Site,
-    fixed: Mapping[str, Any],
-    space: Mapping[str, search.Setting],
+    job: search.Job,
     uploaded: Mapping[str, str],
     count: int,
     options: Training,
 ) -> pd.DataFrame:
-    """Run a tuning job to its end; see `Deployment.tune`."""
+    """Run a tuning job to its end: so many training jobs, with settings drawn at random.
+
+    Parameters
+    ----------
+    job : tuple
+        Hyperparameters that are fixed, and the space to draw others from; `evaluation.tune.as_job` gives them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `evaluation.tune.tune` gives it, without the setting by hand.
+
+    Raises
+    ------
+    DeployError
+        The job was stopped, or all of its training jobs failed; the message says why the first did.
+    """
+    fixed, space = job
     print(describe_tuning(options, count), flush=True)
     sagemaker, name = site.connection.sagemaker, {"HyperParameterTuningJobName": short(site.name)}
     limits = {"MaxNumberOfTrainingJobs": count, "MaxParallelTrainingJobs": min(count, AT_ONCE)}
@@ -48,8 +64,8 @@ def tune(
     shown: tuple[Any, ...] = ()
     while True:
         with explained("following the tuning job"):
-            job = sagemaker.describe_hyper_parameter_tuning_job(**name)
-        status, done = job["HyperParameterTuningJobStatus"], job["TrainingJobStatusCounters"]["Completed"]
+            described = sagemaker.describe_hyper_parameter_tuning_job(**name)
+        status, done = described["HyperParameterTuningJobStatus"], described["TrainingJobStatusCounters"]["Completed"]
         if (status, done) != shown:
             print(f"tuning job {status}, {done} of {count} training jobs completed", flush=True)
             shown = status, done
@@ -57,7 +73,7 @@ def tune(
             break
         time.sleep(5 if site.connection.target == "aws" else 0.2)
     if status != "Completed":
-        raise DeployError(f"the tuning job is {status}: {job.get('FailureReason', 'somebody stopped it')}")
+        raise DeployError(f"the tuning job is {status}: {described.get('FailureReason', 'somebody stopped it')}")
     with explained("reading what the tuning job found"):
         pages = sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job").paginate(**name)
         trials = [each for page in pages for each in page["TrainingJobSummaries"]]

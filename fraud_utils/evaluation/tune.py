@@ -43,6 +43,7 @@ class Between:
 
 
 type Setting = Between | tuple[int, ...]  # a range, or choices
+type Job = tuple[dict[str, Any], dict[str, Setting]]  # hyperparameters that are fixed, and where to look for others
 type Trial = tuple[Candidate, bool]  # and whether it keeps its rounds
 
 
@@ -72,7 +73,7 @@ def space(eta_by_hand: float) -> dict[str, Setting]:
     }
 
 
-def as_job(start: Candidate, protocol: Protocol) -> tuple[dict[str, Any], dict[str, Setting]]:
+def as_job(start: Candidate, protocol: Protocol) -> Job:
     """The same search for a tuning job: hyperparameters of the training program that are fixed, and the space.
 
     Each of its jobs grows as many rounds as the lowest learning rate needs, and reports after how many it was best.

@@ -15,10 +15,10 @@ START = Candidate("xgboost", hyperparameters={"num_round": 10, "eta": 0.9})
 
 
 def test_a_tuning_job_finds_settings_that_the_notebook_would_judge_alike(deployment, split, log):
-    fixed, space = tune.as_job(START, Protocol(seed=3))
+    job = tune.as_job(START, Protocol(seed=3))
     log.write_text("")
     uploaded = deployment.upload(split, ULB)
-    table = deployment.tune(fixed, space, uploaded, 2)
+    table = deployment.tune(job, uploaded, 2, deploy.Training())
     assert len(table) == 2
     assert table["average_precision"].is_monotonic_decreasing
     assert {"sagemaker:CreateHyperParameterTuningJob", "sagemaker:ListTrainingJobsForHyperParameterTuningJob"} <= (
@@ -40,7 +40,7 @@ def test_a_tuning_job_that_goes_on_is_stopped_with_the_deployment(deployment, sp
     sagemaker, name = boto3.client("sagemaker"), {"HyperParameterTuningJobName": short(deployment.name)}
     fixed, space = tune.as_job(START, Protocol())
     with pytest.raises(deploy.DeployError, match="'num_round' is '0'"):
-        deployment.tune({**fixed, "num_round": 0}, space, uploaded, 1)
+        deployment.tune(({**fixed, "num_round": 0}, space), uploaded, 1, deploy.Training())
     assert sagemaker.describe_hyper_parameter_tuning_job(**name)["HyperParameterTuningJobStatus"] == "Failed"
     assert deployment.delete()
 
