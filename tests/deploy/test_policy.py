@@ -87,7 +87,8 @@ def recorded(server, log, table, tmp_path_factory):
     ecr.put_image(repositoryName=REPOSITORY, imageManifest=manifest, imageTag="1")
     boto3.client("iam").create_policy(PolicyName="fraud", PolicyDocument=json.dumps(POLICY))
     log.write_text("")  # from here on, only what the notebook does
-    values = {"run_folder": str(run), "data": str(table), "target": "aws", "image": image, "register_in": "fraud"}
+    values = {"run_folder": str(run), "data": str(table), "target": "aws", "image": image}
+    values |= {"register_in": "policy", "bucket": "sagemaker-policy"}  # which nobody before has made
     values |= {"role": "arn:aws:iam::123456789012:role/x", "spot": True, "capture": True, "autoscale_to": 3}
     notebook = str(ROOT / "notebooks/03_deploy.ipynb")
     papermill.execute_notebook(notebook, None, values, kernel_name="python3", progress_bar=False)
