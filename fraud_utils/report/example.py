@@ -81,7 +81,7 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
             (new / notebook.name).write_text(_scrubbed(_light(notebook), names), encoding="utf-8")
             pages.write_notebook(new / notebook.name, shown.data)
         for notebook in notebooks:  # now that there is a page for each to lead to
-            pages.write_notebook(new / notebook.name, shown.data)
+            pages.write_notebook(new / notebook.name, shown.data, beside=figures.OF_SUMMARY)
             (new / notebook.name).write_text(_scrubbed(_light(notebook, half=True), names), encoding="utf-8")
         pages.write_summary(new, shown)
         for figure in (new / "figures").iterdir():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,13 +69,16 @@ def _links(folder: Path, current: str) -> list[dict[str, Any]]:
 # Notebooks ----------------------------------------------------------------------------------------------------------
 
 
-def write_notebook(executed: Path, data: Data | None) -> None:
-    """Write an executed notebook as one HTML file beside it: code folded, contents, alternative texts for figures."""
+def write_notebook(executed: Path, data: Data | None, beside: Collection[str] = ()) -> None:
+    """Write an executed notebook as one HTML file beside it: code folded, contents, alternative texts for figures.
+
+    Figures are in the page, but for those named in `beside`, which stay files of the folder that holds both.
+    """
     import nbformat
     from nbconvert import HTMLExporter
 
     folder, notebook = executed.parent, nbformat.read(executed, as_version=4)
-    title = _marked(notebook.cells, folder) or executed.stem
+    title = _marked(notebook.cells, folder, beside) or executed.stem
     page = _inlined() | {
         "title": title,
         "run": folder.name,
@@ -89,7 +92,7 @@ def write_notebook(executed: Path, data: Data | None) -> None:
     executed.with_suffix(".html").write_text(text, encoding="utf-8")
 
 
-def _marked(cells: Sequence[Any], folder: Path) -> str:
+def _marked(cells: Sequence[Any], folder: Path, beside: Collection[str]) -> str:
     """Put what the template needs to know of each cell into its metadata; returns the notebook's title.
 
     Code cells that show nothing, such as those of parameters and imports, are folded together.
@@ -116,13 +119,16 @@ def _marked(cells: Sequence[Any], folder: Path) -> str:
             cell.metadata["section"] = section
             for output in cell.get("outputs", []):
                 if png := output.get("data", {}).get("image/png"):
-                    output.metadata["shown"] = _drawn(png, output.metadata.get("image/png", {}), section, folder)
+                    about = output.metadata.get("image/png", {})
+                    inlined = None if about.get("figure") in beside else base64.b64decode(png)
+                    output.metadata["shown"] = _drawn(inlined, about, section, folder)
     return title
 
 
-def _drawn(png: str, about: Mapping[str, Any], section: str, folder: Path) -> dict[str, Any]:
+def _drawn(png: bytes | None, about: Mapping[str, Any], section: str, folder: Path) -> dict[str, Any]:
     """A figure among the outputs, with what `plots.save` left of it in the run's folder."""
-    shown = figures.inside(folder, about.get("figure", ""), base64.b64decode(png))
+    name = about.get("figure", "")
+    shown = figures.kept(folder, name) if png is None else figures.inside(folder, name, png)
     shown["wide"] |= {side: about[side] for side in ("width", "height") if side in about}
     return {"alt": f"Figure: {section}"} | shown | {"fold": about.get("fold", ""), "caption": ""}
 
