@@ -80,7 +80,7 @@ test: env  ## Run the tests on all cores; with the real data where FRAUD_DATA= n
 	@$(BIN)/python -m pytest -n logical --maxprocesses 8 $(ARGS)
 
 .PHONY: test-long
-test-long: env  ## Run the long tests, and the properties on thousands of examples
+test-long: env  ## Run the long tests, and the properties on hundreds of examples
 	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n logical --maxprocesses 8 -m 'long or hypothesis' $(ARGS)
 
 .PHONY: bench

@@ -11,9 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 from states import HANGS
 
-# A deadline would fail on a slow machine; `make test-long` asks for ten times as many.
+# A deadline would fail on a slow machine; `make test-long` asks for five times as many.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
-hypothesis.settings.register_profile("long", deadline=None, max_examples=1000)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=500)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a worker a core: what a test starts fits and scores on one

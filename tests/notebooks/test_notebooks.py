@@ -469,6 +469,7 @@ def timeless(metrics: dict) -> dict:
     return kept
 
 
+@pytest.mark.long
 def test_jupyterlab_gives_the_numbers_of_make_report_and_leaves_git_clean(lab, project, small_table, reported):
     """Its kernels start in notebooks/, and fit everything again: two runs with the same inputs are equal."""
     values = {"data": str(small_table), "profile": "quick", "review_cost": 4.0, "tuning_trials": 2}

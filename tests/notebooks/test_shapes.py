@@ -1,6 +1,6 @@
 """Quick reports to their end on tables in the shapes of public ones (tests/table_shapes.py), a run a shape.
 
-Three of them run in `make test`: neither times nor amounts; words as labels, a few rows a day; timestamps and cards.
+Two of them run in `make test`: one with neither times nor amounts, and one with timestamps and cards.
 `make test-long` runs the others.
 """
 
@@ -18,7 +18,7 @@ import pytest
 from table_shapes import SHAPES
 
 ROOT = Path(__file__).resolve().parents[2]
-ALWAYS = ("card_transdata", "claims", "sparkov")
+ALWAYS = ("card_transdata", "sparkov")
 NAMES = [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.long) for name in SHAPES]
 NOTEBOOKS = ("01_explore", "02_compare_models", "03_deploy")
 
