@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -55,6 +55,9 @@ class Fit:
         return self.candidate.cost(y[self.train])
 
 
+Numbered = tuple[int, Fit, np.ndarray]  # a fit, its place among all, and the labels of its training rows
+
+
 @dataclass(frozen=True)
 class Fitted:
     """What a fit gave.
@@ -91,14 +94,14 @@ def run(
         Folder that keeps each fit under the SHA-256 of its rows, candidate, seed, code and library versions; empty
         to fit anew.
     n_jobs : int, optional
-        Fits side by side; one a core when not given.
+        Fits side by side on this machine; one a core when not given. Where `DASK_SCHEDULER_ADDRESS` names a
+        scheduler, the workers of its cluster make them instead, each as many as it has threads.
 
     Returns
     -------
     list of Fitted
         In the order of `fits`.
     """
-    import joblib
     from tqdm import tqdm
 
     folder = project.resolve(cache) if cache else None
@@ -116,19 +119,59 @@ def run(
         say(f"{what}: {len(done)} of {len(fits)} fits found in {folder.name if folder else ''}", -found)
     missing = [i for i in range(len(fits)) if i not in done]
     if missing:
-        workers = min(n_jobs or joblib.cpu_count(), len(missing))
-        pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
-        calls = (joblib.delayed(_fit)(i, fits[i], X, y[fits[i].train], paths[i]) for i in missing)
-        bar = tqdm(pool(calls), total=len(missing), desc=what, unit="fit", file=sys.stdout, mininterval=1)
+        todo = [(i, fits[i], y[fits[i].train]) for i in missing]
+        address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+        made = _on_a_cluster(address, todo, X) if address else _here(n_jobs, todo, X)
+        bar = tqdm(made, total=len(missing), desc=what, unit="fit", file=sys.stdout, mininterval=1)
         for count, (i, fitted) in enumerate(bar, 1):
             done[i] = fitted
+            if path := paths[i]:
+                _keep(path, fitted)
             which = f"{fits[i].candidate.name} {fits[i].label}".strip()
             say(f"{what}: {count} of {len(missing)}, {which}, {fitted.seconds:.1f} s", fits[i].cost(y))
     return [done[i] for i in range(len(fits))]
 
 
-def _fit(number: int, fit: Fit, X: np.ndarray, y: np.ndarray, path: Path | None) -> tuple[int, Fitted]:
-    """Fit, score and keep; `y` holds the labels of the training rows alone."""
+def _here(n_jobs: int | None, todo: Sequence[Numbered], X: np.ndarray) -> Iterator[tuple[int, Fitted]]:
+    """Side by side on this machine; each as soon as it is made."""
+    import joblib
+
+    workers = min(n_jobs or joblib.cpu_count(), len(todo))
+    pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+    yield from pool(joblib.delayed(_fit)(*each, X) for each in todo)
+
+
+def _on_a_cluster(address: str, todo: Sequence[Numbered], X: np.ndarray) -> Iterator[tuple[int, Fitted]]:
+    """On the workers of a Dask cluster, which get the rows once; those of a worker that dies are made by another.
+
+    Raises
+    ------
+    ImportError, OSError, RuntimeError
+        Without Dask, a scheduler, workers, or where a worker's code or libraries are others than these here.
+    """
+    try:
+        from distributed import Client, as_completed
+    except ImportError as error:
+        error.add_note("DASK_SCHEDULER_ADDRESS names a cluster: pip install 'dask[distributed]', or unset it")
+        raise
+    with Client(address, set_as_default=False) as client:
+        codes = client.run(_code)
+        if not codes:
+            raise RuntimeError(f"{address}: the cluster has no workers; start some, or unset DASK_SCHEDULER_ADDRESS")
+        if strange := sorted(worker for worker, code in codes.items() if code != _CODE):
+            raise RuntimeError(f"other code or library versions than here on {', '.join(strange)}: install the same")
+        rows = client.scatter(X, broadcast=True)
+        futures = [client.submit(_fit, *each, rows, pure=False) for each in todo]
+        for _, result in as_completed(futures, loop=client.loop, with_results=True):
+            yield result
+
+
+def _code() -> str:
+    return _CODE
+
+
+def _fit(number: int, fit: Fit, y: np.ndarray, X: np.ndarray) -> tuple[int, Fitted]:
+    """Fit and score; `y` holds the labels of the training rows alone."""
     from sklearn.exceptions import ConvergenceWarning
 
     train = X[fit.train]
@@ -147,12 +190,14 @@ def _fit(number: int, fit: Fit, X: np.ndarray, y: np.ndarray, path: Path | None)
     else:
         scores = -model.score_samples(new).astype(np.float64)
     booster = bytes(model[-1].booster_.save_raw("ubj")) if fit.candidate.learner == "xgboost" else b""
-    fitted = Fitted(scores, seconds, booster)
-    if path:
-        content = io.BytesIO()
-        np.savez(content, scores=scores, seconds=seconds, booster=np.frombuffer(booster, dtype=np.uint8))
-        project.write(path, content.getvalue())
-    return number, fitted
+    return number, Fitted(scores, seconds, booster)
+
+
+def _keep(path: Path, fitted: Fitted) -> None:
+    content = io.BytesIO()
+    booster = np.frombuffer(fitted.booster, dtype=np.uint8)
+    np.savez(content, scores=fitted.scores, seconds=fitted.seconds, booster=booster)
+    project.write(path, content.getvalue())
 
 
 def _read(path: Path) -> Fitted | None:

@@ -1,16 +1,20 @@
 """Many fits: the cache, the progress, what a fit may see."""
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from states import until
+from states import HANGS, until
 
 from fraud_utils import models
 from fraud_utils.evaluation import Protocol, fits
@@ -148,3 +152,84 @@ def test_scores_carry_the_prior_of_the_rows_not_of_the_treatment():
     assert fitted.scores.mean() == pytest.approx(Y[900:].mean(), abs=0.04)
     raw = models.build(Candidate("logistic regression", "undersample 1:1")).fit(X[:900], Y[:900])
     assert raw.predict_proba(X[900:])[:, 1].mean() > 0.25
+
+
+# On a cluster -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def program(*arguments: str, log: Path) -> Iterator[subprocess.Popen]:
+    """A program of Dask's, on this machine alone; ended afterwards if it has not been."""
+    command = [sys.executable, "-m", f"distributed.cli.{arguments[0]}", *arguments[1:], "--host", "127.0.0.1"]
+    search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with log.open("a") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=os.environ | {"PYTHONPATH": search})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(HANGS)
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch) -> Iterator[list[subprocess.Popen]]:
+    """A scheduler that the environment names, and its two workers."""
+    address, log = tmp_path / "scheduler.json", tmp_path / "dask.log"
+    with contextlib.ExitStack() as stack:
+        where = ("--scheduler-file", str(address), "--no-dashboard")
+        stack.enter_context(program("dask_scheduler", "--port", "0", *where, log=log))
+        until(address.exists, "Dask's scheduler")
+        one = ("dask_worker", "--nthreads", "1", "--no-nanny", *where)
+        workers = [stack.enter_context(program(*one, "--name", name, log=log)) for name in ("one", "two")]
+        until(lambda: log.read_text().count("Registered to:") == 2, "two workers")
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", json.loads(address.read_text())["address"])
+        yield workers
+
+
+def seeds(count: int) -> list[Fit]:
+    return [Fit(SMALL, ROWS[:900], ROWS[900:], seed) for seed in range(count)]
+
+
+def test_a_cluster_gives_the_same_figures_and_they_are_kept_here(cluster, tmp_path, monkeypatch):
+    wanted = [*seeds(8), *todo(Candidate("logistic regression"), Candidate("isolation forest"))]
+    there = fits.run(wanted, X, Y, "fits", tmp_path / "kept")
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
+    for worker in cluster:
+        worker.kill()
+    kept = fits.run(wanted, X, Y, "fits", tmp_path / "kept")
+    for one, two, three in zip(there, kept, fits.run(wanted, X, Y, "fits", n_jobs=1), strict=True):
+        np.testing.assert_array_equal(one.scores, three.scores)
+        assert (one.seconds, one.booster) == (two.seconds, two.booster) and one.booster == three.booster
+
+
+def test_a_worker_that_dies_costs_its_own_fits_only(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRAUD_PROGRESS", str(tmp_path / "lines"))
+    wanted = seeds(120)
+
+    def kill_one() -> None:
+        until(lambda: (tmp_path / "lines").exists(), "a first fit")
+        cluster[0].kill()
+
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(kill_one)
+        there = fits.run(wanted, X, Y, "fits", tmp_path / "kept")
+        killed.result()
+    assert cluster[0].wait(HANGS) != 0 and cluster[1].poll() is None
+    assert len((tmp_path / "lines").read_text().splitlines()) == 120  # each was told of once
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
+    for one, two in zip(there, fits.run(wanted, X, Y, "fits", n_jobs=1), strict=True):
+        np.testing.assert_array_equal(one.scores, two.scores)
+
+
+def test_workers_with_other_code_are_refused(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(fits, "_CODE", "newer")
+    with pytest.raises(RuntimeError, match=r"other code or library versions than here on tcp:.*, tcp:"):
+        fits.run(seeds(1), X, Y, "fits")
+
+
+def test_a_cluster_without_workers_is_refused(cluster):
+    for worker in cluster:
+        worker.terminate()
+        worker.wait(HANGS)
+    with pytest.raises(RuntimeError, match="no workers"):
+        fits.run(seeds(1), X, Y, "fits")
