@@ -111,7 +111,8 @@ def _in_order(raw: Raw, schema: Schema, labelled: np.ndarray, origin: str | None
     frame, unlabelled = raw.frame, int((~labelled).sum())
     if unlabelled:
         frame = frame[labelled].reset_index(drop=True)
-        raw.said.append(f"{words.count(unlabelled, 'row')} without a label left out.")
+        also = ", of history too" if schema.to_compute else ""
+        raw.said.append(f"{words.count(unlabelled, 'row')} without a label left out{also}.")
     columns = [name for name in schema.columns if name not in schema.to_compute]
     if [*frame] != columns:
         frame = frame[columns]

@@ -39,6 +39,20 @@ def assign_folds(y: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np
     return fold_of_group[group_of]
 
 
+def labelled(time: np.ndarray, moments: np.ndarray, label_delay_days: float) -> np.ndarray:
+    """How many rows before each moment have a label that is known then: one comes `label_delay_days` after its row.
+
+    The same rule as for the fraud rates of `artifact.History`: a label that comes at the moment itself is known.
+
+    Parameters
+    ----------
+    time : numpy.ndarray, shape (rows,)
+        Ascending, in seconds, as `moments`.
+    """
+    known = np.searchsorted(time, np.asarray(moments) - label_delay_days * 86_400, "right")
+    return np.minimum(known, np.searchsorted(time, moments))
+
+
 def later_parts(
     y: np.ndarray, time: np.ndarray | None, groups: np.ndarray, parts: int, seed: int, label_delay_days: float = 0
 ) -> Parts:
@@ -60,7 +74,7 @@ def later_parts(
     if time is not None and len(frauds) >= 5 * (parts + 2):
         first = [frauds[len(frauds) * k // (parts + 2)] for k in range(2, parts + 2)]
         edges = [int(np.searchsorted(time, time[start])) for start in first] + [len(y)]
-        known = np.searchsorted(time, time[edges[:-1]] - label_delay_days * 86_400)
+        known = labelled(time, time[edges[:-1]], label_delay_days)
         ends = zip(known, itertools.pairwise(edges), strict=True)
         blocks = [(place[:until], place[start:end]) for until, (start, end) in ends]
         if all(y[fit].sum() >= LEAST and 0 < y[new].sum() < len(new) for fit, new in blocks):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import words
+from fraud_utils.data.folds import labelled
 from fraud_utils.data.schema import DataError, Schema
 
 WITHOUT_TIME = (
@@ -126,7 +127,7 @@ def split_transactions(frame: pd.DataFrame, schema: Schema, test_share: float = 
     cut = int(changes[np.argmin(np.abs(changes - int((1 - test_share) * len(time))))])
     origin = frame.attrs.get("provenance", {}).get("origin")
     when = words.moment(time[cut], origin)
-    known = min(cut, int(np.searchsorted(time, time[cut] - schema.label_delay_days * 86_400, "right")))
+    known = int(labelled(time, time[cut], schema.label_delay_days))
     split = _split(frame.iloc[:known], frame.iloc[cut:], schema, f"the split at {schema.time} = {when}")
     days = float(time[-1] - time[cut]) / 86_400 or None
     return dataclasses.replace(split, test_from=float(time[cut]), test_days=days, waiting_rows=cut - known)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import words
-from fraud_utils.data import LEAST, DataError, Parts
+from fraud_utils.data import LEAST, DataError, Parts, labelled
 from fraud_utils.evaluation.cards import DAY, attainable, card_precision, known_compromised
 from fraud_utils.evaluation.metrics import average_precision
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
@@ -58,8 +58,9 @@ class Plan:
         parts = []
         for number in range(self.blocks):
             begin = self.start + number * self.block
-            edges = np.searchsorted(time, [*self.window(number), begin, begin + self.block])
-            parts.append((np.arange(*edges[:2]), np.arange(*edges[2:])))
+            first, start, stop = np.searchsorted(time, [self.window(number)[0], begin, begin + self.block])
+            known = int(labelled(time, begin, self.delay / DAY))
+            parts.append((np.arange(first, known), np.arange(start, stop)))
         return parts
 
 
