@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a worker a core: what a test starts fits and scores on one
     os.environ |= {"LOKY_MAX_CPU_COUNT": "1", "OMP_NUM_THREADS": "1"}
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background job: Ctrl-C is tested all the same
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = {"notebooks", "deploy", "report"}  # folders of tests
