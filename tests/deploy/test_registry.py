@@ -56,6 +56,7 @@ def test_a_version_says_what_it_is_and_comes_from(origin):
     assert kept["models"][0]["test"]["average_precision"] == 0.7
 
 
+@pytest.mark.long
 def test_only_an_approved_version_is_taken_and_it_is_served_untrained(origin, log, split, table, tmp_path):
     version = origin.register("governed")
     newer = origin.register("governed")

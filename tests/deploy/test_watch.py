@@ -135,7 +135,7 @@ def test_an_interrupted_cell_deletes_and_its_kernel_lives_on(server, tmp_path):
         manager.shutdown_kernel(now=True)
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("end", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL])
 def test_a_report_that_is_ended_in_the_middle_leaves_nothing(server, table, tmp_path, end):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "pyproject.toml").write_text("")
@@ -179,10 +179,12 @@ def deploying(processes, *arguments, **environment):
 @pytest.mark.parametrize(
     ("step", "reached"),
     [
-        ("upload", lambda server, name: left(name)),
-        ("train", lambda server, name: "train.py" in programs(server)),
+        pytest.param("upload", lambda server, name: left(name), marks=pytest.mark.long),
+        pytest.param("train", lambda server, name: "train.py" in programs(server), marks=pytest.mark.long),
         ("serve", lambda server, name: endpoint_status(f"fraud-{name}-") == "Creating"),
-        ("wait", lambda server, name: endpoint_status(f"fraud-{name}-") == "InService"),
+        pytest.param(
+            "wait", lambda server, name: endpoint_status(f"fraud-{name}-") == "InService", marks=pytest.mark.long
+        ),
         ("transform", lambda server, name: transform_jobs(f"fraud-{name}-")),  # so small a job may have ended, too
     ],
 )

@@ -129,7 +129,10 @@ def test_a_difference_between_parts_is_claimed_only_beyond_the_intervals():
     assert "by day, recall is higher at 1 (100 %) than at 2 (0 %)" in text
 
 
-@pytest.mark.parametrize(("days", "frauds"), [(2, 400), (30, 1740), (84, 4872), (365, 3650)])
+@pytest.mark.parametrize(
+    ("days", "frauds"),
+    [(2, 400), *(pytest.param(*each, marks=pytest.mark.long) for each in [(30, 1740), (84, 4872), (365, 3650)])],
+)
 def test_with_one_recall_for_all_parts_hardly_a_table_claims_a_difference(days, frauds):
     rng, claims, tables = np.random.default_rng(days), 0, 100
     for _ in range(tables):

@@ -73,6 +73,7 @@ def captured(deployment, requests: int) -> str:
     return url
 
 
+@pytest.mark.long
 def test_the_whole_circle(deployed, transactions, later, tmp_path):
     model = monitor.load_model("runs/first")
     terms = monitor.Terms(model.thresholds[model.decides], label_delay_days=0)

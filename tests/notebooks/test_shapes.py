@@ -1,7 +1,6 @@
 """Quick reports to their end on tables in the shapes of public ones (tests/table_shapes.py), a run a shape.
 
-Two of them run in `make test`: one with neither times nor amounts, and one with timestamps and cards.
-`make test-long` runs the others.
+One of them runs in `make test`, with timestamps and cards; `make test-long` runs the others.
 """
 
 import html
@@ -18,7 +17,7 @@ import pytest
 from table_shapes import SHAPES
 
 ROOT = Path(__file__).resolve().parents[2]
-ALWAYS = ("card_transdata", "sparkov")
+ALWAYS = ("sparkov",)
 NAMES = [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.long) for name in SHAPES]
 NOTEBOOKS = ("01_explore", "02_compare_models", "03_deploy")
 

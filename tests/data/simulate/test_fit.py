@@ -17,6 +17,7 @@ def test_aggregates_are_small_and_say_where_they_come_from() -> None:
     assert "DbCL" in about["licence"]
 
 
+@pytest.mark.long
 def test_aggregates_fitted_to_a_table_draw_its_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another table than the reference set: fraud is 1 %, every V is turned round, every amount doubled."""
     table = simulate_transactions(40_000, fraud_rate=0.01, seed=8)
