@@ -181,11 +181,14 @@ class Layout:
 
     def _from_rows(self, rows: Sequence[Any]) -> dict[str, Any]:
         raw, table = self.features.raw, []
+        needed = self.history.intersection(raw)
         for number, row in enumerate(rows, 1):
             if isinstance(row, Mapping):
                 if not row.keys() <= self.accepted:
                     self._check_names(list(row), f"row {number}, ")
-                _check_history(self.history, raw, row, number)
+                if needed and (absent := needed - row.keys()):
+                    text = "is missing; send all columns of history, or none"
+                    raise RowError(f"row {number}, column {min(absent)!r} {text}")
                 table.append([row.get(column) for column in raw])
             elif isinstance(row, list | tuple):
                 self.names_of(len(row), number)
@@ -221,11 +224,6 @@ class Layout:
                 except (TypeError, ValueError, OverflowError):
                     return RowError(f"row {row}, column {column!r}: {_kind(value)} where a number is needed")
         return RowError("columns have different numbers of rows")
-
-
-def _check_history(history: frozenset[str], raw: Sequence[str], row: Mapping[str, Any], number: int) -> None:
-    if history and (absent := history.intersection(raw) - row.keys()):
-        raise RowError(f"row {number}, column {min(absent)!r} is missing; send all columns of history, or none")
 
 
 def _listed(names: Sequence[str]) -> str:

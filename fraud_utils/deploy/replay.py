@@ -18,6 +18,7 @@ MOST_ROWS, MOST_BEFORE = 2_000, 20_000  # asked about; sent before, for the endp
 def history_store(deployment: Deployment, schema: Schema, setting: str = "") -> dict[str, str]:
     """What the endpoint's environment says about its store: `setting`, or on this machine a file of its own."""
     site = deployment.site
+    # In the program's own folder, or the one folder of a container that its user may write to: it goes with them.
     if not setting and site.connection.target == "local":
         setting = "sqlite:history.sqlite" if site.place.image == LOCAL_IMAGE else "sqlite:/tmp/history.sqlite"
     return {"FRAUD_HISTORY": setting} if schema.history and setting else {}

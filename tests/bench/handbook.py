@@ -25,9 +25,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
-from fraud_utils import models
+from fraud_utils import evaluation, models
 from fraud_utils.artifact import FeatureMap, History
 from fraud_utils.data import Schema, Written, load_transactions
+from fraud_utils.evaluation import Rows
 
 DAYS = (1.0, 7.0, 30.0)
 CUSTOMER = History("CUSTOMER_ID", DAYS, ("count", "mean"))
@@ -80,19 +81,6 @@ def split(frame: pd.DataFrame, day: np.ndarray, start: int, days: int = 7) -> tu
     return frame[(day >= start + 7 - days) & (day < start + 7)], frame[keep]
 
 
-def card_precision(test: pd.DataFrame, day: np.ndarray, score: np.ndarray, cards: int) -> float:
-    """Mean over the days of the share of compromised customers among those with the highest scores."""
-    rows = pd.DataFrame({"day": day, "customer": test["CUSTOMER_ID"], "score": score, "fraud": test["TX_FRAUD"]})
-    found: set[str] = set()
-    daily = []
-    for _, today in rows.groupby("day"):
-        by_customer = today[~today["customer"].isin(found)].groupby("customer")[["score", "fraud"]].max()
-        highest = by_customer.nlargest(cards, "score")
-        daily.append(highest["fraud"].sum() / cards)
-        found |= set(highest.index[highest["fraud"] == 1])
-    return float(np.mean(daily))
-
-
 def main() -> None:
     """Print a line a candidate."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -110,13 +98,15 @@ def main() -> None:
         train, test = split(frame, day, start, days)
         if not len(test) or not train["TX_FRAUD"].any():
             sys.exit(f"--start {options.start}: no fraud to learn from, or no test; the table begins on {first.date()}")
-        features = FeatureMap.fit(replace(SCHEMA, history=history), train)
+        schema = replace(SCHEMA, history=history)
+        features = FeatureMap.fit(schema, train)
         booster = models.fit_xgboost(features.matrix(train), train["TX_FRAUD"].to_numpy())
-        score = booster.inplace_predict(features.matrix(test))
+        rows = Rows.of(test, schema, features)
+        score = booster.inplace_predict(rows.X)
         sizes = "".join(f"{count:8,}" for part in (train, test) for count in (len(part), part["TX_FRAUD"].sum()))
         reached = average_precision_score(test["TX_FRAUD"], score)
-        cards = card_precision(test, day[test.index], score, options.cards)
-        print(f"{name:24}{sizes}{reached:8.3f}{cards:8.3f}")
+        daily = evaluation.cards.card_precision(rows, score, options.cards)["precision"]
+        print(f"{name:24}{sizes}{reached:8.3f}{daily.mean():8.3f}")
     print("\nPublished (train 67,240 with 598 frauds, test 58,264 with 385):")
     for name, (reached, cards) in PUBLISHED.items():
         print(f"{name:24}{'':32}{reached:8.3f}{'' if cards is None else f'{cards:8.3f}'}")
