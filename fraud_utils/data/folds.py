@@ -39,7 +39,7 @@ def assign_folds(y: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np
     return fold_of_group[group_of]
 
 
-def labelled(time: np.ndarray, moments: np.ndarray, label_delay_days: float) -> np.ndarray:
+def labelled(time: np.ndarray, moments: np.ndarray | float, label_delay_days: float) -> np.ndarray:
     """How many rows before each moment have a label that is known then: one comes `label_delay_days` after its row.
 
     The same rule as for the fraud rates of `artifact.History`: a label that comes at the moment itself is known.
