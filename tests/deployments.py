@@ -33,6 +33,16 @@ S3 = [  # method, path, part of the query, action
     ("GET", r"/[^/]+/.+", "", "s3:GetObject"),
     ("HEAD", r"/[^/]+/.+", "", "s3:GetObject"),
 ]
+# Python runs this when it starts: it changes how answers in JSON lines are written, and no others.
+SPOILT = """
+import json, time
+dumps = json.dumps
+def spoilt(value, **more):
+    if isinstance(value, dict) and "score" in value:
+        {what}
+    return dumps(value, **more)
+json.dumps = spoilt
+"""
 CREDENTIALS = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 
@@ -112,9 +122,20 @@ def programs(process: psutil.Process) -> list[str]:
     return [Path(word).name for word in words if word.endswith(".py")]
 
 
+def spoiling(folder: Path, what: str) -> dict[str, str]:
+    """The environment in which `serve` executes a statement with each row that it answers in JSON lines."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(SPOILT.format(what=what))
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}
+
+
 @contextlib.contextmanager
-def asking(runtime: Any, endpoint: str, body: str) -> Iterator[list[str]]:
-    """Somebody who asks an endpoint without a pause and gets every answer; yields the variants that gave them."""
+def asking(runtime: Any, endpoint: str, body: str, forgiven: str = "never", **form: str) -> Iterator[list[str]]:
+    """Somebody who asks an endpoint without a pause; yields the variants that answered.
+
+    Every request gets an answer, but for errors that hold what is forgiven.
+    """
+    form = {"ContentType": "text/csv"} | form
     variants: list[str] = []
     lost: list[str] = []
     ended = threading.Event()
@@ -122,10 +143,10 @@ def asking(runtime: Any, endpoint: str, body: str) -> Iterator[list[str]]:
     def ask() -> None:
         while not ended.is_set():
             try:
-                answer = runtime.invoke_endpoint(EndpointName=endpoint, Body=body, ContentType="text/csv")
+                answer = runtime.invoke_endpoint(EndpointName=endpoint, Body=body, **form)
                 variants.append(answer["InvokedProductionVariant"])
-            except exceptions.ClientError as error:
-                lost.append(str(error))
+            except (exceptions.ClientError, exceptions.BotoCoreError) as error:
+                lost.extend([str(error)] * (forgiven not in str(error)))
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(ask)
