@@ -110,6 +110,15 @@ def left(run: str) -> list[str]:
         ended = item.get(f"{kind}Status") in ("Completed", "Failed", "Stopped") and kind.endswith("Job")
         if tags.get("fraud-detection:run") == run and not ended:
             things.append(f"{kind} {item[f'{kind}Name']}")
+    cloudwatch, logs = boto3.client("cloudwatch"), boto3.client("logs")
+    for alarm in cloudwatch.describe_alarms(AlarmNamePrefix="fraud-")["MetricAlarms"]:
+        tags = {
+            tag["Key"]: tag["Value"] for tag in cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]
+        }
+        things += [f"Alarm {alarm['AlarmName']}"] * (tags.get("fraud-detection:run") == run)
+    for each in logs.describe_metric_filters()["metricFilters"]:
+        if each["logGroupName"].startswith(f"/aws/sagemaker/Endpoints/fraud-{run}-"):
+            things.append(f"MetricFilter {each['filterName']}")
     for bucket in s3.list_buckets()["Buckets"]:
         page = s3.list_objects_v2(Bucket=bucket["Name"], Prefix=f"fraud-detection/fraud-{run}-")
         things += [item["Key"] for item in page.get("Contents", [])]
@@ -194,7 +203,7 @@ def deploy_until(environment: dict[str, str], folder: Path, last: str, model_url
 def action(service: str, operation: str) -> str:
     """The IAM action of a call; S3's operations are a method and a target."""
     if service != "s3":
-        return f"{service}:{operation}"
+        return f"{'cloudwatch' if service == 'monitoring' else service}:{operation}"
     method, _, target = operation.partition(" ")
     path, _, query = target.partition("?")
     return next(a for m, p, part, a in S3 if m == method and re.fullmatch(p, path) and part in query)

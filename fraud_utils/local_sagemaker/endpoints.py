@@ -126,7 +126,7 @@ class Endpoint(Running):
         try:
             fleet.launch(self.name, self._folder, self.stop_asked, self._read)
             for share, seconds in plan.steps:
-                self._show_step(fleet, "Baking")
+                self._show_step(fleet, "Baking" if seconds else "ActivatingTraffic")
                 self._beside = (fleet, share)
                 plan.hold(watch, seconds, began, self.stop_asked)
         except Exception as error:
