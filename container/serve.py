@@ -14,6 +14,7 @@ SAGEMAKER_INFERENCE_OUTPUT                    what an answer holds (the score; i
                                               predicted_label, labels, probability, probabilities, raw_score, raw_scores
 SAGEMAKER_BATCH                               true where a batch transform asks: headers have to fit split files
 SAGEMAKER_MAX_CONCURRENT_TRANSFORMS, SAGEMAKER_BATCH_STRATEGY    suggested to batch transform
+FRAUD_MODEL_NAME                              what log lines call the model (nothing), so that two can be told apart
 FRAUD_HISTORY                                 where a model with history keeps entities' recent events, for rows that
                                               come without: sqlite:PATH (relative to the tree) or dynamodb:TABLE
 FRAUD_HISTORY_TIMEOUT_MS                      how long to wait for them (200); then rows are scored without

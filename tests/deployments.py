@@ -33,6 +33,16 @@ S3 = [  # method, path, part of the query, action
     ("GET", r"/[^/]+/.+", "", "s3:GetObject"),
     ("HEAD", r"/[^/]+/.+", "", "s3:GetObject"),
 ]
+# Python runs this when it starts: it changes how answers in JSON lines are written, and no others.
+SPOILT = """
+import json, time
+dumps = json.dumps
+def spoilt(value, **more):
+    if isinstance(value, dict) and "score" in value:
+        {what}
+    return dumps(value, **more)
+json.dumps = spoilt
+"""
 CREDENTIALS = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 
@@ -100,6 +110,15 @@ def left(run: str) -> list[str]:
         ended = item.get(f"{kind}Status") in ("Completed", "Failed", "Stopped") and kind.endswith("Job")
         if tags.get("fraud-detection:run") == run and not ended:
             things.append(f"{kind} {item[f'{kind}Name']}")
+    cloudwatch, logs = boto3.client("cloudwatch"), boto3.client("logs")
+    for alarm in cloudwatch.describe_alarms(AlarmNamePrefix="fraud-")["MetricAlarms"]:
+        tags = {
+            tag["Key"]: tag["Value"] for tag in cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]
+        }
+        things += [f"Alarm {alarm['AlarmName']}"] * (tags.get("fraud-detection:run") == run)
+    for each in logs.describe_metric_filters()["metricFilters"]:
+        if each["logGroupName"].startswith(f"/aws/sagemaker/Endpoints/fraud-{run}-"):
+            things.append(f"MetricFilter {each['filterName']}")
     for bucket in s3.list_buckets()["Buckets"]:
         page = s3.list_objects_v2(Bucket=bucket["Name"], Prefix=f"fraud-detection/fraud-{run}-")
         things += [item["Key"] for item in page.get("Contents", [])]
@@ -112,9 +131,20 @@ def programs(process: psutil.Process) -> list[str]:
     return [Path(word).name for word in words if word.endswith(".py")]
 
 
+def spoiling(folder: Path, what: str) -> dict[str, str]:
+    """The environment in which `serve` executes a statement with each row that it answers in JSON lines."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(SPOILT.format(what=what))
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}
+
+
 @contextlib.contextmanager
-def asking(runtime: Any, endpoint: str, body: str) -> Iterator[list[str]]:
-    """Somebody who asks an endpoint without a pause and gets every answer; yields the variants that gave them."""
+def asking(runtime: Any, endpoint: str, body: str, forgiven: str = "never", **form: str) -> Iterator[list[str]]:
+    """Somebody who asks an endpoint without a pause; yields the variants that answered.
+
+    Every request gets an answer, but for errors that hold what is forgiven.
+    """
+    form = {"ContentType": "text/csv"} | form
     variants: list[str] = []
     lost: list[str] = []
     ended = threading.Event()
@@ -122,10 +152,10 @@ def asking(runtime: Any, endpoint: str, body: str) -> Iterator[list[str]]:
     def ask() -> None:
         while not ended.is_set():
             try:
-                answer = runtime.invoke_endpoint(EndpointName=endpoint, Body=body, ContentType="text/csv")
+                answer = runtime.invoke_endpoint(EndpointName=endpoint, Body=body, **form)
                 variants.append(answer["InvokedProductionVariant"])
-            except exceptions.ClientError as error:
-                lost.append(str(error))
+            except (exceptions.ClientError, exceptions.BotoCoreError) as error:
+                lost.extend([str(error)] * (forgiven not in str(error)))
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(ask)
@@ -173,7 +203,7 @@ def deploy_until(environment: dict[str, str], folder: Path, last: str, model_url
 def action(service: str, operation: str) -> str:
     """The IAM action of a call; S3's operations are a method and a target."""
     if service != "s3":
-        return f"{service}:{operation}"
+        return f"{'cloudwatch' if service == 'monitoring' else service}:{operation}"
     method, _, target = operation.partition(" ")
     path, _, query = target.partition("?")
     return next(a for m, p, part, a in S3 if m == method and re.fullmatch(p, path) and part in query)

@@ -1,5 +1,6 @@
 """From a choice to a training job, an endpoint that answers, and nothing left behind."""
 
+from fraud_utils.deploy.canary import Canary
 from fraud_utils.deploy.deployment import Deployment, connect
 from fraud_utils.deploy.endpoint import Serving
 from fraud_utils.deploy.errors import DeployError
@@ -12,6 +13,7 @@ from fraud_utils.deploy.security import Security
 from fraud_utils.deploy.trial import Limits
 
 __all__ = [
+    "Canary",
     "DeployError",
     "Deployment",
     "Limits",

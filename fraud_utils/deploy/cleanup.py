@@ -144,7 +144,7 @@ class _Cleanup:
                     self.connection.client("application-autoscaling").deregister_scalable_target, **scalable(name)
                 )
         deadline, pause, there = time.monotonic() + 60 * ENDPOINT_MINUTES, 0.2, False
-        while resources.is_there(kind.end, self.connection.sagemaker, name):
+        while resources.is_there(kind.end, self.connection, name):
             if not there:
                 self.say(f"{kind.name} {name}")
                 self.deleted += 1
@@ -160,7 +160,7 @@ class _Cleanup:
     def wait(self, kind: Kind, name: str) -> None:
         """Wait until a job has stopped."""
         deadline = time.monotonic() + 60 * JOB_MINUTES
-        while kind.status and kind.status(self.connection.sagemaker, name) in resources.ACTIVE:
+        while kind.status and kind.status(self.connection, name) in resources.ACTIVE:
             if time.monotonic() > deadline:
                 raise DeployError(f"{name} has not stopped in {JOB_MINUTES} minutes: see the console")
             time.sleep(1)

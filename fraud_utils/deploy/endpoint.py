@@ -15,6 +15,7 @@ from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.place import Site
 
 VARIANT = "AllTraffic"
+MODEL_NAME = "FRAUD_MODEL_NAME"  # in the container's environment
 MOST_ROWS, MOST_BYTES = 5_000, 3_500_000  # a request; an endpoint takes 25 MB, a serverless one 4
 READABLE = {  # captured as text; whatever else in base64
     "CsvContentTypes": ["text/csv"],
@@ -72,14 +73,17 @@ def start(site: Site, model_url: str, options: Serving) -> Endpoint:
 
 
 def create_model(site: Site, name: str, model_url: str, environment: Mapping[str, str]) -> None:
-    """Make a model of the site's image and an archive in S3, or of a registered version, by its ARN."""
+    """Make a model of the site's image and an archive in S3, or of a registered version, by its ARN.
+
+    Its container logs its name with each request, so that metrics of two models behind one endpoint can be told apart.
+    """
     from sagemaker.core import shapes
     from sagemaker.core.resources import Model
 
     what = {"image": site.place.image, "model_data_url": model_url}
     if model_url.startswith("arn:"):
         what = {"model_package_name": model_url}
-    container = shapes.ContainerDefinition(**what, environment=dict(environment))
+    container = shapes.ContainerDefinition(**what, environment={MODEL_NAME: name, **environment})
     who = {"model_name": name, "execution_role_arn": site.place.role}
     Model.create(primary_container=container, **who, **site.network, **site.sdk)
 

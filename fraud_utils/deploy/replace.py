@@ -1,8 +1,8 @@
-"""A live model replaced: the new one beside the old one, both asked, and the traffic shifted or all of it undone.
+"""A live model replaced: both models asked about the same rows, then the new one on a share of the live requests.
 
 The endpoint keeps its name and answers throughout. What is made for it bears its name and tags, so that whatever
-deletes the endpoint deletes this too. The old model's configuration stays until the new one has taken all of the
-traffic, and has answered in a configuration of its own.
+deletes the endpoint deletes this too. Where both models answer alike, SageMaker itself updates the endpoint, and rolls
+back when an alarm goes off (see `canary`). The old model's configuration stays until the new one has held.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from fraud_utils.deploy import jobs, resources, storage, trial
+from fraud_utils.deploy import canary, jobs, resources, storage, trial
+from fraud_utils.deploy.canary import Canary, Side
 from fraud_utils.deploy.deployment import Deployment
 from fraud_utils.deploy.endpoint import Endpoint, create_model
 from fraud_utils.deploy.errors import DeployError, explained
@@ -26,6 +27,7 @@ from fraud_utils.deploy.trial import Limits
 BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack")
 BEFORE_TAG = "fraud-detection:before"  # of a configuration of two variants: the one to go back to
 NEW = "New"  # the variant beside the old one
+CANARY_INSTANCES = 2  # at least: a canary has at most half of the new model's
 
 
 def replace(
@@ -33,9 +35,10 @@ def replace(
     endpoint: str,
     rows: pd.DataFrame,
     limits: Limits | None = None,
+    shifting: Canary | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Put a deployment's model in the place of an endpoint's, if both answer the same rows alike.
+    """Put a deployment's model in the place of an endpoint's, if both answer alike and no alarm goes off.
 
     Parameters
     ----------
@@ -45,6 +48,10 @@ def replace(
         Name of an endpoint that a deployment of this project made and kept.
     rows : pandas.DataFrame
         What both models are asked about; some hundreds at least, or alerts cannot be compared.
+    limits : Limits
+        For these rows, and for live requests.
+    shifting : Canary
+        How the new model takes over live requests.
     environment : mapping of str to str
         Of the new model's container.
 
@@ -58,7 +65,7 @@ def replace(
     DeployError
         The new model does not start or breaks a limit; the endpoint answers with the old one, as it did throughout.
     """
-    limits = limits or Limits()
+    limits, shifting = limits or Limits(), shifting or Canary()
     site = _site_of(deployment.site, endpoint)
     live = _Live(site)
     new = f"{endpoint}-{secrets.token_hex(2)}"
@@ -71,15 +78,12 @@ def replace(
             text = table.to_string(float_format="%.4g", na_rep="") if len(table) else ""
             lines = [f"{endpoint} keeps its model: the new one breaks a limit", *(f"- {each}" for each in broken), text]
             raise DeployError("\n".join(lines).rstrip())
-        live.shift()
-        _check_held(client, rows, limits)
-        live.settle(new)
-        _check_held(client, rows, limits)
+        live.settle(new, limits, shifting)
     except BaseException:  # an interrupt too
         print(f"rolling {endpoint} back to {live.before}", flush=True)
-        live.roll_back(new)
+        live.roll_back()
         raise
-    live.forget_old()
+    live.sweep()
     deployment.endpoint = Endpoint(site, new)
     return table
 
@@ -112,12 +116,6 @@ def _copied(site: Site, model_url: str, new: str) -> str:
     return url
 
 
-def _check_held(client: trial.Client, rows: pd.DataFrame, limits: Limits) -> None:
-    (answers,) = client.ask(rows, limits.requests)
-    if answers.errors > limits.errors * answers.requests:
-        raise DeployError(f"with all of the traffic, {answers.errors} of {answers.requests} requests failed")
-
-
 class _Live:
     """The endpoint, and the steps that it is taken through; `before` is the configuration to go back to."""
 
@@ -127,24 +125,23 @@ class _Live:
         if endpoint["EndpointStatus"] != "InService":
             raise DeployError(f"{site.name} is {endpoint['EndpointStatus']}; only one in service can be replaced")
         self.before = endpoint["EndpointConfigName"]
-        if self.before.startswith(f"{site.name}-"):
-            self._recover()
+        self._recover()
         with explained("reading the endpoint's configuration"):
             self.config = self.client.describe_endpoint_config(EndpointConfigName=self.before)
         self.variant = self.config["ProductionVariants"][0]
         if len(self.config["ProductionVariants"]) > 1 or "ServerlessConfig" in self.variant:
             raise DeployError(f"{site.name} must have one variant, on instances: AWS puts no second one beside others")
-        self.trial = f"{site.name}-{secrets.token_hex(2)}"
 
     def _recover(self) -> None:
-        """Undo a replacement whose process was killed."""
+        """Undo what is left of a replacement whose process was killed; one that had come to its end stays."""
         with explained("reading the endpoint's configuration"):
             config = self.client.describe_endpoint_config(EndpointConfigName=self.before)
         tags = resources.read_tags(self.site.connection, config["EndpointConfigArn"], resources.Scope()) or {}
         if BEFORE_TAG in tags:
-            self.trial, self.before = self.before, tags[BEFORE_TAG]
+            self.before = tags[BEFORE_TAG]
             print(f"a replacement of {self.site.name} was broken off: back to {self.before}", flush=True)
-            self.roll_back(config["ProductionVariants"][-1]["ModelName"])
+            self._update(self.before)
+        self.sweep()
 
     def put_beside(self, model: str, url: str, environment: Mapping[str, str]) -> None:
         """Make the new model a second variant, which answers only whoever asks for it."""
@@ -153,46 +150,51 @@ class _Live:
         running = {"InitialInstanceCount": self._wait()["ProductionVariants"][0]["CurrentInstanceCount"]}
         self.variant = {**self.variant, **running, "InitialVariantWeight": 1.0}
         new = {**self.variant, "VariantName": NEW, "ModelName": model, "InitialVariantWeight": 0.0}
-        self._configure(self.trial, [self.variant, new], {BEFORE_TAG: self.before})
-        self._update(self.trial, NEW)
+        trial = f"{self.site.name}-{secrets.token_hex(2)}"
+        self._configure(trial, [self.variant, new], {BEFORE_TAG: self.before})
+        self._update(trial, NEW)
 
-    def shift(self) -> None:
-        """Give all of the traffic to the new variant; the old one goes on running."""
-        weights = {self.variant["VariantName"]: 0.0, NEW: 1.0}
-        desired = [{"VariantName": name, "DesiredWeight": weight} for name, weight in weights.items()]
-        with explained("shifting the traffic"):
-            self.client.update_endpoint_weights_and_capacities(
-                EndpointName=self.site.name, DesiredWeightsAndCapacities=desired
-            )
-        shown = {each["VariantName"]: each["CurrentWeight"] for each in self._wait()["ProductionVariants"]}
-        if shown != weights:
-            raise DeployError(f"the traffic did not shift: the weights are {shown}")
+    def settle(self, model: str, limits: Limits, shifting: Canary) -> None:
+        """Have the new model take over live requests under the name of the old variant, watched by alarms."""
+        name, old = self.variant["VariantName"], self.variant["ModelName"]
+        self._update(self.before)  # AWS takes a canary only where both configurations have the same variants
+        count = self.variant["InitialInstanceCount"]
+        new = {**self.variant, "ModelName": model, "InitialInstanceCount": max(count, CANARY_INSTANCES)}
+        self._configure(model, [new], {})
+        canary.watch(self.site, name, (Side(self.before, old), Side(model, model)), limits, shifting)
+        self._update(model, name, DeploymentConfig=shifting.deployment(self.site.name))
+        if count < CANARY_INSTANCES:
+            desired = [{"VariantName": name, "DesiredInstanceCount": count}]
+            with explained("letting the canary's second instance go"):
+                self.client.update_endpoint_weights_and_capacities(
+                    EndpointName=self.site.name, DesiredWeightsAndCapacities=desired
+                )
+            self._wait()
 
-    def settle(self, model: str) -> None:
-        """Run the new model alone, under the name that the old variant has."""
-        self._configure(model, [{**self.variant, "ModelName": model}], {})
-        self._update(model, self.variant["VariantName"])
-
-    def forget_old(self) -> None:
-        """Delete the old configuration with its model, where they are this endpoint's own."""
-        for kind, name in (
-            (resources.ENDPOINT_CONFIG, self.trial),
-            (resources.ENDPOINT_CONFIG, self.before),
-            (resources.MODEL, self.variant["ModelName"]),
-        ):
-            if name.startswith(self.site.name):
-                resources.end(self.site.connection, kind, name)
-
-    def roll_back(self, model: str) -> None:
+    def roll_back(self) -> None:
         """Run the old configuration, and delete what was made beside it."""
+        canary.trip(self.site.connection, self.site.name)
         if self._wait()["EndpointConfigName"] != self.before:
-            self._update(self.before, "")
-        for kind, name in (
-            (resources.ENDPOINT_CONFIG, self.trial),
-            (resources.ENDPOINT_CONFIG, model),
-            (resources.MODEL, model),
-        ):
-            resources.end(self.site.connection, kind, name)
+            self._update(self.before)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Delete what the endpoint has and does not use: alarms, configurations, and models with their data."""
+        connection, scope = self.site.connection, resources.Scope(self.site.run, self.site.name)
+        with explained("reading the endpoint's configuration"):
+            config = self._wait()["EndpointConfigName"]
+            variants = self.client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+        used = {config, *(variant["ModelName"] for variant in variants)}
+        for kind in (resources.ALARMS, resources.ENDPOINT_CONFIG, resources.MODEL):
+            with explained(f"listing each {kind.name} of {self.site.name}"):
+                names = [name for name, _ in resources.list_names(connection, kind, scope)]
+            for name in names:
+                if kind is resources.ALARMS or (name not in used and name.startswith(self.site.name)):
+                    resources.end(connection, kind, name)
+                    if kind is resources.MODEL:
+                        self._delete_copy(name)
+
+    def _delete_copy(self, model: str) -> None:
         with explained("deleting the copy of the model"):
             copies = storage.list_objects(self.site.connection, f"{self.site.url}/{model}/")
             storage.delete_objects(self.site.connection, list(copies))
@@ -205,12 +207,15 @@ class _Live:
                 EndpointConfigName=name, ProductionVariants=variants, Tags=all_tags, **kept
             )
 
-    def _update(self, config: str, variant: str) -> None:
+    def _update(self, config: str, variant: str = "", **how: Any) -> None:
         with explained(f"updating {self.site.name}"):
-            self.client.update_endpoint(EndpointName=self.site.name, EndpointConfigName=config)
+            self.client.update_endpoint(EndpointName=self.site.name, EndpointConfigName=config, **how)
         endpoint = self._wait()
         if (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) != ("InService", config):
-            last = jobs.log_lines(self.site, f"/aws/sagemaker/Endpoints/{self.site.name}", f"{variant}/")()[-10:]
+            last = canary.reasons(self.site.connection, self.site.name) if how else []
+            last = (
+                last or jobs.log_lines(self.site, f"/aws/sagemaker/Endpoints/{self.site.name}", f"{variant}/")()[-10:]
+            )
             why = endpoint.get("FailureReason", f"it is {endpoint['EndpointStatus']}")
             raise DeployError("\n".join([f"{self.site.name} did not take {config}: {why}", *last]))
 

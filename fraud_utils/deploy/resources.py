@@ -1,4 +1,4 @@
-"""What deployments make on SageMaker, kind by kind: how it is listed, and how it ends."""
+"""What deployments make, kind by kind: how it is listed, and how it ends."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore import exceptions
 
+from fraud_utils.deploy import canary
 from fraud_utils.deploy.errors import explained
 from fraud_utils.deploy.place import NAME, RUN_TAG, short, stem
 from fraud_utils.deploy.session import Connection
@@ -23,42 +24,45 @@ class Kind:
     name: str  # as SageMaker's own names have it: `EndpointName`, `EndpointArn`
     paginator: str
     items: str  # where a page holds the list
-    end: Callable[[Any, str], Any]  # of a client and a name, as below
-    status: Callable[[Any, str], str] | None = None
+    end: Callable[[Connection, str], Any]  # by its name, as below
+    status: Callable[[Connection, str], str] | None = None
     named: Callable[[str], str] = str  # what it is called, of a deployment's name or how such names begin
 
 
 TUNING_JOB = Kind(
     *("HyperParameterTuningJob", "list_hyper_parameter_tuning_jobs", "HyperParameterTuningJobSummaries"),
-    end=lambda client, name: client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name),
-    status=lambda client, name: client.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)[
+    end=lambda to, name: to.sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name),
+    status=lambda to, name: to.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)[
         "HyperParameterTuningJobStatus"
     ],
     named=short,
 )
 TRAINING_JOB = Kind(
     *("TrainingJob", "list_training_jobs", "TrainingJobSummaries"),
-    end=lambda client, name: client.stop_training_job(TrainingJobName=name),
-    status=lambda client, name: client.describe_training_job(TrainingJobName=name)["TrainingJobStatus"],
+    end=lambda to, name: to.sagemaker.stop_training_job(TrainingJobName=name),
+    status=lambda to, name: to.sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"],
 )
 TRANSFORM_JOB = Kind(
     *("TransformJob", "list_transform_jobs", "TransformJobSummaries"),
-    end=lambda client, name: client.stop_transform_job(TransformJobName=name),
-    status=lambda client, name: client.describe_transform_job(TransformJobName=name)["TransformJobStatus"],
+    end=lambda to, name: to.sagemaker.stop_transform_job(TransformJobName=name),
+    status=lambda to, name: to.sagemaker.describe_transform_job(TransformJobName=name)["TransformJobStatus"],
 )
 ENDPOINT = Kind(
-    *("Endpoint", "list_endpoints", "Endpoints"), end=lambda client, name: client.delete_endpoint(EndpointName=name)
+    *("Endpoint", "list_endpoints", "Endpoints"), end=lambda to, name: to.sagemaker.delete_endpoint(EndpointName=name)
 )
 ENDPOINT_CONFIG = Kind(
     *("EndpointConfig", "list_endpoint_configs", "EndpointConfigs"),
-    end=lambda client, name: client.delete_endpoint_config(EndpointConfigName=name),
+    end=lambda to, name: to.sagemaker.delete_endpoint_config(EndpointConfigName=name),
 )
-MODEL = Kind(*("Model", "list_models", "Models"), end=lambda client, name: client.delete_model(ModelName=name))
+# What watches over an update of an endpoint, under the endpoint's name.
+ALARMS = Kind("Alarm", "describe_alarms", "MetricAlarms", end=canary.end)
+MODEL = Kind(*("Model", "list_models", "Models"), end=lambda to, name: to.sagemaker.delete_model(ModelName=name))
 KINDS = (
     TUNING_JOB,
     TRAINING_JOB,
     TRANSFORM_JOB,
     ENDPOINT,
+    ALARMS,
     ENDPOINT_CONFIG,
     MODEL,
 )  # in the order in which they are to end
@@ -88,6 +92,9 @@ def list_names(connection: Connection, kind: Kind, scope: Scope) -> Iterator[tup
 
     By listing names and reading tags: the tagging service that could do both at once lags behind by minutes.
     """
+    if kind is ALARMS:
+        yield from _alarms(connection, scope)
+        return
     wanted: dict[str, Any] = {"NameContains": kind.named(scope.stem), "MaxResults": 100}
     if scope.before:
         wanted["CreationTimeBefore"] = scope.before
@@ -97,10 +104,23 @@ def list_names(connection: Connection, kind: Kind, scope: Scope) -> Iterator[tup
                 yield item[f"{kind.name}Name"], item[f"{kind.name}Arn"]
 
 
+def _alarms(connection: Connection, scope: Scope) -> Iterator[tuple[str, str]]:
+    """The endpoints that alarms watch over, and the ARN of one of these."""
+    found = {}
+    for page in connection.client("cloudwatch").get_paginator(ALARMS.paginator).paginate(AlarmNamePrefix=scope.stem):
+        for item in page[ALARMS.items]:
+            if not scope.before or item["AlarmConfigurationUpdatedTimestamp"] < scope.before:
+                found[item["AlarmName"].rpartition("-")[0]] = item["AlarmArn"]
+    yield from found.items()
+
+
 def read_tags(connection: Connection, arn: str, scope: Scope) -> dict[str, str] | None:
     """The tags of a resource; None where they show that it is not in scope, or somebody has deleted it meanwhile."""
     try:
-        answer = connection.sagemaker.list_tags(ResourceArn=arn)
+        if arn.split(":")[2] == "cloudwatch":
+            answer = connection.client("cloudwatch").list_tags_for_resource(ResourceARN=arn)
+        else:
+            answer = connection.sagemaker.list_tags(ResourceArn=arn)
     except exceptions.ClientError as error:
         if "AccessDenied" in error.response["Error"]["Code"]:
             raise
@@ -134,4 +154,4 @@ def is_there(end: Callable[..., Any], *arguments: Any, **request: Any) -> bool:
 def end(connection: Connection, kind: Kind, name: str) -> None:
     """Delete one thing, if it is there."""
     with explained(f"deleting {kind.name} {name}"):
-        is_there(kind.end, connection.sagemaker, name)
+        is_there(kind.end, connection, name)

@@ -29,7 +29,9 @@ _SUPPORTED = """
     StoppingCondition MaxRuntimeInSeconds MaxWaitTimeInSeconds
     TransformInput TransformOutput TransformResources Accept BatchStrategy MaxConcurrentTransforms MaxPayloadInMB
     PrimaryContainer Image ModelDataUrl ProductionVariants VariantName InitialInstanceCount InitialVariantWeight
-    DesiredWeightsAndCapacities DesiredWeight ServerlessConfig MemorySizeInMB MaxConcurrency
+    DesiredWeightsAndCapacities DesiredWeight DesiredInstanceCount ServerlessConfig MemorySizeInMB MaxConcurrency
+    DeploymentConfig BlueGreenUpdatePolicy TrafficRoutingConfiguration WaitIntervalInSeconds CanarySize
+    TerminationWaitInSeconds MaximumExecutionTimeoutInSeconds AutoRollbackConfiguration Alarms AlarmName
     DataCaptureConfig EnableCapture DestinationS3Uri CaptureOptions CaptureMode CaptureContentTypeHeader
     CsvContentTypes JsonContentTypes
     KmsKeyId VolumeKmsKeyId VpcConfig SecurityGroupIds Subnets EnableNetworkIsolation
@@ -49,7 +51,8 @@ RECORDED = re.compile(  # members that are kept and shown, by their paths; an ou
     r"VpcConfig|EnableNetworkIsolation|EnableInterContainerTrafficEncryption|\w+\.VolumeKmsKeyId|"
     r"((DataCapture|Security)Config\.)?KmsKeyId"
 )
-ONLY: dict[str, tuple[Any, ...]] = {  # members that may have certain values
+ONLY: dict[str, tuple[Any, ...]] = {  # members that may have certain values, by their names or paths
+    "DeploymentConfig.BlueGreenUpdatePolicy.TrafficRoutingConfiguration.Type": ("ALL_AT_ONCE", "CANARY"),
     "TrainingInputMode": ("File", "FastFile"),
     "InputMode": ("File", "FastFile"),
     "S3DataType": ("S3Prefix",),
@@ -115,10 +118,11 @@ def _faults(shape: Shape, value: Any, where: str = "") -> Iterator[str]:
 def _structure_faults(shape: Shape, value: dict[str, Any], where: str) -> Iterator[str]:
     for name, item in value.items():
         path = f"{where}.{name}".lstrip(".")
-        if name in ONLY and item not in ONLY[name]:
-            choices = " or ".join(map(str, ONLY[name]))
+        only = ONLY.get(path) or ONLY.get(name)
+        if only and item not in only:
+            choices = " or ".join(map(str, only))
             yield f"SageMaker on this machine does not support {item} at '{path}'; it must be {choices}"
-        elif item and name not in ONLY and not {name, path} & SUPPORTED:
+        elif item and not only and not {name, path} & SUPPORTED:
             yield f"SageMaker on this machine does not support '{path}'; leave it out"
         else:
             yield from _faults(shape.members[name], item, path)

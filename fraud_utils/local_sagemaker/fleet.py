@@ -80,7 +80,9 @@ class Fleet:
 
     Attributes
     ----------
-    asked : int
+    counts : dict of str to int
+        Instances of each variant.
+    asked : set of object
         Requests that it is answering.
     """
 
@@ -92,12 +94,19 @@ class Fleet:
         }
         self.weights = {name: float(variant["InitialVariantWeight"]) for name, variant in self.variants.items()}
         self.capture: Mapping[str, Any] = config.record.get("DataCaptureConfig", {})
-        self.asked = 0
+        self.counts = {name: variant.get("InitialInstanceCount", 1) for name, variant in self.variants.items()}
+        self.asked: set[object] = set()
+        self._programs: dict[str, list[Serving]] = {}
         self._turns: dict[str, Iterator[Serving]] = {}
         self._stack = contextlib.ExitStack()
 
-    def launch(self, endpoint: str, folder: Path, stop: threading.Event) -> None:
-        """Start the programs, and wait until all of them answer.
+    @property
+    def config(self) -> str:
+        """Name of the configuration."""
+        return self._config.name
+
+    def launch(self, endpoint: str, folder: Path, stop: threading.Event, read: Callable[[str], None]) -> None:
+        """Start the programs, and wait until all of them answer; `read` gets each line that they log.
 
         Raises
         ------
@@ -105,20 +114,29 @@ class Fleet:
             One did not in time.
         """
         tree = Path(self._stack.enter_context(tempfile.TemporaryDirectory(dir=folder)))
-        started: dict[str, list[Serving]] = {}
-        for name, variant in self.variants.items():
-            for i in range(variant.get("InitialInstanceCount", 1)):
+        for name, count in self.counts.items():
+            for i in range(count):
                 stream = f"{name}/i-{uuid.uuid4().hex[:17]}"
-                log = self._account.writer.stream(f"/aws/sagemaker/Endpoints/{endpoint}", stream, self._config.region)
-                serving = self._models[name].serving(tree / name / str(i), {}, log)
-                started.setdefault(name, []).append(self._stack.enter_context(serving))
-        for name, programs in started.items():
+                write = self._account.writer.stream(f"/aws/sagemaker/Endpoints/{endpoint}", stream, self._config.region)
+                serving = self._models[name].serving(tree / name / str(i), {}, _both(write, read))
+                self._programs.setdefault(name, []).append(self._stack.enter_context(serving))
+        for name, programs in self._programs.items():
             if not all(each.wait_until_ready(self._account.ping_seconds, stop) for each in programs):
                 raise storage.JobError(
                     f"The primary container for production variant {name} did not pass the "
                     "ping health check. Please check CloudWatch logs for this endpoint."
                 )
-        self._turns = {name: itertools.cycle(programs) for name, programs in started.items()}
+        self._turns = {name: itertools.cycle(programs) for name, programs in self._programs.items()}
+
+    def shrink(self, counts: Mapping[str, int]) -> list[Serving]:
+        """Ask fewer instances of some variants from now on; returns the others' programs, to be closed."""
+        let_go: list[Serving] = []
+        for name, count in counts.items():
+            let_go += self._programs[name][count:]
+            del self._programs[name][count:]
+            self._turns[name] = itertools.cycle(self._programs[name][:])
+        self.counts |= counts
+        return let_go
 
     def close(self) -> None:
         """End the programs."""
@@ -138,8 +156,7 @@ class Fleet:
             if "ServerlessConfig" in variant:
                 part["CurrentServerlessConfig"] = variant["ServerlessConfig"]
             else:
-                count = variant.get("InitialInstanceCount", 1)
-                part |= {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
+                part |= {"CurrentInstanceCount": self.counts[name], "DesiredInstanceCount": self.counts[name]}
             shown.append(part)
         record: dict[str, Any] = {"EndpointConfigName": self._config.name, "ProductionVariants": shown}
         if self.capture:
@@ -150,3 +167,11 @@ class Fleet:
                 "DestinationS3Uri": self.capture["DestinationS3Uri"],
             }
         return record
+
+
+def _both(*readers: Callable[[str], None]) -> Callable[[str], None]:
+    def read(line: str) -> None:
+        for each in readers:
+            each(line)
+
+    return read

@@ -40,7 +40,9 @@ class Front:
             form = _body(environ)
             environ["wsgi.input"] = io.BytesIO(form)
             target = dict(parse_qsl(form.decode(errors="replace"))).get("Action", "")
-        what = target.rpartition(".")[2] or ("InvokeEndpoint" if invoked else f"{environ['REQUEST_METHOD']} {path}")
+        named = re.search("/operation/([A-Za-z]+)$", path)  # CloudWatch's way
+        what = target.rpartition(".")[2] or (named and named[1])
+        what = what or ("InvokeEndpoint" if invoked else f"{environ['REQUEST_METHOD']} {path}")
 
         def respond(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             query = f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") and " " in what else ""

@@ -32,6 +32,8 @@ OUTPUTS: dict[str, Callable[[float, bool], Any]] = {
     "raw_scores": lambda score, fraud: [1 - score, score],
 }
 
+type Written = tuple[int, tuple[bytes, int]]  # rows; the text of their answers, and how many are alerts
+
 
 class RequestError(Exception):
     """A request that cannot be answered; the message says what to change."""
@@ -102,18 +104,18 @@ class Wanted:
             raise RequestError(400, f"{wish} would be lost in {CSV}; ask for {JSON} or {JSON_LINES} by Accept")
         return cls(media, model.thresholds[name], int(reasons), usual.outputs)
 
-    def write(
-        self, model: Model, rows: Any, first: int = 0, settle: Callable[[], list[str]] = list
-    ) -> tuple[int, bytes]:
-        """Score rows, before which `first` came; returns their number and the text of their answers.
+    def write(self, model: Model, rows: Any, first: int = 0, settle: Callable[[], list[str]] = list) -> Written:
+        """Score rows, before which `first` came; returns their number, and their answers with that of alerts.
 
         In JSON the text is what stands between the brackets of the list of predictions; see `join`. `settle` is called
         once all rows have been scored, and gives what each answer has to say about the row's history.
         """
         scores, ids = model.score(rows, first), model.layout.ids_of(rows)
-        notes = settle()
+        return len(scores), (self._text(model, rows, scores, ids, settle()), int((scores >= self.threshold).sum()))
+
+    def _text(self, model: Model, rows: Any, scores: np.ndarray, ids: Any, notes: list[str]) -> bytes:
         if self.media == CSV and ids is None and not self.outputs:
-            return len(scores), _lines(scores)
+            return _lines(scores)
         predictions = [self._prediction(score) for score in scores.tolist()]
         if self.media != CSV and not self.outputs and (actions := model.actions(scores)):
             predictions = [{**each, "action": action} for each, action in zip(predictions, actions, strict=True)]
@@ -123,13 +125,13 @@ class Wanted:
             for prediction, reasons in zip(predictions, model.reasons(rows, self.reasons), strict=True):
                 prediction["reasons"] = reasons
         if self.media == CSV:
-            return len(scores), _table(predictions)
+            return _table(predictions)
         for prediction, note in zip(predictions, notes, strict=False):
             if note:
                 prediction["history"] = note
         if self.media == JSON:
-            return len(scores), json.dumps(predictions)[1:-1].encode()
-        return len(scores), "".join(json.dumps(prediction) + "\n" for prediction in predictions).encode()
+            return json.dumps(predictions)[1:-1].encode()
+        return "".join(json.dumps(prediction) + "\n" for prediction in predictions).encode()
 
     def _prediction(self, score: float) -> dict[str, Any]:
         fraud = score >= self.threshold

@@ -16,7 +16,7 @@ import numpy as np
 from fraud_utils import artifact
 from fraud_utils.artifact import Model, RowError
 from fraud_utils.serving import answers, bodies, stores
-from fraud_utils.serving.answers import ATTRIBUTES, CSV, JSON, RequestError, Usual, Wanted
+from fraud_utils.serving.answers import ATTRIBUTES, CSV, JSON, RequestError, Usual, Wanted, Written
 from fraud_utils.serving.history import Past, Rows
 
 NUMBERS = {  # settings and their environment variables
@@ -27,7 +27,12 @@ NUMBERS = {  # settings and their environment variables
     "limit_bytes": "MAX_CONTENT_LENGTH",
     "history_ms": "FRAUD_HISTORY_TIMEOUT_MS",
 }
-TEXTS = {"strategy": "SAGEMAKER_BATCH_STRATEGY", "host": "SERVE_HOST", "history": stores.SETTING}
+TEXTS = {
+    "strategy": "SAGEMAKER_BATCH_STRATEGY",
+    "host": "SERVE_HOST",
+    "history": stores.SETTING,
+    "model": "FRAUD_MODEL_NAME",
+}
 INFERENCE_ID = "x-amzn-sagemaker-inference-id"
 ACCEPT, OUTPUT = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "SAGEMAKER_INFERENCE_OUTPUT"
 METHODS = {"/ping": ("GET", "HEAD"), "/invocations": ("POST",), "/execution-parameters": ("GET", "HEAD")}
@@ -52,6 +57,7 @@ class Settings:
     limit_bytes: int = 0  # 0 leaves it to limit_mb
     history: str = ""  # where entities' recent events are kept
     history_ms: int = 200  # to wait for them
+    model: str = ""  # what log lines call the model, so that two behind one endpoint can be told apart
     batch: bool = False  # a batch transform asks
     usual: Usual = field(default_factory=Usual)
 
@@ -102,6 +108,7 @@ class Request:
     identity: str = field(default_factory=lambda: os.urandom(16).hex())
     began: float = field(default_factory=time.perf_counter)
     rows: int = 0
+    alerts: int = 0  # rows that were answered as fraud
     note: str = ""  # what is wrong with rows' history
     fault: dict[str, str] = field(default_factory=dict)
 
@@ -150,7 +157,7 @@ class App:
             said = (request.headers.get(ATTRIBUTES), request.note and f"history={request.note}")
             if attributes := ",".join(filter(None, said)):
                 headers.append((ATTRIBUTES, attributes))
-        _log(request, status)
+        _log(request, status, self.settings.model)
         return status, [*headers, ("content-type", media)], body
 
     def _route(self, request: Request) -> tuple[str, bytes]:
@@ -181,8 +188,9 @@ class App:
                 )
             else:
                 done = iter([wanted.write(self.model, bodies.parse(request.body, media, layout))])
-            for rows, text in done:
+            for rows, (text, alerts) in done:
                 request.rows += rows
+                request.alerts += alerts
                 texts.append(text)
         except (RowError, RequestError) as error:
             if bodies.is_base64(request.body):
@@ -194,7 +202,7 @@ class App:
             raise RequestError(400, "the body has no rows")
         return wanted.media, wanted.join(texts)
 
-    def _write_with_history(self, request: Request, wanted: Wanted, media: str, past: Past) -> tuple[int, bytes]:
+    def _write_with_history(self, request: Request, wanted: Wanted, media: str, past: Past) -> Written:
         """What `wanted.write` makes of rows that may lack their history."""
         identity = request.headers.get(INFERENCE_ID) or ""
         rows = Rows(past, bodies.parse(request.body, media, self.model.layout), identity)
@@ -224,7 +232,7 @@ def _place(error: Exception) -> str:
     return f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
 
 
-def _log(request: Request, status: int) -> None:
+def _log(request: Request, status: int, model: str) -> None:
     """One JSON line a request: never a value of a transaction."""
     moment = time.time()
     line = {
@@ -232,8 +240,10 @@ def _log(request: Request, status: int) -> None:
         "id": request.identity,
         "path": request.path[:100],
         "rows": request.rows,
+        "alerts": request.alerts,
         "status": status,
         "ms": round((time.perf_counter() - request.began) * 1000, 3),
     }
-    sys.stdout.write(json.dumps(line | request.fault) + "\n")
+    named = {"model": model} if model else {}
+    sys.stdout.write(json.dumps(line | named | request.fault) + "\n")
     sys.stdout.flush()

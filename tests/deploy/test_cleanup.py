@@ -30,7 +30,10 @@ def cleanup(*arguments):
 
 
 def create(run, name, bucket, endpoint=True):
-    """A run's model, configuration and endpoint under one name; the endpoint fails at once, since its model is none."""
+    """A run's model, configuration and endpoint under one name, and what watches over an update of it.
+
+    The endpoint fails at once, since its model is none.
+    """
     sagemaker, s3 = boto3.client("sagemaker"), boto3.client("s3")
     url, tags = f"s3://{bucket}/fraud-detection/{name}", {"fraud-detection:run": run}
     tags = [{"Key": key, "Value": value} for key, value in (tags | {"fraud-detection:data": url}).items()]
@@ -40,6 +43,13 @@ def create(run, name, bucket, endpoint=True):
     variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     sagemaker.create_model(ModelName=name, ExecutionRoleArn=role, PrimaryContainer=container, Tags=tags)
     if endpoint:
+        watched = {"Namespace": "AWS/SageMaker", "MetricName": "ModelLatency", "Statistic": "Average", "Period": 60}
+        watched |= {"EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold", "Threshold": 1, "Tags": tags}
+        boto3.client("cloudwatch").put_metric_alarm(AlarmName=f"{name}-errors", **watched)
+        made = {"metricNamespace": "fraud-detection", "metricName": "Rows", "metricValue": "$.rows"}
+        group, pattern = f"/aws/sagemaker/Endpoints/{name}", "{ $.rows >= 0 }"
+        asked = {"logGroupName": group, "filterName": f"{name}-rows", "filterPattern": pattern}
+        boto3.client("logs").put_metric_filter(**asked, metricTransformations=[made])
         sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags)
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags)
 
@@ -62,7 +72,7 @@ def test_cleanup_takes_a_runs_things_and_leaves_others_and_younger_ones(bucket, 
     assert capsys.readouterr().out.endswith("nothing was left\n")
     done = subprocess.run([sys.executable, *shlex.split(mine.keep())[1:]], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for kind in ("Endpoint", "EndpointConfig", "Model"):
+    for kind in ("Endpoint", "Alarm", "EndpointConfig", "Model"):
         assert f"deleting {kind} {mine.name}\n" in done.stdout
     assert left("mine") == []
     assert len(left("other")) == 4
@@ -107,6 +117,12 @@ def test_a_server_that_ended_with_its_notebook_has_left_nothing(monkeypatch, cap
 # ------------------------------------------------------------------------------------------------- what AWS refuses
 
 
+def cbor(texts):
+    """A map of short texts as CloudWatch's errors are written (RFC 8949)."""
+    words = [word.encode() for item in texts.items() for word in item]
+    return bytes([0xA0 + len(texts)]) + b"".join(b"\x79" + len(word).to_bytes(2) + word for word in words)
+
+
 @contextlib.contextmanager
 def denying(action):
     """In the environment, a server that passes everything on but one action; yields the actions it was asked for."""
@@ -116,13 +132,18 @@ def denying(action):
         def handle_request(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             service = re.search(r"Credential=\S*/([^/]+)/aws4_request", self.headers["Authorization"])[1]
-            operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2] or f"{self.command} {self.path}"
+            by_path = re.search("/operation/([A-Za-z]+)$", self.path)
+            operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2] or (by_path and by_path[1])
+            operation = operation or f"{self.command} {self.path}"
             asked.add(wanted := deployments.action(service, operation))
             if wanted == action:
                 message = f"User: arn:aws:iam::1:user/x is not authorized to perform: {action} on resource: *"
                 refusal = {"__type": "AccessDeniedException", "message": message}
                 xml = f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>"
-                self.answer(403, {}, xml.encode() if service == "s3" else json.dumps(refusal).encode())
+                content = xml.encode() if service == "s3" else json.dumps(refusal).encode()
+                if by_path:
+                    content = cbor(refusal)
+                self.answer(403, {"smithy-protocol": "rpc-v2-cbor"} if by_path else {}, content)
                 return
             connection = http.client.HTTPConnection(upstream.hostname, upstream.port)
             connection.request(self.command, self.path, body, dict(self.headers))
@@ -234,7 +255,11 @@ STAYS = {
     "application-autoscaling:DeregisterScalableTarget": set(),
     "sagemaker:DeleteModel": {"Model"},
     "sagemaker:DeleteEndpointConfig": {"EndpointConfig"},
-    "sagemaker:DeleteEndpoint": {"Endpoint", "EndpointConfig", "Model"},
+    "sagemaker:DeleteEndpoint": {"Endpoint", "Alarm", "MetricFilter", "EndpointConfig", "Model"},
+    "cloudwatch:DescribeAlarms": set(),
+    "cloudwatch:ListTagsForResource": set(),
+    "cloudwatch:DeleteAlarms": {"Alarm"},
+    "logs:DeleteMetricFilter": {"Alarm", "MetricFilter"},
     "sagemaker:StopTrainingJob": {"TrainingJob"},
     "sagemaker:StopTransformJob": {"TransformJob"},
     "sagemaker:StopHyperParameterTuningJob": {"HyperParameterTuningJob", "TrainingJob"},

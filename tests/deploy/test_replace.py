@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import deployments
@@ -18,14 +19,17 @@ from states import until
 
 from fraud_utils import artifact, deploy, record
 
-POLICY = json.loads((deployments.ROOT / "container/policy.json").read_text())
-LIMITS = deploy.Limits(latency=20, requests=3)  # the same program twice: no machine is that uneven
-OLD = "AllTraffic"
 SLEEPING = """# Python runs this when it starts: whatever writes a list, as answers are, takes two seconds more.
 import json, time
 dumps = json.dumps
 json.dumps = lambda value, **more: time.sleep(2 * isinstance(value, list)) or dumps(value, **more)
 """
+POLICY = json.loads((deployments.ROOT / "container/policy.json").read_text())
+LIMITS = deploy.Limits(latency=20, requests=3)  # the same program twice: no machine is that uneven
+QUICK = deploy.Canary(minutes=0.02, percent=50)
+PATIENT = deploy.Canary(minutes=60, percent=50)  # only an alarm ends it in time
+LINES = "application/jsonlines"  # what live clients take here, and no comparison asks for
+OLD = "AllTraffic"
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,14 @@ def asked(live, split):
         yield variants
 
 
+@pytest.fixture
+def asked_in_lines(live, split):
+    """As `asked`, about some rows that comparisons leave out; the new model's errors are forgiven."""
+    rows, form = split.test.to_csv(index=False), {"Accept": LINES}
+    with deployments.asking(boto3.client("sagemaker-runtime"), live.name, rows, "internal error", **form) as variants:
+        yield variants
+
+
 def config(live):
     return boto3.client("sagemaker").describe_endpoint(EndpointName=live.name)["EndpointConfigName"]
 
@@ -85,18 +97,42 @@ def stays(live, asked, before):
     return config(live) == live.name and set(asked) == {OLD} and deployments.left("live") == before
 
 
+def baking(live):
+    """Whether the new model answers live requests for a time."""
+    pending = boto3.client("sagemaker").describe_endpoint(EndpointName=live.name).get("PendingDeploymentSummary", {})
+    return pending.get("ProductionVariants", [{}])[0].get("VariantStatus") == [{"Status": "Baking"}]
+
+
+def watched(live):
+    """Once the new model answers live requests: whether the old configuration is there, and the alarms' names."""
+    until(lambda: baking(live), "a canary")
+    kept = boto3.client("sagemaker").list_endpoint_configs(NameContains=live.name)["EndpointConfigs"]
+    alarms = boto3.client("cloudwatch").describe_alarms(AlarmNamePrefix=live.name)["MetricAlarms"]
+    names = {each["AlarmName"].removeprefix(f"{live.name}-") for each in alarms}
+    return live.name in [each["EndpointConfigName"] for each in kept], names
+
+
+def kinds(things):
+    return sorted(thing.partition(" ")[0] for thing in things if " " in thing)
+
+
 def test_a_good_model_replaces_the_old_one_and_goes_with_the_endpoint(live, challenger, asked, split, log):
     log.write_text("")
-    table = deploy.replace(challenger, live.name, split.test, LIMITS)
+    with ThreadPoolExecutor(1) as pool:
+        during = pool.submit(watched, live)
+        table = deploy.replace(challenger, live.name, split.test, LIMITS, QUICK)
+    assert during.result() == (True, {"errors", "latency", "alerts"})
     assert table.loc["alerts", ["present", "new"]].min() >= 10  # more where scores are tied
     assert table.loc["mean difference of scores", "new against present"] == 0
     called = deployments.actions(log)
     assert {"sagemaker:UpdateEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"} <= called
     allowed = {action for each in POLICY["Statement"] for action in np.atleast_1d(each["Action"])}
-    assert called - allowed == set()
+    assert called - allowed == {"logs:DescribeMetricFilters"}  # by which the server finds what the log is to become
 
-    assert set(asked) == {OLD, "New"}  # the new model was beside the old one, and then alone
-    until(lambda: asked[-1] == OLD, "an answer of the only variant")
+    assert set(asked) == {OLD}
+    assert kinds(deployments.left("live")) == ["Endpoint", "EndpointConfig", "Model"]
+    (shown,) = boto3.client("sagemaker").describe_endpoint(EndpointName=live.name)["ProductionVariants"]
+    assert shown["CurrentInstanceCount"] == 1  # a canary needs two
     (left,) = (name for name in deployments.left("live") if name.startswith("EndpointConfig"))
     assert left == f"EndpointConfig {config(live)}" != f"EndpointConfig {live.name}"
     shown = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=config(live))
@@ -109,7 +145,7 @@ def test_a_good_model_replaces_the_old_one_and_goes_with_the_endpoint(live, chal
 def test_a_model_that_does_not_start_is_rolled_back(live, challenger, asked, split):
     before = deployments.left("live")
     with pytest.raises(deploy.DeployError, match="did not pass the ping health check"):
-        deploy.replace(challenger, live.name, split.test, LIMITS, {"SAGEMAKER_BIND_TO_PORT": "http"})
+        deploy.replace(challenger, live.name, split.test, LIMITS, QUICK, {"SAGEMAKER_BIND_TO_PORT": "http"})
     assert stays(live, asked, before)
 
 
@@ -125,7 +161,50 @@ def test_a_slow_model_is_rolled_back(live, challenger, asked, split, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(SLEEPING)
     before, limits = deployments.left("live"), deploy.Limits(latency=1.5, requests=1)
     with pytest.raises(deploy.DeployError, match=r"breaks a limit\n- a single row takes [\d.]+ ms"):
-        deploy.replace(challenger, live.name, split.test, limits, {"PYTHONPATH": str(tmp_path)})
+        deploy.replace(challenger, live.name, split.test, limits, QUICK, {"PYTHONPATH": str(tmp_path)})
+    assert stays(live, asked, before)
+
+
+@pytest.mark.parametrize(
+    ("fault", "what", "kind"),
+    [
+        ("failing", 'raise RuntimeError("spoilt")', "errors"),
+        ("slow", "time.sleep(0.001)", "latency"),
+        ("", "", "alerts"),
+    ],
+)
+def test_what_only_live_requests_show_is_rolled_back_by_an_alarm(
+    live, challenger, alerting, asked_in_lines, split, tmp_path, fault, what, kind
+):
+    """A model that fails, one that is slow, and one that alerts five times as often, none of it in the comparison."""
+    before, rows, environment = deployments.left("live"), split.test, {}
+    if fault:
+        environment = deployments.spoiling(tmp_path / fault, what)
+    else:
+        challenger.model_url = alerting[50]
+        scores = live.endpoint.score(split.test)
+        rows = split.test[scores < np.sort(scores)[-100]]  # on which neither model alerts
+    with pytest.raises(deploy.DeployError) as rolled_back:
+        deploy.replace(challenger, live.name, rows, LIMITS, PATIENT, environment)
+    first, *why = str(rolled_back.value).splitlines()
+    assert f"went off during the deployment: {live.name}-{kind}." in first
+    assert len(why) == 1
+    assert f"{live.name}-{kind}: Threshold Crossed" in why[0]
+    assert stays(live, asked_in_lines, before)
+
+
+def test_an_interrupt_of_a_canary_rolls_back_at_once(live, challenger, asked, split):
+    before = deployments.left("live")
+
+    def interrupt():
+        until(lambda: baking(live), "the new model on live requests")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        deploy.replace(challenger, live.name, split.test, LIMITS, PATIENT)
+    interrupting.join()
     assert stays(live, asked, before)
 
 
@@ -144,22 +223,30 @@ def test_an_interrupt_rolls_back(live, challenger, asked, split):
     assert stays(live, asked, before)
 
 
-def test_a_replacement_whose_process_was_killed_is_undone_by_the_next(server, live, challenger, split, tmp_path):
+@pytest.mark.parametrize(
+    ("requests", "there"),
+    [(100_000, lambda live: config(live) != live.name), (3, baking)],
+    ids=["compares", "has its model on live requests"],
+)
+def test_what_a_killed_replacement_left_is_tidied_up_by_the_next(
+    server, live, challenger, split, tmp_path, requests, there
+):
     script = (
         "import sys, pandas as pd\nfrom fraud_utils import deploy\n"
         "deployment = deploy.connect('local', sys.argv[1])\ndeployment.model_url = sys.argv[2]\n"
-        "deploy.replace(deployment, sys.argv[3], pd.read_csv(sys.argv[4]), deploy.Limits(requests=100_000))\n"
+        "limits = deploy.Limits(latency=20, requests=int(sys.argv[5]))\n"
+        "deploy.replace(deployment, sys.argv[3], pd.read_csv(sys.argv[4]), limits, deploy.Canary(0.05, 50))\n"
     )
     split.test.to_csv(tmp_path / "rows.csv", index=False)
-    words = [tmp_path / "killed", challenger.model_url, live.name, tmp_path / "rows.csv"]
+    words = [tmp_path / "killed", challenger.model_url, live.name, tmp_path / "rows.csv", requests]
     process = subprocess.Popen([sys.executable, "-c", script, *map(str, words)], stdout=subprocess.DEVNULL)
-    until(lambda: config(live) != live.name or process.poll() is not None, "the new model beside the old one")
+    until(lambda: there(live) or process.poll() is not None, "the new model beside the old one")
     process.kill()
     process.wait()
     beside = deployments.left("live")
     assert len([name for name in beside if name.startswith("Model")]) == 2
-    deploy.replace(challenger, live.name, split.test, LIMITS)
-    assert len([name for name in deployments.left("live") if name.startswith(("Model", "EndpointConfig"))]) == 2
+    deploy.replace(challenger, live.name, split.test, LIMITS, QUICK)  # SageMaker goes on by itself; it waits for that
+    assert kinds(deployments.left("live")) == ["Endpoint", "EndpointConfig", "Model"]
     assert len(live.endpoint.score(split.test)) == len(split.test)
     until(lambda: not deployments.left("killed"), "the killed process's own things deleted")
 
@@ -169,6 +256,7 @@ def test_notebook_03_replaces_a_live_model_and_leaves_the_endpoint(live, split, 
     chosen = dataclasses.replace(deployments.choice(), alerting=(record.Threshold("f1", float(threshold)),))
     run, first = deployments.run_folder(tmp_path / "next", chosen), config(live)
     values = {"run_folder": str(run), "data": str(table), "replace": live.name}
+    values |= {"canary_minutes": QUICK.minutes, "canary_percent": QUICK.percent}
     notebook = str(deployments.ROOT / "notebooks/03_deploy.ipynb")
     papermill.execute_notebook(notebook, None, values, kernel_name="python3", progress_bar=False)
     endpoint = record.read(run).endpoint

@@ -111,14 +111,22 @@ def test_a_serverless_variant_is_refused_what_only_instances_have(local, trained
         assert message == f"A serverless variant does not support {member}."
 
 
-CANARY = {"Type": "CANARY", "WaitIntervalInSeconds": 60, "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10}}
-DEPLOYMENT = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": CANARY}}
+STEP = {"Type": "CAPACITY_PERCENT", "Value": 10}
+AT_ONCE = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 60}
+LINEAR = AT_ONCE | {"Type": "LINEAR", "LinearStepSize": STEP}
+ROLLING = {"MaximumBatchSize": STEP, "WaitIntervalInSeconds": 60}
 
 
-def test_canaries_and_several_containers_are_refused_by_name(local):
+def test_other_deployments_than_blue_green_and_several_containers_are_refused_by_name(local):
     sagemaker, endpoint = local.sagemaker, {"EndpointName": "e", "EndpointConfigName": "c"}
-    for start in (sagemaker.create_endpoint, sagemaker.update_endpoint):
-        message = refusal(start, DeploymentConfig=DEPLOYMENT, **endpoint)
-        assert f"{NOT_SUPPORTED} 'DeploymentConfig'" in message
+    policy = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": LINEAR}}
+    message = refusal(sagemaker.update_endpoint, DeploymentConfig=policy, **endpoint)
+    assert f"{NOT_SUPPORTED} LINEAR at 'DeploymentConfig.BlueGreenUpdatePolicy" in message
+    assert "LinearStepSize'" in message
+    message = refusal(sagemaker.update_endpoint, DeploymentConfig={"RollingUpdatePolicy": ROLLING}, **endpoint)
+    assert f"{NOT_SUPPORTED} 'DeploymentConfig.RollingUpdatePolicy'" in message
+    policy = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": AT_ONCE}}
+    message = refusal(sagemaker.create_endpoint, DeploymentConfig=policy, **endpoint)
+    assert "takes 'DeploymentConfig' with UpdateEndpoint only" in message
     message = refusal(sagemaker.create_model, ModelName="m", Containers=[{"Image": "fraud-detect"}] * 2)
     assert f"{NOT_SUPPORTED} 'Containers'" in message

@@ -45,6 +45,7 @@ PARAMETERS = {
         *("target", "region", "role", "bucket", "prefix", "image", "security"),
         *("train_instance", "serve_instance", "serve_count", "serverless", "spot", "capture", "register_in"),
         *("model_version", "autoscale_to", "replace", "keep_endpoint", "history_store"),
+        *("canary_minutes", "canary_percent"),
     },
     "04_monitor": {
         *("data", "schema", "simulate", "seed", "run_folder", "test_share", "review_cost"),

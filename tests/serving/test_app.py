@@ -116,6 +116,19 @@ def test_one_json_log_line_a_request_without_its_data(asked, capsys):
     assert value not in written
 
 
+def test_the_log_counts_alerts_and_names_the_model(base, asked_of, frame, capsys):
+    asked = asked_of(App(artifact.load(base / "model"), Settings.read({"FRAUD_MODEL_NAME": "second"})))
+    for accept in ("text/csv", "application/json"):
+        asked.ask(frame.to_csv(index=False), accept=accept)
+    asked.ask(
+        frame.to_csv(index=False), accept="application/json", x_amzn_sagemaker_custom_attributes="threshold=never"
+    )
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    alerts = int((asked.app.model.score(frame) >= asked.app.model.thresholds["half"]).sum())
+    assert [line["alerts"] for line in lines] == [alerts, alerts, 0]
+    assert {line["model"] for line in lines} == {"second"}
+
+
 def test_an_unexpected_error_gives_an_id_that_the_log_explains_and_no_trace(base, asked_of, capsys):
     whole = artifact.load(base / "model")
     broken = dataclasses.replace(whole, booster=None)  # no folder gives such a model, so nothing expects it
