@@ -186,9 +186,8 @@ class Layout:
             if isinstance(row, Mapping):
                 if not row.keys() <= self.accepted:
                     self._check_names(list(row), f"row {number}, ")
-                if needed and (absent := needed - row.keys()):
-                    text = "is missing; send all columns of history, or none"
-                    raise RowError(f"row {number}, column {min(absent)!r} {text}")
+                if not needed <= row.keys():
+                    raise _without_history(min(needed - row.keys()), number)
                 table.append([row.get(column) for column in raw])
             elif isinstance(row, list | tuple):
                 self.names_of(len(row), number)
@@ -224,6 +223,10 @@ class Layout:
                 except (TypeError, ValueError, OverflowError):
                     return RowError(f"row {row}, column {column!r}: {_kind(value)} where a number is needed")
         return RowError("columns have different numbers of rows")
+
+
+def _without_history(column: str, row: int) -> RowError:
+    return RowError(f"row {row}, column {column!r} is missing; send all columns of history, or none")
 
 
 def _listed(names: Sequence[str]) -> str:
