@@ -180,8 +180,7 @@ class Layout:
                 raise RowError(f"{row}column {str(name)[:60]!r} is unknown; {remedy}")
 
     def _from_rows(self, rows: Sequence[Any]) -> dict[str, Any]:
-        raw, table = self.features.raw, []
-        needed = self.history.intersection(raw)
+        raw, table, needed = self.features.raw, [], self.history.intersection(self.features.raw)
         for number, row in enumerate(rows, 1):
             if isinstance(row, Mapping):
                 if not row.keys() <= self.accepted:
