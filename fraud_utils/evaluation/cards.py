@@ -17,6 +17,7 @@ from fraud_utils.intervals import LEVEL
 from fraud_utils.record import Known, Reviewed
 
 DAY = 86_400
+WHOSE: dict[Known, str] = {"kept": "all cards", "known ones dropped": "without cards known as compromised"}
 MOST, SHARE = 100, 0.05  # cards that are reviewed a day where nobody says how many: so many, or that share of a day's
 
 

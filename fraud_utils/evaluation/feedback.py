@@ -116,10 +116,15 @@ def simulate(
 
 def describe(found: Feedback | None, schema: Schema) -> str:
     """Say what it costs that only alerted cards are labelled, or why that is not known."""
+    if found:
+        return loss(found)
     if not schema.entity or not any("fraud_rate" in each.of for each in schema.history):
         return "Asked only of tables whose schema names an entity, and fraud rates in its history."
-    if not found:
-        return "Not asked: there are no blocks of whole days, or reviews label too few frauds to fit on."
+    return "Not asked: there are no blocks of whole days, or reviews label too few frauds to fit on."
+
+
+def loss(found: Feedback) -> str:
+    """Say what it costs that only alerted cards are labelled."""
     lost = words.decimals_between(found.loss, found.loss_ci, sign="+")
     verdict = f"no loss of average precision is shown ({lost})"
     if found.loss_ci[0] > 0:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fraud_utils import words
 from fraud_utils.data import LEAST, DataError, Parts, labelled
-from fraud_utils.evaluation.cards import DAY, attainable, card_precision, known_compromised
+from fraud_utils.evaluation.cards import DAY, WHOSE, attainable, card_precision, known_compromised
 from fraud_utils.evaluation.metrics import average_precision
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
 from fraud_utils.evaluation.scores import score_parts
@@ -219,7 +219,7 @@ def readable(result: Prequential | None) -> pd.DataFrame:
     rows = {}
     for each in result.models:
         low, high = each.average_precision_ci or (None, None)
-        rows[each.name, f"cards {each.cards}"] = {
+        rows[each.name, WHOSE[each.cards]] = {
             "average precision": each.average_precision,
             "low": low,
             "high": high,

@@ -70,7 +70,7 @@ def choose(
     return chosen, reason
 
 
-def describe_distance(chosen: Candidate, table: pd.DataFrame, resampled: pd.DataFrame) -> str:
+def describe_distance(chosen: Candidate, table: pd.DataFrame, resampled: pd.DataFrame, has_history: bool) -> str:
     """Say how far the choice is from the best of the other learners, and what to do where that is more than chance.
 
     Of the others, averages included and what is an XGBoost itself left out, the one with the highest average precision;
@@ -89,10 +89,12 @@ def describe_distance(chosen: Candidate, table: pd.DataFrame, resampled: pd.Data
     distance = f"{rival}, the best of the other learners, is ahead by {words.decimals_between(ahead, paired)}"
     if ahead <= error:
         return f"{distance} of average precision, within one standard error ({words.decimals(error)})."
-    remedy = f"A longer search (tuning_trials) may close the gap; so may columns that say what {rival} has found"
+    remedy = "A longer search (tuning_trials) may close the gap"
+    if not has_history:
+        remedy += f"; so may columns that say what {rival} has found, such as counts of an entity's history"
     return (
         f"**{distance} of average precision, more than one standard error ({words.decimals(error)})**: serving XGBoost "
-        f"costs that much on this table. {remedy}, such as ratios, sums or counts of an entity's history."
+        f"costs that much on this table. {remedy}."
     )
 
 

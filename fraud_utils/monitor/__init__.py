@@ -6,7 +6,6 @@ ids, scores and amounts stay. No monitoring library is used: SciPy has the tests
 """
 
 from fraud_utils.monitor.case import Case, load_model, open_case, simulated_case
-from fraud_utils.monitor.figures import plot_columns, plot_pace, plot_weeks
 from fraud_utils.monitor.page import shown
 from fraud_utils.monitor.performance import Terms, label_delay
 from fraud_utils.monitor.rehearsal import (
@@ -38,9 +37,6 @@ __all__ = [
     "lessons",
     "load_model",
     "open_case",
-    "plot_columns",
-    "plot_pace",
-    "plot_weeks",
     "pools",
     "rehearse",
     "rules",

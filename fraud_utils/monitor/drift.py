@@ -18,7 +18,7 @@ from scipy import stats
 from fraud_utils.artifact import Distribution, Promise, Reference
 from fraud_utils.monitor.traffic import WEEK, Traffic
 
-MODERATE, LARGE = 0.1, 0.25  # bands of the stability index (Siddiqi 2006, Credit Risk Scorecards)
+MODERATE = 0.1  # of the stability index (Siddiqi 2006, Credit Risk Scorecards)
 FALSE_ALARMS = 0.05  # a healthy week's risk of any alarm
 SCORE = "the score"  # among the columns
 FAMILIES = 3  # that share it: columns and score, pace, performance

@@ -19,6 +19,7 @@ from fraud_utils.plots.explored import (
     plot_stability,
     plot_volume,
 )
+from fraud_utils.plots.monitored import plot_columns, plot_pace, plot_weeks
 from fraud_utils.plots.saved import save
 from fraud_utils.plots.style import PALETTE, PARTS, set_style
 
@@ -26,10 +27,12 @@ __all__ = [
     "PALETTE",
     "PARTS",
     "plot_amounts",
+    "plot_columns",
     "plot_contributions",
     "plot_correlations",
     "plot_histograms",
     "plot_intervals",
+    "plot_pace",
     "plot_precision_recall",
     "plot_prequential",
     "plot_projection",
@@ -40,6 +43,7 @@ __all__ = [
     "plot_scores",
     "plot_stability",
     "plot_volume",
+    "plot_weeks",
     "save",
     "set_style",
 ]

@@ -342,3 +342,4 @@ class State(Checked):
     cell: int | None = None
     error: str | None = None
     seconds: FiniteFloat | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)

@@ -129,19 +129,16 @@ def write_index() -> Path:
 
 def _otherwise(runs: Sequence[Run]) -> dict[str, str]:
     """By run, the parameters in which it differs from most of the runs; what has a column of its own is left out."""
-    finished = {run.name: run.record.parameters for run in runs if run.record}
-    names = sorted({name for parameters in finished.values() for name in parameters} - {"profile", "seed"})
-    usual = {
-        name: Counter(json.dumps(each[name]) for each in finished.values() if name in each).most_common(1)[0][0]
-        for name in names
-    }
+    names = sorted({name for run in runs for name in run.parameters} - {"profile", "seed"})
+    values = {name: [json.dumps(run.parameters[name]) for run in runs if name in run.parameters] for name in names}
+    usual = {name: Counter(found).most_common(1)[0][0] for name, found in values.items()}
     return {
-        run: ", ".join(
+        run.name: ", ".join(
             f"{name} {short(value, 40) or 'empty'}"
-            for name, value in parameters.items()
+            for name, value in run.parameters.items()
             if name in usual and json.dumps(value) != usual[name]
         )
-        for run, parameters in finished.items()
+        for run in runs
     }
 
 

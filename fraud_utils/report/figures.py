@@ -24,6 +24,11 @@ OF_SUMMARY = {
         "Average precision of the best candidates with 95 % intervals, and their paired distance to the best.",
     ),
     "average_precision_rest": ("out of fold", "Average precision of the other candidates, with 95 % intervals."),
+    "prequential": (
+        "out of fold",
+        "Average precision in blocks of time, each scored by fits on the window before it. Blocks have few frauds, so "
+        "lines jump: what counts is whether their order holds.",
+    ),
 }
 FOLDED = {"average_precision_rest": "All other candidates"}
 

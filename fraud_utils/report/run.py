@@ -63,7 +63,8 @@ def run(
     effective.pop("run_folder", None)  # the run's name again, which two equal runs do not share
     values = values | {"run_folder": str(RUNS / name)}
     with _claimed(name) as folder:
-        state = State("running", name, datetime.now(UTC).replace(microsecond=0), os.getpid())
+        begun = datetime.now(UTC).replace(microsecond=0)
+        state = State("running", name, begun, os.getpid(), parameters=dict(sorted(effective.items())))
 
         def note(**changes: Any) -> None:
             nonlocal state
@@ -79,7 +80,7 @@ def run(
                 earlier = progress.estimate(notebook.stem, effective, data.rows if data else None)
                 seconds[notebook.stem] = _run_notebook(notebook, folder, known, note, earlier)
             seconds["total"] = round(time.perf_counter() - started, 2)
-            finished = _record(folder, state, effective, seconds)
+            finished = _record(folder, state, seconds)
             _finish(folder, finished, notebooks)
             note(state="finished", notebook=None, cell=None)
             _point_latest(folder)
@@ -132,7 +133,7 @@ def _run_notebook(
     return seconds
 
 
-def _record(folder: Path, state: State, parameters: Mapping[str, Any], seconds: dict[str, float]) -> RunRecord:
+def _record(folder: Path, state: State, seconds: dict[str, float]) -> RunRecord:
     """What the notebooks have recorded, with what it was computed from."""
     sections = vars(record.read(folder))
     needed = ("data", "split", "models", "tie_set", "chosen", "endpoint")  # pages do without the others
@@ -143,7 +144,7 @@ def _record(folder: Path, state: State, parameters: Mapping[str, Any], seconds: 
         run=state.run,
         created=state.created,
         version=version(),
-        parameters=dict(sorted(parameters.items())),
+        parameters=state.parameters,
         seconds=seconds,
     )
 

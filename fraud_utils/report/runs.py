@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from fraud_utils import record, words
@@ -37,6 +39,8 @@ class Run:
         Of a finished run.
     data : Data, optional
         What it was computed from, as far as that was recorded.
+    parameters : mapping
+        Of the notebooks, by name; {} where the folder does not say.
     seconds : float, optional
     page : str
         The file to read, in its folder; "" where there is none.
@@ -50,6 +54,7 @@ class Run:
     begun: float = 0.0
     record: RunRecord | None = None
     data: Data | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     page: str = ""
     left: tuple[str, ...] = ()
@@ -121,6 +126,7 @@ def _finished(folder: Path, finished: RunRecord) -> Run:
         begun=_moment(finished.created),
         record=finished,
         data=finished.data,
+        parameters=finished.parameters,
         seconds=finished.seconds.get("total"),
         page="index.html" if (folder / "index.html").exists() else "",
     )
@@ -137,6 +143,7 @@ def _unfinished(folder: Path, state: State) -> Run:
         ": ".join(filter(None, [place, " ".join((state.error or "").split())])),
         _moment(state.created),
         data=record.read(folder).data,
+        parameters=state.parameters,
         seconds=state.seconds,
         page=left.get(state.notebook or "", ""),
         left=tuple(left.values()),

@@ -39,7 +39,8 @@ class Way(NamedTuple):
 
 def parts(run: RunRecord) -> dict[str, Any]:
     """The values that the summary's templates take from the record alone."""
-    from fraud_utils.evaluation import fairness, findings  # with scikit-learn, which the list of runs does without
+    # With scikit-learn, which the list of runs does without.
+    from fraud_utils.evaluation import cards, fairness, feedback, findings
 
     per, factor = unit(run)
     parameters = {name: value for name, value in run.parameters.items() if value not in ("", None)}
@@ -52,6 +53,10 @@ def parts(run: RunRecord) -> dict[str, Any]:
         "ways": _ways(run, run.chosen, factor) if run.chosen else [],
         "currency": run.data.currency if run.data and run.way and run.way.saved is not None else None,
         "cases": _cases(run),
+        "reviews": {
+            "test set": cards.describe(run.reviewed) if run.reviewed else "",
+            "out of fold": feedback.loss(run.feedback) if run.feedback else "",
+        },
         "facts": {text: getattr(run.data, name) for name, text in DATA.items()} if run.data else {},
         "judged": _judged(run.served) if run.served else [],
         "rates": findings.rates(run),

@@ -149,7 +149,7 @@ def test_figures_are_those_of_each_block_with_known_cards_and_without():
     assert first.average_precision == pytest.approx(kept["average_precision"].mean())
     assert first.card_precision_sd == pytest.approx(np.std(kept["card_precision"], ddof=1))
     shown = prequential.readable(prequential.summary(blocks))
-    assert (LINEAR.name, "cards known ones dropped") in shown.index and "attainable" in shown
+    assert (LINEAR.name, "without cards known as compromised") in shown.index and "attainable" in shown
 
 
 def test_the_interval_over_blocks_is_wider_than_that_of_independent_ones():

@@ -95,12 +95,13 @@ def test_an_xgboost_that_ties_far_behind_the_best_is_not_chosen_for_its_cost():
 def test_the_distance_to_the_best_of_the_other_learners_is_stated(xgboost, network, expected):
     points = {"xgboost": xgboost, "neural network": network, "logistic regression": 0.6, "isolation forest": 0.9}
     listed, table, resampled = comparison(**points)
-    text = selection.describe_distance(listed[0], table, resampled)
-    assert expected in text
+    text, with_history = (selection.describe_distance(listed[0], table, resampled, has) for has in (False, True))
+    assert expected in text and expected in with_history
+    assert ("an entity's history" in text) == ("tuning_trials" in text) and "history" not in with_history
     assert ("within one standard error (0.0" in text) == (0 < network - xgboost < 0.01)
     assert ("tuning_trials" in text) == (network - xgboost > 0.01)
-    alone = table.loc[["xgboost"]]
-    assert selection.describe_distance(listed[0], alone, resampled) == "No other supervised learner was compared."
+    alone = selection.describe_distance(listed[0], table.loc[["xgboost"]], resampled, False)
+    assert alone == "No other supervised learner was compared."
 
 
 @pytest.mark.parametrize(

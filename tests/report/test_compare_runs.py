@@ -75,7 +75,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (there / name).mkdir()
         record.save(there / name, begun)
     error = f"DataError: bad.csv, row 3: {HOSTILE}"
-    record.save(there / "failed", replace(begun, state="failed", error=error, seconds=12.0))
+    set_otherwise = {"profile": "full", "review_cost": 9.0, "seed": 3}
+    failed = replace(begun, state="failed", error=error, seconds=12.0, parameters=set_otherwise)
+    record.save(there / "failed", failed)
     (there / "failed/01_explore.html").write_text("as far as it went")
     (there / "killed/01_explore.ipynb").write_text("{}")
     record.add(there / "failed", data=Data("bad.csv"))
@@ -223,7 +225,7 @@ def test_every_run_has_a_line_whatever_its_files_hold(opened):
     assert state["killed"] == ["killed", "in 01_explore, cell 5", "left: 01_explore"]
     assert state["held"] == ["running", "in 01_explore, cell 5"]
     assert state["cut short"][0] == "damaged" and state["cut short"][1].startswith("metrics.json is damaged: ")
-    assert lines["failed"][2:] == ["bad.csv", *["–"] * 6, "12 seconds"]
+    assert lines["failed"][2:] == ["bad.csv", "full", "3", "review_cost 9.0", *["–"] * 3, "12 seconds"]
 
 
 def test_a_line_says_what_its_run_recorded(opened):

@@ -92,6 +92,12 @@ def test_it_opens_at_the_threshold_that_decides_and_the_cost_of_the_run(opened):
     assert run.bins.score[step] >= decides > run.bins.score[step + 1]
 
 
+def test_it_says_whose_scores_it_shows(opened):
+    text, frauds = opened("claims/index.html").locator("#explorer").inner_text(), RUNS["claims"].bins.frauds[-1]
+    assert "Scores of boosted trees on the TEST SET: 2,000 transactions from day 1, 00:01 on, " in text
+    assert f"{frauds} frauds among them" in text
+
+
 def test_keys_move_the_score_and_a_budget_sets_it(opened):
     page, bins = opened("claims/index.html"), RUNS["claims"].bins
     page.focus("#dial")

@@ -90,6 +90,20 @@ def test_figures_are_described_in_words(opened):
     assert any("alerts a day" in text for text in described) and any("recall" in text for text in described)
 
 
+@pytest.mark.parametrize("width", [1100, 390])
+def test_figures_tell_their_values_by_keys_and_as_csv(opened, width):
+    page = opened(PAGE, width=width)
+    figures = page.locator("figure[data-name]")
+    assert figures.count() == 3
+    for figure in figures.all():
+        figure.locator(".figure").press("ArrowRight")
+        assert figure.locator(".tip").is_visible()
+        assert figure.get_by_role("button", name="as CSV").is_visible()
+    tip = page.locator("figure[data-name=monitor_pace] .tip")
+    page.locator("figure[data-name=monitor_pace] .figure").press("End")
+    assert [line.split()[0] for line in tip.inner_text().splitlines()] == ["day", "alerts", "promised", "low", "high"]
+
+
 def test_without_captured_requests_it_simulates_some_and_rehearses_four_faults(project, opened, run):
     done = asked(project, RUN="next", PARAMS="rehearsal_weeks=4 requests_per_day=300")
     assert done.returncode == 0, done.stderr

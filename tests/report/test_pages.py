@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page
 from records import RUN
 
 from fraud_utils import plots, record
-from fraud_utils.record import Data, Metrics, Split, Version
+from fraud_utils.record import Data, Feedback, Metrics, Reviewed, Split, Version
 from fraud_utils.report import pages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,6 +125,19 @@ def test_a_summary_compares_groups_of_people_where_the_schema_names_some(tmp_pat
     for none in ((), None):
         pages.write_summary(tmp_path, replace(RUN, groups=none))
         assert "Groups of people" not in (tmp_path / "index.html").read_text()
+
+
+def test_what_reviewing_cards_finds_stands_once_where_it_was_asked(tmp_path):
+    reviewed = tuple(Reviewed(cards, 100, 8, 0.25, (0.2, 0.3), 0.4) for cards in ("kept", "known ones dropped"))
+    asked = replace(RUN, reviewed=reviewed, feedback=Feedback(100, 5, 0.8, 0.9, 0.7, 0.2, (0.1, 0.3)))
+    text = summary(tmp_path, asked)
+    assert text.count("if the 100 cards with the highest scores are reviewed on each of 8 days") == 1
+    assert text.count("average precision is lower by +0.200 [+0.100, +0.300]: 0.700 instead of 0.900") == 1
+    assert "Reviewing cards" not in summary(tmp_path, RUN)
+
+
+def test_which_threshold_decides_is_said_as_it_is(tmp_path):
+    assert "else the score that costs least out of fold, which depends on review_cost" in summary(tmp_path, RUN)
 
 
 def test_the_summary_of_the_example_in_the_repository_can_be_written(tmp_path):

@@ -198,11 +198,13 @@ def listed(project: Path) -> dict[str, str]:
 def test_a_run_that_ends_is_listed(project, finished, failed):
     lines = listed(project)
     assert re.search(
-        r"UTC finished SIMULATED tiny full 7 xgboost <plain> 0\.750 \[0\.700, 0\.790\] 0\.800 \d+ seconds$",
+        r"UTC finished SIMULATED tiny full 7 costs \[1\.0, 2\.5\], flag False, label 1e3, rate 1000\.0 "
+        r"xgboost <plain> 0\.750 \[0\.700, 0\.790\] 0\.800 \d+ seconds$",
         lines["one"],
     )
     assert re.search(
-        r"failed in 01_first, cell 5: ValueError: the well is dry left: 01_first SIMULATED tiny (– ){6}\d+ seconds$",
+        r"failed in 01_first, cell 5: ValueError: the well is dry left: 01_first SIMULATED tiny full 7 behave raise "
+        r"(– ){3}\d+ seconds$",
         lines["raise"],
     )
 

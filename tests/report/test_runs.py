@@ -63,13 +63,13 @@ def test_a_run_that_a_process_holds_is_running(tmp_path):
     assert described(tmp_path)[0] == "killed"
 
 
-def test_a_failed_run_leads_to_its_partial_page_and_names_its_data(tmp_path):
-    record.save(tmp_path, replace(STATE, state="failed", error="x", seconds=12.0))
+def test_a_failed_run_leads_to_its_partial_page_and_says_on_what_and_how_it_ran(tmp_path):
+    record.save(tmp_path, replace(STATE, state="failed", error="x", seconds=12.0, parameters={"seed": 3}))
     record.add(tmp_path, data=Data("bad.csv"))
     (tmp_path / "01_explore.html").touch()
     run = runs.read(tmp_path)
     assert (run.page, run.seconds, run.data, run.chosen) == ("01_explore.html", 12.0, Data("bad.csv"), "–")
-    assert run.figure("test", "average_precision") == (None, None)
+    assert run.parameters == {"seed": 3} and run.figure("test", "average_precision") == (None, None)
 
 
 def test_a_run_that_was_killed_leads_to_all_that_it_left(tmp_path):

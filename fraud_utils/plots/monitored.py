@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from fraud_utils.monitor.drift import LARGE, MODERATE
+from fraud_utils.plots.saved import keep
+from fraud_utils.plots.style import BLUE, GREY, ORANGE, in_percent, plain
 
-GREY = "#767676"
 FLOOR = 1e-3  # of a stability index in figures
-NAMES = {"average_precision": "average precision"}
+TOP = 15  # columns whose names can be read
+METRICS = {"precision": "precision", "recall": "recall", "average_precision": "average precision", "savings": "savings"}
 
 
 def plot_pace(data: pd.DataFrame, ax: Axes, names: Sequence[str]) -> Axes:
-    """Alerts of each day, the band within which chance keeps them, and what was promised (`drift.pace`).
+    """Alerts of each day, the band within which chance keeps them, and what was promised (`Case.pace`).
 
     Parameters
     ----------
@@ -29,41 +30,45 @@ def plot_pace(data: pd.DataFrame, ax: Axes, names: Sequence[str]) -> Axes:
     days = data[data["kind"] == "day"]
     place = np.arange(len(days))
     edges = np.append(place - 0.5, len(days) - 0.5)
-    ax.stairs(days["high"], edges, baseline=days["low"], fill=True, color="C0", alpha=0.18, label="within chance")
+    ax.stairs(days["high"], edges, baseline=days["low"], fill=True, color=BLUE, alpha=0.18, label="within chance")
     ax.step(edges, np.append(days["expected"], days["expected"].iloc[-1:]), where="post", color=GREY,
             linestyle="--", linewidth=1, label="promised")  # fmt: skip
     outside = days["outside"].to_numpy()
-    ax.plot(place[~outside], days["alerts"][~outside], "o", color="C0", markersize=6, label="alerts of a day")
+    ax.plot(place[~outside], days["alerts"][~outside], "o", color=BLUE, markersize=6, label="alerts of a day")
     if outside.any():
-        ax.plot(place[outside], days["alerts"][outside], "D", color="C1", markersize=7, label="outside the band")
+        ax.plot(place[outside], days["alerts"][outside], "D", color=ORANGE, markersize=7, label="outside the band")
+    shown = days[["alerts", "expected", "low", "high"]].rename(columns={"expected": "promised"})
+    keep(ax, shown.assign(day=names)[["day", *shown]], place, days["alerts"])
     ax.set(ylabel="alerts a day", ylim=(0, None), xlim=(-0.6, len(days) - 0.4))
     _name_days(ax, names)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
-def plot_columns(data: pd.DataFrame, ax: Axes, names: Sequence[str], top: int = 15) -> Axes:
-    """Stability index of the columns that moved most, day by day; a cross marks days that count as changed."""
+def plot_columns(data: pd.DataFrame, ax: Axes, names: Sequence[str], bands: Mapping[str, float]) -> Axes:
+    """Stability index of the 15 columns that moved most, day by day; a cross marks days that count as changed."""
     days = data[data["kind"] == "day"]
-    order = days.groupby("column")["psi"].max().sort_values(ascending=False).index[:top]
+    order = days.groupby("column")["psi"].max().sort_values(ascending=False).index[:TOP]
+    days = days[days["column"].isin(order)]
     index = days.pivot_table(index="column", columns="first", values="psi", dropna=False).loc[order]
-    changed = (
-        days.pivot_table(index="column", columns="first", values="changed", aggfunc="max").loc[order].to_numpy(bool)
-    )
     image = ax.imshow(
         index.clip(lower=FLOOR), cmap=mpl.colormaps["Blues"].with_extremes(bad="#E4E4E4"), aspect="auto",
         norm=LogNorm(0.01, max(2.0, float(np.nanmax(index)))), interpolation="nearest",
     )  # fmt: skip
-    row, column = np.nonzero(changed)
-    ax.plot(column, row, "x", color="C1", markersize=7, markeredgewidth=2)
+    place, row = days["first"], order.get_indexer(days["column"])
+    changed = days["changed"].to_numpy(bool)
+    shown = pd.DataFrame({"column": days["column"], "day": [names[day] for day in place]})
+    shown["stability index"], shown["changed"] = days["psi"], pd.Series("yes", days.index).where(changed)
+    keep(ax, shown, place, row)
+    ax.plot(place[changed], row[changed], "x", color=ORANGE, markersize=7, markeredgewidth=2)
     ax.set_yticks(range(len(order)), [str(name) for name in order])
     ax.grid(visible=False)
     ax.tick_params(length=0)
     for side in ax.spines.values():
         side.set_visible(False)
     _name_days(ax, names)
-    bar = ax.figure.colorbar(image, ax=ax, ticks=[0.01, MODERATE, LARGE, 1], aspect=30, pad=0.02)
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    bar = ax.figure.colorbar(image, ax=ax, ticks=[0.01, *bands.values(), 1], aspect=30, pad=0.02)
+    bar.ax.yaxis.set_major_formatter(plain())
     bar.ax.minorticks_off()
     bar.set_label("stability index (log scale)")
     bar.outline.set_visible(False)
@@ -76,15 +81,17 @@ def plot_weeks(data: pd.DataFrame, axes: Sequence[Axes], names: Sequence[str]) -
     Each metric has an axis; those that none is left for are removed.
     """
     weeks = data.iloc[1:]
-    metrics = [name for name in ("precision", "recall", "average_precision", "savings") if name in data]
+    metrics = [name for name in METRICS if name in data]
     for ax, name in zip(axes, metrics, strict=False):
-        place = np.arange(len(weeks))
-        ax.vlines(place, weeks[f"{name}_low"], weeks[f"{name}_high"], color="C0", linewidth=2)
-        ax.plot(place, weeks[name], "o", color="C0", markersize=6)
+        place, bounds = np.arange(len(weeks)), weeks[[name, f"{name}_low", f"{name}_high"]]
+        shown = bounds.set_axis(["value", "low", "high"], axis=1).assign(promised=data[name].iloc[0])
+        keep(ax, shown.assign(week=names)[["week", *shown]], place, weeks[name])
+        ax.vlines(place, weeks[f"{name}_low"], weeks[f"{name}_high"], color=BLUE, linewidth=2)
+        ax.plot(place, weeks[name], "o", color=BLUE, markersize=6)
         ax.axhline(data[name].iloc[0], color=GREY, linestyle="--", linewidth=1)
         ax.axhspan(*data[[f"{name}_low", f"{name}_high"]].iloc[0].fillna(data[name].iloc[0]), color=GREY, alpha=0.15)
-        ax.set_title(NAMES.get(name, name))
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol="\N{NO-BREAK SPACE}%"))
+        ax.set_title(METRICS[name])
+        ax.yaxis.set_major_formatter(in_percent())
         ax.set_ylim(min(0, float(np.nanmin([*weeks[f"{name}_low"], 0]))), 1.02)
         ax.set_xlim(-0.6, len(weeks) - 0.4)
         ax.set_xlabel("week from")
