@@ -3,13 +3,14 @@
 from fraud_utils.models.boosting import LIBRARY_DEFAULTS, XGBOOST, fit_xgboost
 from fraud_utils.models.candidates import Candidate, build, candidates, left_out, xgboost_by_hand
 from fraud_utils.models.rounds import margins, stops
-from fraud_utils.models.treatments import FORMS, Treatment, kept_share
+from fraud_utils.models.treatments import FORMS, Part, Treatment, kept_share
 
 __all__ = [
     "FORMS",
     "LIBRARY_DEFAULTS",
     "XGBOOST",
     "Candidate",
+    "Part",
     "Treatment",
     "build",
     "candidates",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fraud_utils.models.treatments import Treatment
+from fraud_utils.models.treatments import Part, Treatment
 
 # Native names, since the container hands them to XGBoost as they are. max_delta_step keeps the first trees from
 # overshooting where hessians are tiny: without it XGBoost collapses at 0.2 % fraud. Shallow trees and light leaves,
@@ -66,7 +66,8 @@ def fit_xgboost(
         has made rows between codes, these are no categories: such a column is a number like others.
     **training
         Passed to `xgboost.train`: `evals`, `callbacks`, `early_stopping_rounds`, `xgb_model`. And `weight`, of shape
-        (rows,), for a treatment that leaves the rows as they are.
+        (rows,), for a treatment that leaves the rows as they are; and `part`, a `Part`, where other hosts have the
+        other rows and XGBoost's communicator is set up.
 
     Returns
     -------
@@ -76,8 +77,9 @@ def fit_xgboost(
     import xgboost
 
     treatment = Treatment.parse(imbalance)
-    weight = treatment.positive_weight(y)
-    X, y = treatment.resample(X, y, seed)
+    part: Part | None = training.pop("part", None)
+    weight = treatment.positive_weight(y if part is None else part.whole)
+    X, y = treatment.resample(X, y, seed, part)
     settings = {**XGBOOST, **(hyperparameters or {})}
     rounds = int(settings.pop("num_round"))
     coded = settings.pop("categorical", ())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from fraud_utils.data import (
     read_transactions,
     split_transactions,
 )
+from fraud_utils.training.hosts import ALONE, Columns, Hosts
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
 
 TAIL_SHARE = 0.2  # of the training rows, the last by time: what early stopping watches without a validation channel
@@ -34,6 +36,7 @@ CONTENT_TYPES = {
     **dict.fromkeys(("application/x-parquet", "application/parquet", "parquet"), ".parquet"),
 }
 WEIGHT = "csv_weights"  # the column that the hyperparameter of this name asks for
+SHARDED, REPLICATED = "ShardedByS3Key", "FullyReplicated"  # how S3 objects are given to several hosts
 SCHEMA_SOURCE = "the job's schema (the channel 'schema', or the hyperparameter)"
 
 
@@ -79,8 +82,10 @@ class Material:
     origin: dict[str, Any]
 
 
-def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
+def read_material(folder: Path, hyperparameters: Hyperparameters, hosts: Hosts = ALONE) -> Material:
     """Read the channels `train` and, where there is one, `validation` of a job.
+
+    On several hosts the rows are this one's, and all that is learned from them is that of all hosts' rows.
 
     Parameters
     ----------
@@ -96,7 +101,14 @@ def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
     """
     schema, data, config = _read_as(hyperparameters), folder / "data", folder / "config" / "inputdataconfig.json"
     channels = json.loads(config.read_bytes()) if config.exists() else {}
-    frame, digest = read_channel(data / "train", schema, channels.get("train"))
+    sharded = hosts.count > 1 and _is_sharded(channels.get("train", {}))
+    if sharded and schema.to_compute:
+        raise SetupError(
+            f"channel 'train' is {SHARDED}, but {schema.to_compute[0]!r} of a row needs rows that other hosts have; "
+            f"set the channel to {REPLICATED}, or load the whole table first and give the job Schema.as_loaded with "
+            "its parts"
+        )
+    frame, digest = read_channel(data / "train", schema, channels.get("train"), hosts)
     frame = add_history(frame, schema)
     held_out, validation = None, "none"
     if schema.to_compute and (data / "validation").is_dir():
@@ -105,43 +117,75 @@ def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
             "into 'train', or load the whole table first and give the job Schema.as_loaded with its parts"
         )
     if (data / "validation").is_dir():
-        held_out, validation = read_channel(data / "validation", schema, channels.get("validation"))
+        held_out, validation = read_channel(data / "validation", schema, channels.get("validation"), hosts)
+        held_out = _own(held_out, channels.get("validation", {}), hosts)
     elif hyperparameters.early_stopping_rounds:
-        split = split_transactions(frame, schema, TAIL_SHARE)
-        frame, held_out = split.train, split.test
+        frame, held_out = _tail(frame, schema, hosts, sharded)
+        held_out = _own(held_out, channels.get("train", {}), hosts)
         validation = f"last {TAIL_SHARE:.0%} by time" if schema.time else f"{TAIL_SHARE:.0%} at random"
+    frame = _own(frame, channels.get("train", {}), hosts)
     if others := sorted(channel.name for channel in data.glob("*/") if channel.name not in CHANNELS):
-        print(f"channels that are not read: {', '.join(others)} (known: {', '.join(CHANNELS)})", flush=True)
+        hosts.say(f"channels that are not read: {', '.join(others)} (known: {', '.join(CHANNELS)})")
     pyarrow.default_memory_pool().release_unused()  # what reading left with the allocator: 70 MB
     schema = hyperparameters.schema
     try:
-        features = FeatureMap.fit(schema, dict(frame.items()))
+        features = FeatureMap.fit(schema, Columns(frame, hosts))
     except ValueError as error:
         raise DataError(f"channel 'train': {error}") from None
-    missing = [column for column in features.raw if frame[column].isna().any()]
+    missing = [column for column in features.raw if hosts.any(frame[column].isna().any())]
     if missing and models.Treatment.parse(hyperparameters.imbalance).needs_complete_rows:
         raise SetupError(
             f"hyperparameter 'imbalance' is {hyperparameters.imbalance!r}, but column {missing[0]!r} has missing "
             "values, which SMOTE cannot interpolate; choose another treatment, or fill them in"
         )
-    train = _rows("train", frame, features, schema)
+    train = _rows("train", frame, features, schema, hosts)
     if hyperparameters.folds:
         time = frame[schema.time].to_numpy() if schema.time else None
         train = replace(train, time=time, groups=fold_groups(frame, schema))
-    origin = {"name": schema.name, "sha256": digest, "rows": len(train.y), "frauds": int(train.y.sum())}
+    labels = hosts.whole(train.y)
+    origin = {"name": schema.name, "sha256": digest, "rows": len(labels), "frauds": int(labels.sum())}
     return Material(
         train=train,
-        validation=None if held_out is None else _rows("validation", held_out, features, schema),
+        validation=None if held_out is None else _rows("validation", held_out, features, schema, hosts),
         features=features,
         may_be_missing=missing,
-        columns={column: Distribution.of(frame[column].to_numpy()) for column in features.raw},
+        columns={column: Distribution.of(hosts.column(frame[column])) for column in features.raw},
         origin=origin | {"validation": validation},
     )
 
 
-def _rows(part: str, frame: pd.DataFrame, features: FeatureMap, schema: Schema) -> Rows:
+def _is_sharded(settings: Mapping[str, Any]) -> bool:
+    """Whether each host has files of its own, instead of all of them."""
+    return settings.get("S3DistributionType") == SHARDED
+
+
+def _own(frame: pd.DataFrame, settings: Mapping[str, Any], hosts: Hosts) -> pd.DataFrame:
+    """This host's rows of a channel."""
+    alone = hosts.count == 1 or _is_sharded(settings)
+    return frame if alone else frame.iloc[hosts.share(len(frame))].copy()  # a view would keep the others' rows
+
+
+def _tail(frame: pd.DataFrame, schema: Schema, hosts: Hosts, sharded: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows to learn from and those for early stopping, cut where the rows of all hosts are."""
+    if not sharded:
+        split = split_transactions(frame, schema, TAIL_SHARE)
+        return split.train, split.test
+    if schema.time is None:
+        raise SetupError(
+            f"channel 'train' is {SHARDED} and has no times: early stopping would hold out rows at random, copies and "
+            f"entities together, which takes all rows; add a channel 'validation', or set 'train' to {REPLICATED}"
+        )
+    names = [schema.time, schema.label]
+    everything = pd.DataFrame({name: hosts.column(frame[name]) for name in names})
+    split = split_transactions(everything.sort_values(schema.time, kind="stable"), schema, TAIL_SHARE)
+    time = frame[schema.time]
+    return frame[time <= split.train[schema.time].max()], frame[time >= split.test_from]
+
+
+def _rows(part: str, frame: pd.DataFrame, features: FeatureMap, schema: Schema, hosts: Hosts) -> Rows:
     y = frame[schema.label].to_numpy()
-    print(f"{part}_rows:{len(y)}; {part}_frauds:{int(y.sum())};", flush=True)
+    labels = hosts.whole(y)
+    hosts.say(f"{part}_rows:{len(labels)}; {part}_frauds:{int(labels.sum())};")
     weight = frame[WEIGHT].to_numpy(copy=True) if WEIGHT in frame else None
     if weight is not None and not (weight >= 0).all():
         row = int(np.argmin(weight >= 0))
@@ -165,8 +209,12 @@ def _read_as(hyperparameters: Hyperparameters) -> Schema:
     return replace(schema, features=(WEIGHT, *schema.features))
 
 
-def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | None = None) -> tuple[pd.DataFrame, str]:
+def read_channel(
+    folder: Path, schema: Schema, settings: Mapping[str, Any] | None = None, hosts: Hosts = ALONE
+) -> tuple[pd.DataFrame, str]:
     """Load every table of a channel.
+
+    Labels, the moment from which times are counted, and the hash are those of the whole channel, on all hosts.
 
     Parameters
     ----------
@@ -175,7 +223,8 @@ def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | Non
         weight where there are weights, then the schema's other columns, as SageMaker's own XGBoost expects. Parts
         without a row are passed over.
     settings : mapping, optional
-        The channel's in inputdataconfig.json: a name without an extension is read as its ContentType says.
+        The channel's in inputdataconfig.json: a name without an extension is read as its ContentType says; its
+        S3DistributionType says whether each host has all files (FullyReplicated) or files of its own (ShardedByS3Key).
 
     Returns
     -------
@@ -188,8 +237,11 @@ def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | Non
         raise SetupError(f"{name} is missing" + (f"; found {', '.join(map(repr, others))}" if others else ""))
     declared = _declared(name, settings or {})
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] not in "._")
+    dealt = ""
+    if hosts.count > 1 and _is_sharded(settings or {}):
+        dealt = f"; {SHARDED} deals whole files to {hosts.count} hosts: write at least so many, or set {REPLICATED}"
     if not paths:
-        raise SetupError(f"{name} is empty; give it files ending in {', '.join(FORMATS)}")
+        raise SetupError(f"{name} is empty; give it files ending in {', '.join(FORMATS)}{dealt}")
     first = [schema.label, *(name for name in (WEIGHT,) if name in schema.columns)]
     label_first = (*first, *(column for column in schema.file_columns if column not in first))
     parts, without_rows = {}, []
@@ -208,32 +260,76 @@ def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | Non
     for said in dict.fromkeys(sentence for part in parts.values() for sentence in part.read_as):
         print(f"{name}: {said}", flush=True)
     if not parts:
-        raise SetupError(f"{name}: its files hold no rows; export them again")
-    digests = [part.sha256 for part in parts.values()]
+        raise SetupError(f"{name}: its files hold no rows; export them again{dealt}")
+    channel = _Channel.of(parts, schema)
+    if hosts.count > 1:
+        channel = channel.joined(name, [_Channel(**each) for each in hosts.tell(asdict(channel))], bool(dealt))
+    channel.check(name, schema)
+    digests = [channel.digests[source] for source in sorted(channel.digests, key=Path)]
     whole = hashlib.sha256("".join(digests).encode()).hexdigest() if len(digests) > 1 else digests[0]
-    return _joined(name, parts, schema), whole
+    return _in_order(parts, schema, channel), whole
 
 
-def _joined(name: str, parts: Mapping[str, Any], schema: Schema) -> pd.DataFrame:
-    """The rows of all parts in order of time, counted from one moment; both classes among them."""
-    origins = {part.origin for part in parts.values()}
-    if len(origins) > 1:
-        if None in origins:
-            odd = next(source for source, part in parts.items() if part.origin is None)
+@dataclass(frozen=True)
+class _Channel:
+    """What has to be known of all files of a channel, those of other hosts included."""
+
+    digests: dict[str, str]  # by file
+    origins: dict[str, str | None]  # of each file's times
+    rows: int
+    frauds: int
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Any], schema: Schema) -> _Channel:
+        return cls(
+            {source: part.sha256 for source, part in parts.items()},
+            {source: part.origin for source, part in parts.items()},
+            sum(len(part.frame) for part in parts.values()),
+            sum(int(part.frame[schema.label].sum()) for part in parts.values()),
+        )
+
+    def joined(self, name: str, all_hosts: Sequence[_Channel], sharded: bool) -> _Channel:
+        """The channel of all hosts; a SetupError where their files are not what its S3DistributionType says."""
+        if not sharded:
+            if any(other.digests != self.digests for other in all_hosts):
+                raise SetupError(
+                    f"{name} is {REPLICATED}, but its files are not the same on all hosts; give each host all files, "
+                    f"or say S3DistributionType {SHARDED} in inputdataconfig.json"
+                )
+            return self
+        seen = Counter(source for other in all_hosts for source in other.digests)
+        if twice := [source for source, times in seen.items() if times > 1]:
+            raise SetupError(
+                f"{name} is {SHARDED}, but {min(twice)} lies on several hosts, and its rows would count twice; give "
+                f"each host files of its own, or say S3DistributionType {REPLICATED} in inputdataconfig.json"
+            )
+        digests = {source: digest for other in all_hosts for source, digest in other.digests.items()}
+        origins = {source: origin for other in all_hosts for source, origin in other.origins.items()}
+        return _Channel(digests, origins, sum(each.rows for each in all_hosts), sum(each.frauds for each in all_hosts))
+
+    def check(self, name: str, schema: Schema) -> None:
+        """Refuse times that cannot be compared, and rows of one class."""
+        found = set(self.origins.values())
+        if len(found) > 1 and None in found:
+            odd = min(source for source, origin in self.origins.items() if origin is None)
             raise DataError(
                 f"{odd}: its times have no dates, and those of other files of the channel have; write them alike"
             )
-        start = min(map(pd.Timestamp, origins))
+        if self.frauds in (0, self.rows):
+            kind = "fraud" if self.frauds else "legitimate"
+            raise DataError(
+                f"{name}: column {schema.label!r}: all {self.rows:,} rows are {kind}; learning needs both classes"
+            )
+
+
+def _in_order(parts: Mapping[str, Any], schema: Schema, channel: _Channel) -> pd.DataFrame:
+    """The rows of these parts in order of time, counted from one moment of the whole channel."""
+    if len(set(channel.origins.values())) > 1:
+        start = min(map(pd.Timestamp, channel.origins.values()))
         for part in parts.values():
             part.frame[schema.time] += (pd.Timestamp(part.origin) - start).total_seconds()
     frames = [part.frame for part in parts.values()]
     whole = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    labels = whole[schema.label]
-    if labels.min() == labels.max():
-        kind = "fraud" if labels[0] else "legitimate"
-        raise DataError(
-            f"{name}: column {schema.label!r}: all {len(whole):,} rows are {kind}; learning needs both classes"
-        )
     if schema.time and len(frames) > 1:  # one is in order already
         whole = whole.sort_values(schema.time, kind="stable", ignore_index=True)
     return whole

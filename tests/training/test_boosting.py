@@ -77,7 +77,10 @@ def test_a_job_stopped_before_its_first_tree_leaves_no_model(disturbed, capsys):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path, other: path.write_bytes(other.trees), "is of other data or hyperparameters; starting anew"),
+        (
+            lambda path, other: path.write_bytes(other.trees),
+            "is of other data, hyperparameters or hosts; start",
+        ),
         (lambda path, other: path.write_bytes(b"{"), "is damaged; starting anew"),
     ],
 )
