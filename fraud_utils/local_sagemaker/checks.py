@@ -57,6 +57,7 @@ ONLY: dict[str, tuple[Any, ...]] = {  # members that may have certain values
     "RecordWrapperType": ("None",),
     "LocalPath": ("/opt/ml/checkpoints",),
     "InstanceCount": (1,),
+    "ResourceConfig.InstanceCount": tuple(range(1, 9)),  # of a training job, a process each
     "SplitType": ("None", "Line"),
     "AssembleWith": ("None", "Line"),
     "Mode": ("SingleModel",),
@@ -115,8 +116,9 @@ def _faults(shape: Shape, value: Any, where: str = "") -> Iterator[str]:
 def _structure_faults(shape: Shape, value: dict[str, Any], where: str) -> Iterator[str]:
     for name, item in value.items():
         path = f"{where}.{name}".lstrip(".")
-        if name in ONLY and item not in ONLY[name]:
-            choices = " or ".join(map(str, ONLY[name]))
+        allowed = ONLY.get(path, ONLY.get(name))
+        if allowed and item not in allowed:
+            choices = " or ".join(map(str, allowed))
             yield f"SageMaker on this machine does not support {item} at '{path}'; it must be {choices}"
         elif item and name not in ONLY and not {name, path} & SUPPORTED:
             yield f"SageMaker on this machine does not support '{path}'; leave it out"
