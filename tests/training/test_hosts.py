@@ -84,6 +84,18 @@ def rows():
     return simulate_transactions(6_000, fraud_rate=0.02, seed=1)
 
 
+def test_with_a_bin_for_every_value_the_scores_are_those_of_one_host(job, cluster, frame, tmp_path):
+    """What is left between one host and several is their sketch of the quantiles: here there is nothing to sketch."""
+    rows = frame[:6000].round(0).clip(-50, 50)
+    alone = job(tmp_path / "alone", EXACT, train={"a.parquet": rows})
+    alone.run()
+    shards = [{"a.parquet": rows[:3500]}, {"b.parquet": rows[3500:]}]
+    group = cluster(tmp_path, EXACT, [{"train": shard} for shard in shards])
+    group.run()
+    score, expected = (artifact.load(job.base / "model").score(rows) for job in (group.first, alone))
+    assert np.abs(score - expected).max() < 1e-5
+
+
 def test_a_shard_may_lack_frauds_or_lie_wholly_among_the_rows_of_early_stopping(job, cluster, rows, tmp_path):
     middle = rows[3000:5000]
     shards = [{"a.parquet": rows[:3000]}, {"b.parquet": middle[middle.Class == 0]}, {"c.parquet": rows[5000:]}]
