@@ -92,8 +92,7 @@ class Meeting:
                 with contextlib.suppress(TimeoutError):
                     self._welcome(listener.accept()[0])
         invited = dict(invite(address))
-        for connection in self._connections.values():
-            _send(connection, {"invited": invited})
+        self._tell({"invited": invited})
         return invited
 
     def _welcome(self, connection: socket.socket) -> None:
