@@ -1,6 +1,6 @@
 """What is compared: learners, treatments of the imbalance, and the candidates they make together."""
 
-from fraud_utils.models.boosting import LIBRARY_DEFAULTS, XGBOOST, fit_xgboost
+from fraud_utils.models.boosting import LIBRARY_DEFAULTS, XGBOOST, fit_xgboost, on_disk
 from fraud_utils.models.candidates import Candidate, build, candidates, left_out, xgboost_by_hand
 from fraud_utils.models.rounds import margins, stops
 from fraud_utils.models.treatments import FORMS, Part, Treatment, kept_share
@@ -18,6 +18,7 @@ __all__ = [
     "kept_share",
     "left_out",
     "margins",
+    "on_disk",
     "stops",
     "xgboost_by_hand",
 ]

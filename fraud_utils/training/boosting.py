@@ -13,9 +13,9 @@ import numpy as np
 import xgboost
 
 from fraud_utils import models, project
-from fraud_utils.training.channels import Material, Rows
 from fraud_utils.training.hosts import ALONE, Hosts
 from fraud_utils.training.hyperparameters import Hyperparameters
+from fraud_utils.training.material import Material, Rows
 
 type History = dict[str, list[float]]  # of each metric, its value on the validation rows after each round
 
@@ -162,7 +162,7 @@ def fit(
         With early stopping, the rounds up to the best; without any round, where `stop` was true before the first.
     """
     booster_settings, total = dict(hyperparameters.booster), hyperparameters.booster["num_round"]
-    hosts, train = checkpoint.hosts, material.train
+    hosts, train, disk = checkpoint.hosts, material.train, material.disk
     started, history = checkpoint.load()
     done = started.num_boosted_rounds() if started is not None else 0
     progress = Progress(checkpoint, history, total, stop)
@@ -173,9 +173,13 @@ def fit(
     evals = []
     nthread = hyperparameters.nthread
     if rows := material.validation:
-        evals = [(xgboost.DMatrix(rows.X, rows.y, weight=rows.weight, nthread=nthread), "validation")]
+        if disk is None:
+            watched = xgboost.DMatrix(rows.X, rows.y, weight=rows.weight, nthread=nthread)
+        else:
+            watched = models.on_disk(rows.X, rows.y, rows.weight, disk / "xgboost-validation", nthread)
+        evals = [(watched, "validation")]
         booster_settings["eval_metric"] = ["logloss", "aucpr"] if hosts.count == 1 else ["logloss"]
-        progress.watched = Watched(rows, evals[0][0], hosts) if hosts.count > 1 else None
+        progress.watched = Watched(rows, watched, hosts) if hosts.count > 1 else None
     booster_settings |= {"num_round": total - done, "categorical": material.features.coded}
     booster = models.fit_xgboost(
         train.X,
@@ -186,6 +190,7 @@ def fit(
         nthread,
         weight=train.weight,
         part=models.Part(hosts.gather(train.y), hosts.place) if hosts.count > 1 else None,
+        cache=None if disk is None else disk / "xgboost-train",
         evals=evals,
         callbacks=callbacks,
         xgb_model=started,

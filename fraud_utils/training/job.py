@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -19,13 +20,14 @@ from sklearn.metrics import average_precision_score, log_loss
 from fraud_utils import artifact, models
 from fraud_utils.data import DataError
 from fraud_utils.training.boosting import Checkpoint, fit
-from fraud_utils.training.channels import Material, Rows, read_material
+from fraud_utils.training.disk import SHARE, memory_bytes, rows_bytes
 from fraud_utils.training.folds import judge
 from fraud_utils.training.hosts import Hosts, joined, read_hosts
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError, read_hyperparameters
+from fraud_utils.training.material import Material, Rows, read_material
 from fraud_utils.training.meeting import Stopped
 
-CHECKPOINT = "checkpoint.ubj"
+CHECKPOINT, DISK = "checkpoint.ubj", "rows"
 FAILURE_LENGTH = 1024  # as much as SageMaker shows
 
 
@@ -104,7 +106,20 @@ def train(base: Path, stop: Callable[[], bool], lost: Callable[[str], None] = la
 
 def _train(base: Path, hyperparameters: Hyperparameters, hosts: Hosts, stop: Callable[[], bool]) -> None:
     """What each host does once all are there; `stop` is the same on all of them."""
-    material = read_material(base / "input", hyperparameters, hosts)
+    disk = base / DISK
+    shutil.rmtree(disk, ignore_errors=True)  # of a start that was killed
+    try:
+        spilled = disk if hosts.any(_is_too_much(base / "input", hyperparameters)) else None
+        material = read_material(base / "input", hyperparameters, hosts, spilled)
+        _grow(base, material, hyperparameters, hosts, stop)
+    finally:
+        shutil.rmtree(disk, ignore_errors=True)
+
+
+def _grow(
+    base: Path, material: Material, hyperparameters: Hyperparameters, hosts: Hosts, stop: Callable[[], bool]
+) -> None:
+    """From the rows to a model, or to what is thought of the settings."""
     if hyperparameters.folds:
         judge(material, hyperparameters, stop)
         return
@@ -121,6 +136,22 @@ def _train(base: Path, hyperparameters: Hyperparameters, hosts: Hosts, stop: Cal
     else:
         checkpoint.path.unlink(missing_ok=True)
         hosts.say("model saved")
+
+
+def _is_too_much(folder: Path, hyperparameters: Hyperparameters) -> bool:
+    """Whether this host keeps its rows on disk while it learns."""
+    whole = models.Treatment.parse(hyperparameters.imbalance).needs_complete_rows or hyperparameters.folds > 0
+    if hyperparameters.external_memory == "always" and whole:
+        raise SetupError(
+            "hyperparameter 'external_memory' is 'always', but SMOTE and 'folds' copy rows in memory; choose another "
+            "treatment, or auto"
+        )
+    if hyperparameters.external_memory != "auto" or whole:
+        return hyperparameters.external_memory == "always"
+    rows, memory = rows_bytes(folder / "data", len(hyperparameters.schema.columns)), memory_bytes()
+    if rows > SHARE * memory:
+        print(f"rows stay on disk: {rows / 2**30:.1f} GB of them, {memory / 2**30:.1f} GB of memory", flush=True)
+    return rows > SHARE * memory
 
 
 def _check_hosts(hosts: Hosts, hyperparameters: Hyperparameters) -> None:
@@ -142,7 +173,7 @@ def _check_hosts(hosts: Hosts, hyperparameters: Hyperparameters) -> None:
 
 def _fingerprint(material: Material, hyperparameters: Hyperparameters, hosts: Hosts) -> str:
     """What tells this job's checkpoint from others: rows and hosts, hyperparameters, columns, and XGBoost's version."""
-    rows = [material.origin["sha256"], material.origin["validation"], hosts.count]
+    rows = [material.origin["sha256"], material.origin["validation"], hosts.count, material.disk is not None]
     everything = [*rows, hyperparameters.recipe, hyperparameters.schema.to_dict(), xgboost.__version__]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
