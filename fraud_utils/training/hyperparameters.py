@@ -41,7 +41,7 @@ class Hyperparameters:
     unnamed_rows : str
         As in `artifact.Contents`.
     external_memory : str
-        Whether rows stay on disk while trees grow: "always", "never", or "auto", where they take over half of memory.
+        Whether rows stay on disk while trees grow: "always", "never", or "auto", where they need over half of memory.
     csv_weights : bool
         Whether tables have a weight for each row; in files without a header it is the second column.
     """

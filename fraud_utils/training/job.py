@@ -20,7 +20,7 @@ from sklearn.metrics import average_precision_score, log_loss
 from fraud_utils import artifact, models
 from fraud_utils.data import DataError
 from fraud_utils.training.boosting import Checkpoint, fit
-from fraud_utils.training.disk import SHARE, memory_bytes, rows_bytes
+from fraud_utils.training.disk import SHARE, memory_bytes, needed_bytes
 from fraud_utils.training.folds import judge
 from fraud_utils.training.hosts import Hosts, joined, read_hosts
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError, read_hyperparameters
@@ -148,10 +148,10 @@ def _is_too_much(folder: Path, hyperparameters: Hyperparameters) -> bool:
         )
     if hyperparameters.external_memory != "auto" or whole:
         return hyperparameters.external_memory == "always"
-    rows, memory = rows_bytes(folder / "data", len(hyperparameters.schema.columns)), memory_bytes()
-    if rows > SHARE * memory:
-        print(f"rows stay on disk: {rows / 2**30:.1f} GB of them, {memory / 2**30:.1f} GB of memory", flush=True)
-    return rows > SHARE * memory
+    needed, memory = needed_bytes(folder / "data", len(hyperparameters.schema.columns)), memory_bytes()
+    if needed > SHARE * memory:
+        print(f"rows stay on disk: they need {needed / 2**30:.1f} GB, of {memory / 2**30:.1f} GB of memory", flush=True)
+    return needed > SHARE * memory
 
 
 def _check_hosts(hosts: Hosts, hyperparameters: Hyperparameters) -> None:

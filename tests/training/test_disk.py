@@ -13,7 +13,7 @@ import pytest
 from fraud_utils import artifact
 from fraud_utils.data import Schema
 from fraud_utils.data.simulate import simulate_transactions
-from fraud_utils.training.disk import memory_bytes, rows_bytes
+from fraud_utils.training.disk import memory_bytes, needed_bytes
 
 EXACT = {"num_round": "40", "eta": "0.1", "subsample": "1", "colsample_bytree": "1"}
 
@@ -105,7 +105,7 @@ def test_what_copies_rows_in_memory_is_refused_where_they_must_not_be_there(job,
 def test_rows_are_counted_before_they_are_read(frame, tmp_path):
     parquet(tmp_path, a=frame, b=frame[:1000])
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
-    assert rows_bytes(tmp_path, 31) == 13_000 * 31 * 8
+    assert needed_bytes(tmp_path, 31) == pytest.approx(3.5 * 13_000 * 31 * 8)
     assert 2**28 < memory_bytes() < 2**45
 
 
@@ -126,7 +126,7 @@ def peak_mb(process: subprocess.Popen) -> float:
 def test_memory_is_less_than_the_rows_take(job, tmp_path):
     rows = pd.concat([simulate_transactions(250_000, seed=seed) for seed in range(8)], ignore_index=True)
     rows["Time"] = np.arange(len(rows), dtype=float)
-    size = rows_bytes_of(rows)
+    size = len(rows) * rows.shape[1] * 8 / 2**20
     peaks = {}
     for wish in ("never", "always"):
         made = job(tmp_path / wish, {"num_round": "5", "external_memory": wish}, train={})
@@ -135,7 +135,3 @@ def test_memory_is_less_than_the_rows_take(job, tmp_path):
         peaks[wish] = peak_mb(made.start())
     print(f"\n{size:.0f} MB of rows: peak {peaks['never']:.0f} MB in memory, {peaks['always']:.0f} MB from disk")
     assert peaks["always"] < 0.6 * peaks["never"]
-
-
-def rows_bytes_of(rows: pd.DataFrame) -> float:
-    return len(rows) * rows.shape[1] * 8 / 2**20
