@@ -163,7 +163,6 @@ HISTORY |= {"history": [{"by": "card", "days": [1], "of": ["count"]}]}
         (True, [{"a.csv": "rows"}, {"b.csv": "broken"}], {}, "train/b.csv: row 1 (line 2), column 'V3': 'x' is not"),
         (True, [{"a.csv": "legitimate"}, {"b.csv": "legitimate"}], {}, "all 7,860 rows are legitimate; learning"),
         (True, [{"a.csv": "rows"}, {"a.csv": "rows"}], {}, "is ShardedByS3Key, but train/a.csv lies on several hosts"),
-        (True, [{"a.csv": "rows"}, {}], {}, "channel 'train' is empty; give it files ending in .csv"),
         (False, [{"a.csv": "rows"}, {"b.csv": "rows"}], {}, "is FullyReplicated, but its files are not the same"),
         (True, [{"a.csv": "rows"}, {"b.csv": "rows"}], {"schema": json.dumps(HISTORY)}, "'card_count_1d' of a row"),
     ],
