@@ -29,4 +29,6 @@ def end_at_once(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    status = run()
+    sys.stdout.flush()
+    os._exit(status)  # of a job on several hosts, XGBoost's threads may wait for one that is gone

@@ -113,14 +113,17 @@ class Deployment:
         note = " Networks, and keys of disks and captured requests, are recorded here and not acted on." if idle else ""
         return f"**{self.name}** in {where}, {what}.{note}"
 
-    def plan(self, training: Training, serving: Serving) -> str:
+    def plan(self, training: Training, serving: Serving, choice: Choice) -> str:
         """What training and hosting will cost, as Markdown, before anything is started.
 
         Raises
         ------
         DeployError
-            AWS has no such endpoint: a serverless one has no network, keys or captured requests of its own.
+            The choice cannot be trained on so many instances, or AWS has no such endpoint: a serverless one has no
+            network, keys or captured requests of its own.
         """
+        if not self.version:
+            training.check(choice)
         self.site.place.security.check(serving.serverless, serving.capture)
         return describe_prices(training, serving)
 

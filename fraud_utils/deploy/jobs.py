@@ -30,6 +30,24 @@ class Training:
 
     instance: str = "ml.m5.xlarge"
     spot: bool = False  # spare capacity, cheaper and at times taken away; the job goes on from its last checkpoint
+    count: int = 1  # instances, each of which learns from a part of the rows
+
+    def check(self, choice: Choice) -> None:
+        """Refuse what so many instances cannot do, before anything is started.
+
+        Raises
+        ------
+        DeployError
+            There is none, or rows are to be made between rows that several of them have.
+        """
+        if self.count < 1:
+            raise DeployError(f"train_count is {self.count}; a training job runs on at least 1 instance")
+        imbalance = str(choice.hyperparameters.get("imbalance", "none"))
+        if self.count > 1 and "SMOTE" in imbalance:
+            raise DeployError(
+                f"{choice.name} is trained with {imbalance}, which makes rows between a fraud and its nearest frauds, "
+                f"and on {self.count} instances some of these lie elsewhere; set train_count to 1"
+            )
 
 
 def hyperparameters(choice: Choice) -> dict[str, str]:
@@ -81,7 +99,7 @@ def train(site: Site, values: Mapping[str, str], uploaded: Mapping[str, str], op
             ),
             resource_config=shapes.ResourceConfig(
                 instance_type=options.instance,
-                instance_count=1,
+                instance_count=options.count,
                 volume_size_in_gb=30,
                 **_given(volume_kms_key_id=security.volume_key),
             ),

@@ -14,10 +14,13 @@ SOURCE = f"us-east-1, seen 2026-11-24; {TODAY}"
 
 def describe_prices(training: Training, serving: Serving) -> str:
     """What training and hosting cost on AWS, with date and source, as a Markdown list."""
-    longest = f"until the job ends, {TRAIN_HOURS} hours at most, and the same for the batch transform"
+    several, same = "", "the same"
+    if training.count > 1:
+        several, same = f" for {training.count} instances", f"{_hourly(training.instance, 1)}"
+    longest = f"until the job ends, {TRAIN_HOURS} hours at most, and {same} for the batch transform"
     spot = "; spot capacity is cheaper, at a price of the day" if training.spot else ""
     lines = [
-        f"Training, on AWS: {_hourly(training.instance, 1)}, {longest}{spot}.",
+        f"Training, on AWS: {_hourly(training.instance, training.count)}{several}, {longest}{spot}.",
         f"Hosting, on AWS: {_hosting(serving)}, until the endpoint is deleted.",
         f"Prices of {SOURCE}.",
     ]

@@ -60,6 +60,7 @@ ONLY: dict[str, tuple[Any, ...]] = {  # members that may have certain values, by
     "RecordWrapperType": ("None",),
     "LocalPath": ("/opt/ml/checkpoints",),
     "InstanceCount": (1,),
+    "ResourceConfig.InstanceCount": tuple(range(1, 9)),  # of a training job, a process each
     "SplitType": ("None", "Line"),
     "AssembleWith": ("None", "Line"),
     "Mode": ("SingleModel",),

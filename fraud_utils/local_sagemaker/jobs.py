@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from fraud_utils.local_sagemaker import storage
 from fraud_utils.local_sagemaker.account import Job
 from fraud_utils.local_sagemaker.checks import ApiError
 from fraud_utils.local_sagemaker.fleet import Model
-from fraud_utils.local_sagemaker.programs import Serving, Training
+from fraud_utils.local_sagemaker.programs import Serving, Training, TrainingHost, free_port, wait
 from fraud_utils.local_sagemaker.storage import JobError
 
 KILLED = 137  # exit status after SIGKILL
@@ -28,6 +30,9 @@ DEFAULTS = {PAYLOAD: 6, CONCURRENT: 1}
 
 class TrainingJob(Job):
     """`train` on a tree with the channels, then model.tar.gz in S3.
+
+    A job of several instances is as many processes, each on a tree of its own. Their hosts are called 127.0.0.1, .2 and
+    so on, since names must resolve; they meet at a port that is free.
 
     A job that is stopped uploads what its program has saved by then. ModelArtifacts names the place that is configured
     for the model once a job is Completed or Stopped, as AWS's DescribeTrainingJob does: if nothing was saved, no object
@@ -64,9 +69,20 @@ class TrainingJob(Job):
 
     def run(self, folder: Path) -> None:
         s3 = self.account.client("s3", self.region)
+        count = self.record["ResourceConfig"].get("InstanceCount", 1)
+        trees = [folder, *(folder.with_name(f"{folder.name}-{number}") for number in range(2, count + 1))]
+        try:
+            self._run_on(trees, s3)
+        finally:
+            for tree in trees[1:]:
+                shutil.rmtree(tree, ignore_errors=True)
+
+    def _run_on(self, trees: list[Path], s3: Any) -> None:
         self._step("Downloading", "Downloading input data")
-        self._lay_out(folder, s3)
-        late = not self.stop_asked.is_set() and self._train(folder, s3)
+        for place in range(len(trees)):
+            self._lay_out(trees, place, s3)
+        late = not self.stop_asked.is_set() and self._train(trees, s3)
+        folder = trees[0]
         url = f"{self.record['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output/model.tar.gz"
         if any((folder / "model").iterdir()):
             self._step("Uploading", "Uploading generated training model")
@@ -77,55 +93,66 @@ class TrainingJob(Job):
             self._step("MaxRuntimeExceeded" if late else status, f"Training job {status.lower()}")
             self.set_status(status, ModelArtifacts={"S3ModelArtifacts": url})
 
-    def _lay_out(self, tree: Path, s3: Any) -> None:
-        """Make the tree that a container finds under /opt/ml."""
+    def _lay_out(self, trees: list[Path], place: int, s3: Any) -> None:
+        """Make the tree that a container finds under /opt/ml, on one of the job's hosts."""
+        tree, count = trees[place], len(trees)
         for part in ("input/config", "input/data", "model", "output/data", "checkpoints"):
             (tree / part).mkdir(parents=True)
         channels = {}
         for channel in self.record.get("InputDataConfig", []):
-            url, name = channel["DataSource"]["S3DataSource"]["S3Uri"], channel["ChannelName"]
-            if not storage.download(s3, url, tree / "input/data" / name):
+            source, name = channel["DataSource"]["S3DataSource"], channel["ChannelName"]
+            url, dealt = source["S3Uri"], source.get("S3DataDistributionType", "FullyReplicated")
+            (tree / "input/data" / name).mkdir(exist_ok=True)
+            shard = (place, count) if dealt == "ShardedByS3Key" else (0, 1)
+            if not storage.download(s3, url, tree / "input/data" / name, shard):
                 raise JobError(f"ClientError: Data download failed: no objects found under S3 URL {url}")
             media = {"ContentType": channel["ContentType"]} if "ContentType" in channel else {}
-            channels[name] = {"TrainingInputMode": "File", "RecordWrapperType": "None", **media}
+            settings = {"TrainingInputMode": "File", "RecordWrapperType": "None", "S3DistributionType": dealt}
+            channels[name] = settings | media
+        hosts = [f"127.0.0.{number}" for number in range(1, count + 1)] if count > 1 else ["algo-1"]
+        resources = {"current_host": hosts[place], "hosts": hosts, "network_interface_name": "lo"}
         for file, content in (
             ("hyperparameters", self.record.get("HyperParameters", {})),
             ("inputdataconfig", channels),
-            ("resourceconfig", {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}),
+            ("resourceconfig", resources),
         ):
             (tree / f"input/config/{file}.json").write_text(json.dumps(content))
         if url := self.record.get("CheckpointConfig", {}).get("S3Uri"):
             storage.download(s3, url, tree / "checkpoints")
 
-    def _train(self, tree: Path, s3: Any) -> bool:
+    def _train(self, trees: list[Path], s3: Any) -> bool:
         """Run the program, again where a spot job was interrupted; returns whether its time was over."""
         began, checkpoints = time.time(), self.record.get("CheckpointConfig", {}).get("S3Uri")
-        stream = f"{self.name}/algo-1-{int(began)}"
-        log = self.account.writer.stream("/aws/sagemaker/TrainingJobs", stream, self.region)
+        streams = [f"{self.name}/algo-{number}-{int(began)}" for number in range(1, len(trees) + 1)]
+        group = "/aws/sagemaker/TrainingJobs"
+        logs = [self.account.writer.stream(group, stream, self.region) for stream in streams]
         self.change(TrainingStartTime=began)
         while True:
             self._step("Training", "Training image download completed. Training in progress.")
-            status, late = self._run_program(tree, log)
+            statuses, late = self._run_programs(trees, logs)
             if checkpoints:
-                storage.upload(s3, tree / "checkpoints", checkpoints)
+                for tree in trees:
+                    storage.upload(s3, tree / "checkpoints", checkpoints)
             ended = late or self.stop_asked.is_set()
-            if status != KILLED or not self.record.get("EnableManagedSpotTraining") or ended:
+            if KILLED not in statuses or not self.record.get("EnableManagedSpotTraining") or ended:
                 break
             # Killed, and not by us: what a spot job meets when its instance is taken away.
             self._step("Interrupted", "The spot instance was taken away")
             self._step("Starting", "Waiting for another spot instance")
         seconds = int(time.time() - began) + 1
         self.change(TrainingEndTime=time.time(), TrainingTimeInSeconds=seconds, BillableTimeInSeconds=seconds)
-        if status and not ended:
-            failure = tree / "output/failure"
-            text = failure.read_text(errors="replace") if failure.exists() else ""
-            raise JobError(f"AlgorithmError: {text[:900]}, exit code: {status}")
+        if any(statuses) and not ended:
+            failures = [tree / "output/failure" for tree in trees]
+            texts = [failure.read_text(errors="replace") for failure in failures if failure.exists()]
+            status = next(filter(None, statuses))
+            raise JobError(f"AlgorithmError: {''.join(texts[:1])[:900]}, exit code: {status}")
         return late
 
-    def _run_program(self, tree: Path, log: Callable[[str], None]) -> tuple[int, bool]:
+    def _run_programs(self, trees: list[Path], logs: list[Callable[[str], None]]) -> tuple[list[int], bool]:
+        """Run `train` on each host; their statuses, and whether their time was over."""
         algorithm = self.record["AlgorithmSpecification"]
 
-        def on_line(line: str) -> None:
+        def on_line(log: Callable[[str], None], line: str) -> None:
             log(line)
             for definition in algorithm.get("MetricDefinitions", []):
                 if match := re.search(definition["Regex"], line):
@@ -134,11 +161,14 @@ class TrainingJob(Job):
                     self.change(FinalMetricDataList=[*(m for m in metrics if m["MetricName"] != name), metric])
 
         environment = {"TRAINING_JOB_NAME": self.name, **self.record.get("Environment", {})}
-        program = self.account.run(Training, tree, algorithm["TrainingImage"], environment, on_line)
-        try:
-            return program.wait(self.stop_asked, self._limits.get("MaxRuntimeInSeconds", LONGEST_SECONDS))
-        finally:
-            program.close()
+        kind = Training if len(trees) == 1 else TrainingHost
+        if len(trees) > 1:
+            environment = {"TRAIN_PORT": str(free_port()), **environment}
+        programs = [
+            self.account.run(kind, tree, algorithm["TrainingImage"], environment, partial(on_line, log))
+            for tree, log in zip(trees, logs, strict=True)
+        ]
+        return wait(programs, self.stop_asked, self._limits.get("MaxRuntimeInSeconds", LONGEST_SECONDS))
 
 
 class TransformJob(Job):

@@ -11,12 +11,13 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import urllib3
 
 CONTAINER = Path(__file__).resolve().parents[2] / "container"  # whatever the working directory is
+ALONE_SECONDS = 60  # for the hosts of a job to end by themselves when one has failed
 GUARD = Path(__file__).with_name("guard.py")
 
 
@@ -69,17 +70,10 @@ class Program:
         for line in self.guard.stdout or ():
             on_line(line.decode(errors="replace").rstrip("\n"))
 
-    def wait(self, stop: threading.Event, seconds: float) -> tuple[int, bool]:
-        """Wait for the end; ask for it when `stop` is set or the time is over; returns its status and `late`."""
-        deadline, asked, late = time.monotonic() + seconds, False, False
-        while self.guard.poll() is None:
-            late = late or time.monotonic() > deadline
-            if (stop.is_set() or late) and not asked:
-                asked = True
-                self.terminate()
-            time.sleep(0.02)
-        self._reader.join(5)
-        return self.guard.returncode, late
+    @property
+    def status(self) -> int | None:
+        """Its exit status, once it has ended."""
+        return self.guard.poll()
 
     def terminate(self) -> None:
         """Send SIGTERM, and SIGKILL later to a program that does not heed it."""
@@ -108,6 +102,39 @@ class Training(Program):
     what, mount, network, stop_seconds = "train", "{tree}:/opt/ml", "none", 120
 
 
+class TrainingHost(Training):
+    """`train` on one of several hosts, which reach each other on this machine's loopback."""
+
+    network = "host"
+
+
+def wait(programs: Sequence[Program], stop: threading.Event, seconds: float) -> tuple[list[int], bool]:
+    """Wait until all have ended; ask for it when `stop` is set or the time is over; returns statuses and `late`.
+
+    Where one fails, the others have a minute to notice it by themselves.
+    """
+    deadline, asked, late, failed = time.monotonic() + seconds, False, False, 0.0
+    while any(program.status is None for program in programs):
+        late = late or time.monotonic() > deadline
+        if any(program.status for program in programs):
+            failed = failed or time.monotonic()
+        alone = failed and time.monotonic() > failed + ALONE_SECONDS
+        if (stop.is_set() or late or alone) and not asked:
+            asked = True
+            for program in programs:
+                program.terminate()
+        time.sleep(0.02)
+    for program in programs:
+        program.close()
+    return [program.status or 0 for program in programs], late
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
 class Serving(Program):
     """`serve`, which sees the model only, and a client of it."""
 
@@ -116,8 +143,7 @@ class Serving(Program):
     def __init__(
         self, tree: Path, engine: str, image: str, environment: Mapping[str, str], on_line: Callable[[str], None]
     ) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         here = {"SAGEMAKER_BIND_TO_PORT": str(port), "SERVE_HOST": "127.0.0.1"}
         super().__init__(tree, engine, image, here | dict(environment), on_line)
         self._pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=100)

@@ -40,11 +40,15 @@ def keys(s3: Any, url: str) -> list[str]:
     return [key for key in found if not key.endswith("/")]
 
 
-def download(s3: Any, url: str, folder: Path) -> int:
-    """Lay the objects under a prefix into a folder; returns their number."""
+def download(s3: Any, url: str, folder: Path, shard: tuple[int, int] = (0, 1)) -> int:
+    """Lay the objects under a prefix into a folder; returns their number.
+
+    `shard` is the place of a host among so many, which gets every n-th object; some may get none.
+    """
     bucket, prefix = split(url)
     found = keys(s3, url)
-    for key in found:
+    place, hosts = shard
+    for key in found[place::hosts]:
         path = folder / (key[len(prefix) :].lstrip("/") or Path(key).name)
         path.parent.mkdir(parents=True, exist_ok=True)
         s3.download_file(bucket, key, str(path))

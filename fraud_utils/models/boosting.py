@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fraud_utils.models.treatments import Treatment
+from fraud_utils.models.treatments import Part, Treatment
 
 # Native names, since the container hands them to XGBoost as they are. max_delta_step keeps the first trees from
 # overshooting where hessians are tiny: without it XGBoost collapses at 0.2 % fraud. Shallow trees and light leaves,
@@ -41,6 +42,15 @@ LIBRARY_DEFAULTS: dict[str, float | int] = {
 }
 
 
+def on_disk(X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, cache: Path, nthread: int = 1) -> Any:
+    """Rows on disk as a `DMatrix`, of which some are in memory at a time; `cache` is as `fit_xgboost`'s."""
+    import xgboost
+
+    from fraud_utils.models.pages import Pages
+
+    return xgboost.DMatrix(Pages(X, y, weight, cache), nthread=nthread)
+
+
 def fit_xgboost(
     X: np.ndarray,
     y: np.ndarray,
@@ -66,7 +76,9 @@ def fit_xgboost(
         has made rows between codes, these are no categories: such a column is a number like others.
     **training
         Passed to `xgboost.train`: `evals`, `callbacks`, `early_stopping_rounds`, `xgb_model`. And `weight`, of shape
-        (rows,), for a treatment that leaves the rows as they are.
+        (rows,), for a treatment that leaves the rows as they are; `part`, a `Part`, where other hosts have the other
+        rows and XGBoost's communicator is set up; and `cache`, where `X` lies on disk: how the files begin in which
+        XGBoost keeps its own form of the rows (external memory).
 
     Returns
     -------
@@ -76,8 +88,9 @@ def fit_xgboost(
     import xgboost
 
     treatment = Treatment.parse(imbalance)
-    weight = treatment.positive_weight(y)
-    X, y = treatment.resample(X, y, seed)
+    part: Part | None = training.pop("part", None)
+    weight = treatment.positive_weight(y if part is None else part.whole)
+    X, y = treatment.resample(X, y, seed, part)
     settings = {**XGBOOST, **(hyperparameters or {})}
     rounds = int(settings.pop("num_round"))
     coded = settings.pop("categorical", ())
@@ -87,7 +100,13 @@ def fit_xgboost(
     settings["seed_per_iteration"] = True  # a job that resumes from a checkpoint then draws what it would have drawn
     if weight != 1:
         settings["scale_pos_weight"] = weight
-    bins, rows_weight = settings["max_bin"], training.pop("weight", None)  # bins must be the booster's
-    types = {"feature_types": kinds, "enable_categorical": kinds is not None}
-    rows = xgboost.QuantileDMatrix(X, y, weight=rows_weight, nthread=nthread, max_bin=bins, **types)
+    given = {"nthread": nthread, "max_bin": settings["max_bin"], "enable_categorical": kinds is not None}
+    rows_weight, cache = training.pop("weight", None), training.pop("cache", None)
+    rows: xgboost.DMatrix
+    if cache is None:
+        rows = xgboost.QuantileDMatrix(X, y, weight=rows_weight, feature_types=kinds, **given)
+    else:
+        from fraud_utils.models.pages import Pages
+
+        rows = xgboost.ExtMemQuantileDMatrix(Pages(X, y, rows_weight, cache, kinds), **given)
     return xgboost.train(settings, rows, num_boost_round=rounds, **training)

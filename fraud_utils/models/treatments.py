@@ -5,12 +5,34 @@ Importing this is cheap; the libraries that draw rows are imported only when the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 FORMS = ("none", "class weight", "undersample 1:N", "SMOTE", "SMOTE 1:N", "Borderline-SMOTE 1:N")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where this process has a part of the training rows, and other hosts the others.
+
+    Attributes
+    ----------
+    labels : sequence of numpy.ndarray
+        Of all rows, an array for each host.
+    place : int
+        Which of them is this one's.
+    """
+
+    labels: Sequence[np.ndarray]
+    place: int
+
+    @property
+    def whole(self) -> np.ndarray:
+        """The labels of all rows."""
+        return np.concatenate(self.labels)
 
 
 @dataclass(frozen=True)
@@ -103,8 +125,21 @@ class Treatment:
             return kind(sampling_strategy=lambda y: {1: self.counts(y)[1]}, random_state=seed)
         return None
 
-    def resample(self, X: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows as `sampler` leaves them, in less memory."""
+    def resample(
+        self, X: np.ndarray, y: np.ndarray, seed: int, part: Part | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The rows as `sampler` leaves them, in less memory; of a part of the rows, what it takes of that part.
+
+        Raises
+        ------
+        ValueError
+            SMOTE is asked for a part: the neighbours between which it makes rows may be elsewhere.
+        """
+        if part is not None and self.needs_complete_rows:
+            raise ValueError(f"{self.method} needs all rows in one place, and some are on other hosts")
+        if part is not None and self.method == "undersample":
+            rows = self._drawn(part, seed)
+            return X[rows], y[rows]
         resampler = self.sampler(seed)
         if resampler is None:
             return X, y
@@ -115,6 +150,21 @@ class Treatment:
         resampler.set_params(sampling_strategy={1: self.counts(y)[1]})
         new, labels = (rows[len(given) :] for rows in resampler.fit_resample(X[given], y[given]))
         return np.vstack([X, new]), np.concatenate([y, labels])
+
+    def _drawn(self, part: Part, seed: int) -> np.ndarray:
+        """Places of the rows that under-sampling keeps of a part.
+
+        Every part keeps the same share of its legitimate rows, to within one row, and all together as many as one host
+        would keep of all rows. Which ones depends on the seed, the place and the part's own labels.
+        """
+        legitimate = [int((labels == 0).sum()) for labels in part.labels]
+        kept, total, before = self.counts(part.whole)[0], sum(legitimate), sum(legitimate[: part.place])
+        end = before + legitimate[part.place]
+        size = kept * end // total - kept * before // total
+        own = part.labels[part.place]
+        rng = np.random.default_rng([seed, part.place])
+        drawn = rng.choice(np.flatnonzero(own == 0), size, replace=False)
+        return np.sort(np.concatenate([drawn, np.flatnonzero(own == 1)]))
 
 
 def kept_share(imbalance: str, y: np.ndarray) -> float:

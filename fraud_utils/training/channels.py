@@ -1,172 +1,51 @@
-"""Channels: the tables that SageMaker puts under input/data, as the rows that a model learns from."""
+"""Channels: the tables that SageMaker puts under input/data, checked, on one host or several."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow
 
-from fraud_utils import models
-from fraud_utils.artifact import Distribution, FeatureMap
 from fraud_utils.data import (
     FORMATS,
     DataError,
     Schema,
     TableFile,
-    add_history,
-    fold_groups,
     read_transactions,
-    split_transactions,
 )
-from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
+from fraud_utils.training.disk import Store, pieces
+from fraud_utils.training.hosts import ALONE, Hosts
+from fraud_utils.training.hyperparameters import SetupError
 
-TAIL_SHARE = 0.2  # of the training rows, the last by time: what early stopping watches without a validation channel
-CHANNELS = ("train", "validation", "schema")
 CONTENT_TYPES = {
     **dict.fromkeys(("text/csv", "csv"), ".csv"),
     **dict.fromkeys(("application/x-parquet", "application/parquet", "parquet"), ".parquet"),
 }
 WEIGHT = "csv_weights"  # the column that the hyperparameter of this name asks for
+SHARDED, REPLICATED = "ShardedByS3Key", "FullyReplicated"  # how S3 objects are given to several hosts
 SCHEMA_SOURCE = "the job's schema (the channel 'schema', or the hyperparameter)"
 
 
-@dataclass(frozen=True)
-class Rows:
-    """A matrix of the model's inputs, float32 of shape (rows, columns), its labels, weights and amounts.
-
-    Where folds are asked for, also the rows' times, and groups that have to share a fold.
-    """
-
-    X: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray | None = None
-    amount: np.ndarray | None = None
-    time: np.ndarray | None = None
-    groups: np.ndarray | None = None
+def is_sharded(settings: Mapping[str, Any]) -> bool:
+    """Whether each host has files of its own, instead of all of them."""
+    return settings.get("S3DistributionType") == SHARDED
 
 
-@dataclass(frozen=True)
-class Material:
-    """All that a model is made from.
-
-    Attributes
-    ----------
-    train : Rows
-    validation : Rows or None
-        What the log reports on and early stopping watches.
-    features : FeatureMap
-        How columns became the matrix.
-    may_be_missing : list of str
-        Raw columns in which training rows have missing values.
-    columns : dict of str to Distribution
-        Of each raw column, over the training rows.
-    origin : dict
-        For the manifest: the table's name, its SHA-256, its rows and frauds, and where the validation rows came from.
-    """
-
-    train: Rows
-    validation: Rows | None
-    features: FeatureMap
-    may_be_missing: list[str]
-    columns: dict[str, Distribution]
-    origin: dict[str, Any]
-
-
-def read_material(folder: Path, hyperparameters: Hyperparameters) -> Material:
-    """Read the channels `train` and, where there is one, `validation` of a job.
-
-    Parameters
-    ----------
-    folder : Path
-        The job's input: data/<channel>/, and config/inputdataconfig.json, which is about the channels.
-
-    Raises
-    ------
-    SetupError
-        A channel is missing or empty, or its rows do not allow the treatment that is asked for.
-    DataError
-        A table or a value in it cannot be used.
-    """
-    schema, data, config = _read_as(hyperparameters), folder / "data", folder / "config" / "inputdataconfig.json"
-    channels = json.loads(config.read_bytes()) if config.exists() else {}
-    frame, digest = read_channel(data / "train", schema, channels.get("train"))
-    frame = add_history(frame, schema)
-    held_out, validation = None, "none"
-    if schema.to_compute and (data / "validation").is_dir():
-        raise SetupError(
-            f"channel 'validation': {schema.to_compute[0]!r} of its rows needs those of channel 'train'; put all rows "
-            "into 'train', or load the whole table first and give the job Schema.as_loaded with its parts"
-        )
-    if (data / "validation").is_dir():
-        held_out, validation = read_channel(data / "validation", schema, channels.get("validation"))
-    elif hyperparameters.early_stopping_rounds:
-        split = split_transactions(frame, schema, TAIL_SHARE)
-        frame, held_out = split.train, split.test
-        validation = f"last {TAIL_SHARE:.0%} by time" if schema.time else f"{TAIL_SHARE:.0%} at random"
-    if others := sorted(channel.name for channel in data.glob("*/") if channel.name not in CHANNELS):
-        print(f"channels that are not read: {', '.join(others)} (known: {', '.join(CHANNELS)})", flush=True)
-    pyarrow.default_memory_pool().release_unused()  # what reading left with the allocator: 70 MB
-    schema = hyperparameters.schema
-    try:
-        features = FeatureMap.fit(schema, dict(frame.items()))
-    except ValueError as error:
-        raise DataError(f"channel 'train': {error}") from None
-    missing = [column for column in features.raw if frame[column].isna().any()]
-    if missing and models.Treatment.parse(hyperparameters.imbalance).needs_complete_rows:
-        raise SetupError(
-            f"hyperparameter 'imbalance' is {hyperparameters.imbalance!r}, but column {missing[0]!r} has missing "
-            "values, which SMOTE cannot interpolate; choose another treatment, or fill them in"
-        )
-    train = _rows("train", frame, features, schema)
-    if hyperparameters.folds:
-        time = frame[schema.time].to_numpy() if schema.time else None
-        train = replace(train, time=time, groups=fold_groups(frame, schema))
-    origin = {"name": schema.name, "sha256": digest, "rows": len(train.y), "frauds": int(train.y.sum())}
-    return Material(
-        train=train,
-        validation=None if held_out is None else _rows("validation", held_out, features, schema),
-        features=features,
-        may_be_missing=missing,
-        columns={column: Distribution.of(frame[column].to_numpy()) for column in features.raw},
-        origin=origin | {"validation": validation},
-    )
-
-
-def _rows(part: str, frame: pd.DataFrame, features: FeatureMap, schema: Schema) -> Rows:
-    y = frame[schema.label].to_numpy()
-    print(f"{part}_rows:{len(y)}; {part}_frauds:{int(y.sum())};", flush=True)
-    weight = frame[WEIGHT].to_numpy(copy=True) if WEIGHT in frame else None
-    if weight is not None and not (weight >= 0).all():
-        row = int(np.argmin(weight >= 0))
-        raise SetupError(
-            f"channel {part!r}: row {row + 1} by time: its weight is {weight[row]:g}; it must be at least 0"
-        )
-    amount = frame[schema.amount].to_numpy(copy=True) if schema.amount else None  # a view keeps the frame
-    return Rows(features.matrix(dict(frame.items())), y, weight, amount)
-
-
-def _read_as(hyperparameters: Hyperparameters) -> Schema:
-    """The schema of the tables: with a column of weights where there is one."""
-    schema = hyperparameters.schema
-    if not hyperparameters.csv_weights:
-        return schema
-    if models.Treatment.parse(hyperparameters.imbalance).method not in ("none", "class weight"):
-        raise SetupError(
-            f"hyperparameter 'csv_weights' is 1, but 'imbalance' is {hyperparameters.imbalance!r}, which draws or "
-            "makes rows that have no weight; choose none or class weight"
-        )
-    return replace(schema, features=(WEIGHT, *schema.features))
-
-
-def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | None = None) -> tuple[pd.DataFrame, str]:
+def read_channel(
+    folder: Path,
+    schema: Schema,
+    settings: Mapping[str, Any] | None = None,
+    hosts: Hosts = ALONE,
+    disk: Path | None = None,
+) -> tuple[pd.DataFrame, str]:
     """Load every table of a channel.
+
+    Labels, the moment from which times are counted, and the hash are those of the whole channel, on all hosts.
 
     Parameters
     ----------
@@ -175,7 +54,8 @@ def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | Non
         weight where there are weights, then the schema's other columns, as SageMaker's own XGBoost expects. Parts
         without a row are passed over.
     settings : mapping, optional
-        The channel's in inputdataconfig.json: a name without an extension is read as its ContentType says.
+        The channel's in inputdataconfig.json: a name without an extension is read as its ContentType says; its
+        S3DistributionType says whether each host has all files (FullyReplicated) or files of its own (ShardedByS3Key).
 
     Returns
     -------
@@ -188,18 +68,24 @@ def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | Non
         raise SetupError(f"{name} is missing" + (f"; found {', '.join(map(repr, others))}" if others else ""))
     declared = _declared(name, settings or {})
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] not in "._")
+    dealt = ""
+    if hosts.count > 1 and is_sharded(settings or {}):
+        dealt = f"; {SHARDED} deals whole files to {hosts.count} hosts: write at least so many, or set {REPLICATED}"
     if not paths:
-        raise SetupError(f"{name} is empty; give it files ending in {', '.join(FORMATS)}")
+        raise SetupError(f"{name} is empty; give it files ending in {', '.join(FORMATS)}{dealt}")
     first = [schema.label, *(name for name in (WEIGHT,) if name in schema.columns)]
     label_first = (*first, *(column for column in schema.file_columns if column not in first))
-    parts, without_rows = {}, []
+    store = None if disk is None else Store(disk / folder.name)
+    parts: dict[str, Any] = {}
+    without_rows = []
     for path in paths:
         source = path.relative_to(folder.parent).as_posix()
         if path.stat().st_size:  # what stands for a folder is a file of zero bytes
             form = _format(path.name, source, declared)
-            part = read_transactions(TableFile(path, schema, source, SCHEMA_SOURCE, label_first, form, True))
-            if len(part.frame):
-                parts[source] = part
+            file = TableFile(path, schema, source, SCHEMA_SOURCE, label_first, form, True)
+            found = {source: read_transactions(file)} if store is None else _spilled(file, store)
+            if found := {name: part for name, part in found.items() if len(part.frame)}:
+                parts |= found
                 continue
         without_rows.append(source)
     if without_rows:
@@ -208,32 +94,99 @@ def read_channel(folder: Path, schema: Schema, settings: Mapping[str, Any] | Non
     for said in dict.fromkeys(sentence for part in parts.values() for sentence in part.read_as):
         print(f"{name}: {said}", flush=True)
     if not parts:
-        raise SetupError(f"{name}: its files hold no rows; export them again")
-    digests = [part.sha256 for part in parts.values()]
+        raise SetupError(f"{name}: its files hold no rows; export them again{dealt}")
+    channel = _Channel.of(parts, schema)
+    if hosts.count > 1:
+        channel = channel.joined(name, [_Channel(**each) for each in hosts.tell(asdict(channel))], bool(dealt))
+    channel.check(name, schema)
+    digests = [channel.digests[source] for source in sorted(channel.digests, key=Path)]
     whole = hashlib.sha256("".join(digests).encode()).hexdigest() if len(digests) > 1 else digests[0]
-    return _joined(name, parts, schema), whole
+    return _in_order(parts, schema, channel, store), whole
 
 
-def _joined(name: str, parts: Mapping[str, Any], schema: Schema) -> pd.DataFrame:
-    """The rows of all parts in order of time, counted from one moment; both classes among them."""
-    origins = {part.origin for part in parts.values()}
-    if len(origins) > 1:
-        if None in origins:
-            odd = next(source for source, part in parts.items() if part.origin is None)
+def _spilled(file: TableFile, store: Store) -> dict[str, Any]:
+    """The parts in which a file's rows were put on disk; of their frames only the labels are kept."""
+    parts: dict[str, Any] = {}
+    for piece, before in pieces(file.path, store.folder):
+        source = f"{file.source}, from row {before + 1} on" if before else file.source
+        part = read_transactions(replace(file, path=piece, source=source))
+        if len(part.frame):
+            store.add(part.frame)
+            digest = part.sha256
+            if piece != file.path:
+                with file.path.open("rb") as stream:
+                    digest = "" if parts else hashlib.file_digest(stream, "sha256").hexdigest()
+            parts[source] = replace(part, frame=part.frame[[file.schema.label]].copy(), sha256=digest)
+    return parts
+
+
+@dataclass(frozen=True)
+class _Channel:
+    """What has to be known of all files of a channel, those of other hosts included."""
+
+    digests: dict[str, str]  # by file
+    origins: dict[str, str | None]  # of each file's times
+    rows: int
+    frauds: int
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Any], schema: Schema) -> _Channel:
+        return cls(
+            {source: part.sha256 for source, part in parts.items() if part.sha256},
+            {source: part.origin for source, part in parts.items()},
+            sum(len(part.frame) for part in parts.values()),
+            sum(int(part.frame[schema.label].sum()) for part in parts.values()),
+        )
+
+    def joined(self, name: str, all_hosts: Sequence[_Channel], sharded: bool) -> _Channel:
+        """The channel of all hosts; a SetupError where their files are not what its S3DistributionType says."""
+        if not sharded:
+            if any(other.digests != self.digests for other in all_hosts):
+                raise SetupError(
+                    f"{name} is {REPLICATED}, but its files are not the same on all hosts; give each host all files, "
+                    f"or say S3DistributionType {SHARDED} in inputdataconfig.json"
+                )
+            return self
+        seen = Counter(source for other in all_hosts for source in other.digests)
+        if twice := [source for source, times in seen.items() if times > 1]:
+            raise SetupError(
+                f"{name} is {SHARDED}, but {min(twice)} lies on several hosts, and its rows would count twice; give "
+                f"each host files of its own, or say S3DistributionType {REPLICATED} in inputdataconfig.json"
+            )
+        digests = {source: digest for other in all_hosts for source, digest in other.digests.items()}
+        origins = {source: origin for other in all_hosts for source, origin in other.origins.items()}
+        return _Channel(digests, origins, sum(each.rows for each in all_hosts), sum(each.frauds for each in all_hosts))
+
+    def check(self, name: str, schema: Schema) -> None:
+        """Refuse times that cannot be compared, and rows of one class."""
+        found = set(self.origins.values())
+        if len(found) > 1 and None in found:
+            odd = min(source for source, origin in self.origins.items() if origin is None)
             raise DataError(
                 f"{odd}: its times have no dates, and those of other files of the channel have; write them alike"
             )
-        start = min(map(pd.Timestamp, origins))
-        for part in parts.values():
-            part.frame[schema.time] += (pd.Timestamp(part.origin) - start).total_seconds()
+        if self.frauds in (0, self.rows):
+            kind = "fraud" if self.frauds else "legitimate"
+            raise DataError(
+                f"{name}: column {schema.label!r}: all {self.rows:,} rows are {kind}; learning needs both classes"
+            )
+
+
+def _in_order(parts: Mapping[str, Any], schema: Schema, channel: _Channel, store: Store | None) -> pd.DataFrame:
+    """The rows of these parts in order of time, counted from one moment of the whole channel."""
+    shifts = [0.0] * len(parts)
+    if len(set(channel.origins.values())) > 1:
+        start = min(map(pd.Timestamp, channel.origins.values()))
+        shifts = [(pd.Timestamp(part.origin) - start).total_seconds() for part in parts.values()]
+    if store is not None:
+        if schema.time:
+            store.order(schema.time, shifts, [len(part.frame) for part in parts.values()])
+        return store.frame()
+    for part, shift in zip(parts.values(), shifts, strict=True):
+        if shift:
+            part.frame[schema.time] += shift
     frames = [part.frame for part in parts.values()]
     whole = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    labels = whole[schema.label]
-    if labels.min() == labels.max():
-        kind = "fraud" if labels[0] else "legitimate"
-        raise DataError(
-            f"{name}: column {schema.label!r}: all {len(whole):,} rows are {kind}; learning needs both classes"
-        )
     if schema.time and len(frames) > 1:  # one is in order already
         whole = whole.sort_values(schema.time, kind="stable", ignore_index=True)
     return whole

@@ -9,8 +9,8 @@ from sklearn.metrics import average_precision_score
 
 from fraud_utils import models
 from fraud_utils.data import later_parts
-from fraud_utils.training.channels import Material
 from fraud_utils.training.hyperparameters import Hyperparameters
+from fraud_utils.training.material import Material
 
 SEED = 500  # is added to the job's for the folds, which are not those of the comparison in notebook 02
 

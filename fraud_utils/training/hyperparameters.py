@@ -40,6 +40,8 @@ class Hyperparameters:
         Above 0 the settings are judged on so many later blocks of time or folds of groups, and no model is made.
     unnamed_rows : str
         As in `artifact.Contents`.
+    external_memory : str
+        Whether rows stay on disk while trees grow: "always", "never", or "auto", where they need over half of memory.
     csv_weights : bool
         Whether tables have a weight for each row; in files without a header it is the second column.
     """
@@ -56,6 +58,7 @@ class Hyperparameters:
     csv_weights: bool = False
     tiers: dict[str, float] = field(default_factory=dict)
     folds: int = 0
+    external_memory: str = "auto"
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -212,6 +215,7 @@ _OURS: dict[str, Callable[[str], Any]] = {
     "tiers": _tiers,
     "unnamed_rows": _one_of("schema", "features"),
     "folds": _folds,
+    "external_memory": _one_of("auto", "always", "never"),
     "csv_weights": lambda text: _one_of("0", "1")(text) == "1",
 }
 # XGBoost's other names for some of them, which its scikit-learn interface and AWS's container take as well.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,14 @@ from sklearn.metrics import average_precision_score, log_loss
 from fraud_utils import artifact, models
 from fraud_utils.data import DataError
 from fraud_utils.training.boosting import Checkpoint, fit
-from fraud_utils.training.channels import Material, Rows, read_material
+from fraud_utils.training.disk import SHARE, memory_bytes, needed_bytes
 from fraud_utils.training.folds import judge
+from fraud_utils.training.hosts import Hosts, joined, read_hosts
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError, read_hyperparameters
+from fraud_utils.training.material import Material, Rows, read_material
+from fraud_utils.training.meeting import Stopped
 
-CHECKPOINT = "checkpoint.ubj"
+CHECKPOINT, DISK = "checkpoint.ubj", "rows"
 FAILURE_LENGTH = 1024  # as much as SageMaker shows
 
 
@@ -46,8 +51,13 @@ def main(stop: Callable[[], bool]) -> int:
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     status = 0
     reason = ""
+
+    def lost(reason: str) -> None:
+        _leave(base, 1, reason)
+        os._exit(1)  # the program itself may wait for the host that is gone
+
     try:
-        train(base, stop)
+        train(base, stop, lost)
     except (SetupError, DataError) as error:
         status, reason = 1, str(error)
     except MemoryError:
@@ -55,6 +65,12 @@ def main(stop: Callable[[], bool]) -> int:
     except Exception as error:  # whatever it is, SageMaker shows only what the failure file says
         traceback.print_exc()
         status, reason = 2, f"a fault of the training program, {type(error).__name__}: {error}; see the job's log"
+    _leave(base, status, reason)
+    return status
+
+
+def _leave(base: Path, status: int, reason: str) -> None:
+    """Say why the job fails, in the log and in the file that SageMaker shows."""
     if status:
         print(f"train: {reason}", file=sys.stderr, flush=True)
     failure = base / "output" / "failure"
@@ -65,59 +81,114 @@ def main(stop: Callable[[], bool]) -> int:
             failure.write_text(reason[:FAILURE_LENGTH], encoding="utf-8")
     except OSError as error:
         print(f"train: {failure} could not be written ({error.strerror})", file=sys.stderr, flush=True)
-    return status
 
 
-def train(base: Path, stop: Callable[[], bool]) -> None:
+def train(base: Path, stop: Callable[[], bool], lost: Callable[[str], None] = lambda _: os._exit(1)) -> None:
     """Run the job whose input lies under `base`/input, and leave the model in `base`/model.
+
+    A job of several hosts runs on each of them; the first one leaves the model. `lost` is called with the reason where
+    another host has ended before.
 
     A job that is stopped leaves the trees grown so far, and a checkpoint to go on from. Stopped before its first tree
     it leaves no model, as SageMaker's own algorithms do: "if training has just started, the model might not be ready
     to save" (StoppingCondition in SageMaker's API reference). With the hyperparameter `folds`, there is none either.
     """
     config = base / "input" / "config"
-    _check_hosts(config / "resourceconfig.json")
+    hosts = read_hosts(config / "resourceconfig.json")
     hyperparameters = read_hyperparameters(config / "hyperparameters.json", base / "input" / "data" / "schema")
-    material = read_material(base / "input", hyperparameters)
+    _check_hosts(hosts, hyperparameters)
+    try:
+        with joined(hosts, stop, lost):
+            _train(base, hyperparameters, hosts, stop if hosts.count == 1 else lambda: hosts.any(stop()))
+    except Stopped:
+        print("stopped by SIGTERM before all hosts had met; there is no model to save", flush=True)
+
+
+def _train(base: Path, hyperparameters: Hyperparameters, hosts: Hosts, stop: Callable[[], bool]) -> None:
+    """What each host does once all are there; `stop` is the same on all of them."""
+    disk = base / DISK
+    shutil.rmtree(disk, ignore_errors=True)  # of a start that was killed
+    try:
+        spilled = disk if hosts.any(_is_too_much(base / "input", hyperparameters)) else None
+        material = read_material(base / "input", hyperparameters, hosts, spilled)
+        _grow(base, material, hyperparameters, hosts, stop)
+    finally:
+        shutil.rmtree(disk, ignore_errors=True)
+
+
+def _grow(
+    base: Path, material: Material, hyperparameters: Hyperparameters, hosts: Hosts, stop: Callable[[], bool]
+) -> None:
+    """From the rows to a model, or to what is thought of the settings."""
     if hyperparameters.folds:
         judge(material, hyperparameters, stop)
         return
-    checkpoint = Checkpoint(base / "checkpoints" / CHECKPOINT, _fingerprint(material, hyperparameters))
+    fingerprint = _fingerprint(material, hyperparameters, hosts)
+    checkpoint = Checkpoint(base / "checkpoints" / CHECKPOINT, fingerprint, hosts)
     booster = fit(material, hyperparameters, checkpoint, stop)
     rounds = booster.num_boosted_rounds()
     if not rounds:
-        print("stopped by SIGTERM before the first round; there is no model to save", flush=True)
+        hosts.say("stopped by SIGTERM before the first round; there is no model to save")
         return
-    _save(base / "model", booster, material, hyperparameters)
+    _save(base / "model", booster, material, hyperparameters, hosts)
     if stop():
-        print(f"stopped by SIGTERM; the model holds the {rounds} rounds grown so far", flush=True)
+        hosts.say(f"stopped by SIGTERM; the model holds the {rounds} rounds grown so far")
     else:
         checkpoint.path.unlink(missing_ok=True)
-        print("model saved", flush=True)
+        hosts.say("model saved")
 
 
-def _check_hosts(file: Path) -> None:
-    hosts = json.loads(file.read_bytes()).get("hosts", []) if file.exists() else []
-    if len(hosts) > 1:
+def _is_too_much(folder: Path, hyperparameters: Hyperparameters) -> bool:
+    """Whether this host keeps its rows on disk while it learns."""
+    whole = models.Treatment.parse(hyperparameters.imbalance).needs_complete_rows or hyperparameters.folds > 0
+    if hyperparameters.external_memory == "always" and whole:
         raise SetupError(
-            f"training on {len(hosts)} hosts is not supported yet; set the job's instance count to 1, on a larger "
-            "instance if it must be faster"
+            "hyperparameter 'external_memory' is 'always', but SMOTE and 'folds' copy rows in memory; choose another "
+            "treatment, or auto"
+        )
+    if hyperparameters.external_memory != "auto" or whole:
+        return hyperparameters.external_memory == "always"
+    needed, memory = needed_bytes(folder / "data", len(hyperparameters.schema.columns)), memory_bytes()
+    if needed > SHARE * memory:
+        print(f"rows stay on disk: they need {needed / 2**30:.1f} GB, of {memory / 2**30:.1f} GB of memory", flush=True)
+    return needed > SHARE * memory
+
+
+def _check_hosts(hosts: Hosts, hyperparameters: Hyperparameters) -> None:
+    """Refuse what needs all rows in one place."""
+    if hosts.count == 1:
+        return
+    if models.Treatment.parse(hyperparameters.imbalance).needs_complete_rows:
+        raise SetupError(
+            f"hyperparameter 'imbalance' is {hyperparameters.imbalance!r}, which makes rows between a fraud and its "
+            f"nearest frauds, and on {hosts.count} hosts some of these lie elsewhere; choose class weight or "
+            "undersample 1:N, or set the job's instance count to 1"
+        )
+    if hyperparameters.folds:
+        raise SetupError(
+            f"hyperparameter 'folds' judges settings on one host, and the job has {hosts.count}; set its instance "
+            "count to 1"
         )
 
 
-def _fingerprint(material: Material, hyperparameters: Hyperparameters) -> str:
-    """What tells this job's checkpoint from others: rows, hyperparameters, columns, and XGBoost's version."""
-    rows = [material.origin["sha256"], material.origin["validation"]]
+def _fingerprint(material: Material, hyperparameters: Hyperparameters, hosts: Hosts) -> str:
+    """What tells this job's checkpoint from others: rows and hosts, hyperparameters, columns, and XGBoost's version."""
+    rows = [material.origin["sha256"], material.origin["validation"], hosts.count, material.disk is not None]
     everything = [*rows, hyperparameters.recipe, hyperparameters.schema.to_dict(), xgboost.__version__]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 
-def _save(folder: Path, booster: xgboost.Booster, material: Material, hyperparameters: Hyperparameters) -> None:
-    """Leave the model folder, and its metrics in the log."""
+def _save(
+    folder: Path, booster: xgboost.Booster, material: Material, hyperparameters: Hyperparameters, hosts: Hosts
+) -> None:
+    """Leave the model folder, and its metrics over all hosts' rows in the log; the first host does."""
     schema = hyperparameters.schema
-    share = models.kept_share(hyperparameters.imbalance, material.train.y)
-    parts = {"train": material.train} | ({"validation": material.validation} if material.validation else {})
-    scores = {part: _scores(booster, rows, share) for part, rows in parts.items()}
+    share = models.kept_share(hyperparameters.imbalance, hosts.whole(material.train.y))
+    own = {"train": material.train} | ({"validation": material.validation} if material.validation else {})
+    scores = {part: hosts.whole(_scores(booster, rows, share)) for part, rows in own.items()}
+    parts = {part: _of_all(rows, hosts) for part, rows in own.items()}
+    if not hosts.first:
+        return
     metrics = {"rounds": float(booster.num_boosted_rounds())} | _metrics(parts, scores)
     print(" ".join(f"{name}:{value:.6f};" for name, value in metrics.items()), flush=True)
     contents = artifact.Contents(
@@ -136,6 +207,12 @@ def _save(folder: Path, booster: xgboost.Booster, material: Material, hyperparam
         reference=_reference(material.columns, parts, scores, hyperparameters),
     )
     artifact.save(folder, booster, contents)
+
+
+def _of_all(rows: Rows, hosts: Hosts) -> Rows:
+    """Rows with the labels and amounts of all hosts' rows."""
+    amount = None if rows.amount is None else hosts.whole(rows.amount)
+    return replace(rows, y=hosts.whole(rows.y), amount=amount)
 
 
 def _metrics(parts: Mapping[str, Rows], scores: Mapping[str, np.ndarray]) -> dict[str, float]:

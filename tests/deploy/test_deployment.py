@@ -49,10 +49,11 @@ def test_a_choice_becomes_a_model_an_endpoint_a_batch_of_scores_and_then_nothing
 def test_options_of_training_and_of_the_endpoint(server, split, tmp_path):
     deployment = deploy.connect("local", deployments.run_folder(tmp_path / "options", deployments.choice()))
     uploaded = deployment.upload(split, ULB)
-    deployment.train(deployments.choice(num_round=2), uploaded, deploy.Training(spot=True))
+    deployment.train(deployments.choice(num_round=2), uploaded, deploy.Training(spot=True, count=2))
     sagemaker, scaling, s3 = (boto3.client(name) for name in ("sagemaker", "application-autoscaling", "s3"))
     job = sagemaker.describe_training_job(TrainingJobName=deployment.name)
     assert job["EnableManagedSpotTraining"]
+    assert job["ResourceConfig"]["InstanceCount"] == 2
     assert job["StoppingCondition"]["MaxWaitTimeInSeconds"] > job["StoppingCondition"]["MaxRuntimeInSeconds"]
     deployment.serve(deploy.Serving(count=2, capture=True))
     deployment.endpoint.autoscale(4)

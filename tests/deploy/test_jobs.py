@@ -13,7 +13,7 @@ import states
 
 from fraud_utils import artifact
 from fraud_utils.data import ULB, Schema, split_transactions
-from fraud_utils.deploy import DeployError
+from fraud_utils.deploy import DeployError, Serving, Training
 
 
 def test_a_failing_training_says_what_the_program_left_in_its_failure_file(deployment, split):
@@ -44,6 +44,15 @@ def test_a_job_that_somebody_stops_leaves_no_model_that_could_be_taken_for_the_w
         stopped.result()
     assert not (deployment.run_folder / "model").exists()
     assert deployments.programs(server) == []
+
+
+def test_what_several_instances_cannot_train_is_refused_before_anything_starts(deployment):
+    smote = deployments.choice(imbalance="SMOTE 1:10")
+    with pytest.raises(DeployError, match=r"SMOTE 1:10, which makes rows between .* set train_count to 1"):
+        deployment.plan(Training(count=2), Serving(), smote)
+    with pytest.raises(DeployError, match="train_count is 0; a training job runs on at least 1 instance"):
+        deployment.plan(Training(count=0), Serving(), smote)
+    assert "USD" in deployment.plan(Training(count=1), Serving(), smote)
 
 
 def test_a_value_too_long_for_sagemaker_is_refused_with_its_name(deployment):

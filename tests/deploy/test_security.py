@@ -128,5 +128,5 @@ def test_what_a_serverless_endpoint_cannot_do_is_said_before_anything_starts(
 ):
     deployment = deploy.connect("local", tmp_path / "serverless", place=Place(security=security))
     with pytest.raises(DeployError, match=f"a serverless endpoint takes {named}"):
-        deployment.plan(Training(), serving)
+        deployment.plan(Training(), serving, deployments.choice())
     assert deployment.delete()

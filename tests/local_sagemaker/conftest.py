@@ -114,7 +114,7 @@ class Local:
 
     def lines(self, group, name):
         """What a job has logged."""
-        asked = {"logGroupName": f"/aws/sagemaker/{group}", "logStreamNamePrefix": f"{name}/"}
+        asked = {"logGroupName": f"/aws/sagemaker/{group}", "logStreamNamePrefix": name if "/" in name else f"{name}/"}
         pages = self.client("logs").get_paginator("filter_log_events").paginate(**asked)
         return [event["message"] for page in pages for event in page["events"]]
 

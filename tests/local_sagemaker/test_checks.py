@@ -34,7 +34,7 @@ def refusal(call, **request):
         ({"EnableManagedSpotTraining": True}, "MaxWaitTimeInSeconds"),
         ({"AlgorithmSpecification": FILE | {"TrainingImage": "nothing:here"}}, "not found"),
         ({"AlgorithmSpecification": FILE | {"TrainingInputMode": "Pipe"}}, "does not support Pipe at 'AlgorithmSpec"),
-        ({"ResourceConfig": INSTANCE | {"InstanceCount": 2}}, "does not support 2 at 'ResourceConfig.InstanceCount'"),
+        ({"ResourceConfig": INSTANCE | {"InstanceCount": 9}}, "does not support 9 at 'ResourceConfig.InstanceCount'"),
         ({"ResourceConfig": INSTANCE | {"VolumeKmsKeyId": "not a key"}}, "regular expression pattern"),
         ({"VpcConfig": VPC | {"Subnets": ["under_score"]}}, "regular expression pattern"),
         ({"ResourceConfig": INSTANCE | {"KeepAlivePeriodInSeconds": 60}}, "'ResourceConfig.KeepAlivePeriodInSeconds'"),

@@ -11,6 +11,7 @@ from states import until
 from fraud_utils import artifact
 
 ENDLESS = 100_000  # rounds
+TWO = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}
 
 
 def test_a_job_leaves_a_model_in_s3_its_metrics_and_a_log(local, trained):
@@ -78,25 +79,76 @@ def test_a_job_is_ended_when_its_time_is_over(local):
     assert (described["TrainingJobStatus"], described["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
 
 
-def test_a_spot_job_that_loses_its_instance_goes_on_from_its_checkpoint(local):
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_spot_job_that_loses_an_instance_goes_on_from_its_checkpoint(local, count):
+    name = f"spot-on-{count}"
     local.train(
-        "spot",
+        name,
         2_000,
+        ResourceConfig=TWO | {"InstanceCount": count},
         EnableManagedSpotTraining=True,
         StoppingCondition={"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 7200},
-        CheckpointConfig={"S3Uri": local.url("checkpoints")},
+        CheckpointConfig={"S3Uri": local.url(f"checkpoints/{count}")},
     )
-    (trainer,) = until(lambda: local.running("train"), "the program's start")
-    tree = Path(trainer.environ()["SAGEMAKER_BASE_DIR"])
-    until(lambda: any((tree / "checkpoints").glob("*.ubj")), "a checkpoint")
-    trainer.kill()
-    described = local.finished("spot")
+    trainers = until(lambda: len(local.running("train")) == count and local.running("train"), "the program's start")
+    trees = [Path(trainer.environ()["SAGEMAKER_BASE_DIR"]) for trainer in trainers]
+    until(lambda: any(file for tree in trees for file in tree.glob("checkpoints/*.ubj")), "a checkpoint")
+    trainers[-1].kill()
+    described = local.finished(name)
     steps = [step["Status"] for step in described["SecondaryStatusTransitions"]]
     assert steps[2:5] == ["Training", "Interrupted", "Starting"]
     assert described["TrainingJobStatus"] == "Completed"
-    lines = local.lines("TrainingJobs", "spot")
+    lines = local.lines("TrainingJobs", name)
     assert any(line.startswith("going on from the checkpoint after round") for line in lines)
-    assert not tree.exists()
+    assert not any(tree.exists() for tree in trees)
+
+
+def sharded(local, split, parts):
+    """The channel `train` in so many objects, which are dealt to the hosts."""
+    rows = split.train
+    for number in range(parts):
+        part = rows[number * len(rows) // parts : (number + 1) * len(rows) // parts]
+        local.s3.put_object(
+            Bucket=local.bucket, Key=f"{parts}-parts/{number}.csv", Body=part.to_csv(index=False).encode()
+        )
+    where = {
+        "S3DataType": "S3Prefix",
+        "S3Uri": local.url(f"{parts}-parts/"),
+        "S3DataDistributionType": "ShardedByS3Key",
+    }
+    return [{"ChannelName": "train", "DataSource": {"S3DataSource": where}}]
+
+
+def test_a_job_on_two_instances_leaves_one_model_of_all_rows(local, split, tmp_path):
+    local.train("two", InputDataConfig=sharded(local, split, 5), ResourceConfig=TWO)
+    described = local.finished("two")
+    assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
+    (tmp_path / "model.tar.gz").write_bytes(local.get(described["ModelArtifacts"]["S3ModelArtifacts"]))
+    artifact.unpack(tmp_path / "model.tar.gz", tmp_path / "model")
+    assert artifact.load(tmp_path / "model").manifest["training"]["rows"] == len(split.train)
+    assert "train_rows:4000; train_frauds:85;" in local.lines("TrainingJobs", "two/algo-1-")
+    assert described["FinalMetricDataList"][0]["Value"] == 20
+
+
+def test_more_instances_than_objects_are_refused_with_the_remedy(local, split):
+    local.train("few", InputDataConfig=sharded(local, split, 1), ResourceConfig=TWO)
+    reason = local.finished("few")["FailureReason"]
+    assert "channel 'train' is empty" in reason
+    assert "ShardedByS3Key deals whole files to 2 hosts: write at least so many, or set FullyReplicated" in reason
+
+
+def test_a_job_ends_when_one_of_its_hosts_is_killed(local):
+    local.train("killed", ENDLESS // 4, ResourceConfig=TWO)
+    until(lambda: local.described("killed")["FinalMetricDataList"], "a round in the log")
+    trainers = local.running("train")
+    second = next(each for each in trainers if each.environ()["SAGEMAKER_BASE_DIR"].endswith("-2"))
+    trees = [Path(each.environ()["SAGEMAKER_BASE_DIR"]) for each in trainers]
+    second.kill()
+    described = local.finished("killed")
+    assert described["TrainingJobStatus"] == "Failed"
+    assert "AlgorithmError: host 127.0.0.2 ended before the job did, without a reason" in described["FailureReason"]
+    assert not local.running("train")
+    until(lambda: not any(tree.exists() for tree in trees), "the end of the job's folders")
 
 
 def test_batch_transform_splits_by_line_and_stays_within_the_payload(local, model, loaded, split):

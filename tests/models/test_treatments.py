@@ -85,3 +85,28 @@ def test_an_obstacle_is_named_exactly_where_the_rows_would_stay_as_they_are(name
     same = treatment.counts(Y) == (2940, 60) and name != "none"
     assert bool(treatment.obstacle(Y)) == same == (name in ("undersample 1:100", "SMOTE 1:1000"))
     assert bool(treatment.obstacle(Y, complete=False)) == (same or "SMOTE" in name)
+
+
+@pytest.mark.parametrize("name", ["undersample 1:10", "undersample 1:1", "undersample 1:100"])
+def test_every_part_keeps_the_same_share_and_all_together_what_one_place_would(name):
+    treatment = Treatment.parse(name)
+    labels = [Y[:1000], Y[1000:2500], Y[2500:][Y[2500:] == 0]]  # the last has no fraud
+    whole = np.concatenate(labels)
+    kept = []
+    for place, own in enumerate(labels):
+        rows = np.arange(len(own), dtype=np.float32)[:, None]
+        left, y = treatment.resample(rows, own, 3, models.Part(labels, place))
+        again, _ = treatment.resample(rows, own, 3, models.Part(labels, place))
+        assert (left == again).all()
+        assert len(np.unique(left)) == len(left)
+        assert (own[left[:, 0].astype(int)] == y).all()
+        assert y.sum() == own.sum()
+        kept.append((y == 0).sum())
+    share = treatment.counts(whole)[0] / (whole == 0).sum()
+    assert all(abs(count - share * (own == 0).sum()) <= 1 for count, own in zip(kept, labels, strict=True))
+    assert sum(kept) == treatment.counts(whole)[0]
+
+
+def test_smote_of_a_part_is_refused():
+    with pytest.raises(ValueError, match="SMOTE needs all rows in one place"):
+        Treatment.parse("SMOTE").resample(X, Y, 3, models.Part([Y, Y], 0))

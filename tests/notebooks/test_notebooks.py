@@ -43,7 +43,8 @@ PARAMETERS = {
     "03_deploy": {
         *("data", "schema", "simulate", "seed", "run_folder", "test_share"),
         *("target", "region", "role", "bucket", "prefix", "image", "security"),
-        *("train_instance", "serve_instance", "serve_count", "serverless", "spot", "capture", "register_in"),
+        *("train_instance", "train_count", "serve_instance", "serve_count", "serverless", "spot", "capture"),
+        "register_in",
         *("model_version", "autoscale_to", "replace", "keep_endpoint", "history_store"),
         *("canary_minutes", "canary_percent"),
     },

@@ -2,11 +2,14 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from states import HANGS
 
 from fraud_utils.data.simulate import simulate_transactions
 
@@ -37,10 +40,10 @@ class Job:
                 else:
                     content.to_csv(folder / name, index=False)
 
-    def start(self):
+    def start(self, **variables):
         return subprocess.Popen(
             [sys.executable, PROGRAM],
-            env=os.environ | {"SAGEMAKER_BASE_DIR": str(self.base), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"SAGEMAKER_BASE_DIR": str(self.base), "OMP_NUM_THREADS": "1"} | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -66,9 +69,54 @@ class Job:
         return self.base / "checkpoints" / "checkpoint.ubj"
 
 
+class Cluster:
+    """A job on several hosts, each a process on a tree of its own.
+
+    `tables` has the channels of each host; those named in `sharded` are its own, the others are alike on all of them.
+    """
+
+    def __init__(self, base, hyperparameters, tables, sharded=("train", "validation")):
+        self.names = [f"127.0.0.{number}" for number in range(1, len(tables) + 1)]
+        self.jobs = []
+        for name, channels in zip(self.names, tables, strict=True):
+            job = Job(base / name, hyperparameters, self.names, **channels)
+            config = base / name / "input" / "config"
+            (config / "resourceconfig.json").write_text(json.dumps({"current_host": name, "hosts": self.names}))
+            shared = {c: "ShardedByS3Key" if c in sharded else "FullyReplicated" for c in channels}
+            settings = {name: {"TrainingInputMode": "File", "S3DistributionType": shared[name]} for name in channels}
+            (config / "inputdataconfig.json").write_text(json.dumps(settings))
+            self.jobs.append(job)
+
+    def start(self):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        return [job.start(TRAIN_PORT=str(port)) for job in self.jobs]
+
+    def run(self, *statuses):
+        """Run all to their ends, which are well unless statuses are given; what they wrote to stdout."""
+        return self.ended(self.start(), *statuses)
+
+    def ended(self, processes, *statuses):
+        with ThreadPoolExecutor() as pool:  # a pipe that nobody reads would stop its writer
+            written = list(pool.map(lambda process: process.communicate(timeout=HANGS), processes))
+        found = [process.returncode for process in processes]
+        assert found == list(statuses or [0] * len(processes)), [error for _, error in written]
+        return [out for out, _ in written]
+
+    @property
+    def first(self):
+        """The host that leaves the model."""
+        return self.jobs[0]
+
+
 @pytest.fixture(scope="session")
 def job():
     return Job
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    return Cluster
 
 
 @pytest.fixture(scope="session")

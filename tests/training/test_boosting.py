@@ -1,9 +1,12 @@
 """Growing the trees: disturbed or not, a job ends with the same ones."""
 
+import numpy as np
 import pytest
+import xgboost
 from sklearn.metrics import average_precision_score
 
 from fraud_utils import artifact
+from fraud_utils.training.boosting import area_under_precision_recall
 from fraud_utils.training.job import train
 
 HYPERPARAMETERS = {"num_round": "120", "eta": "0.05", "imbalance": "undersample 1:50"}
@@ -77,7 +80,10 @@ def test_a_job_stopped_before_its_first_tree_leaves_no_model(disturbed, capsys):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path, other: path.write_bytes(other.trees), "is of other data or hyperparameters; starting anew"),
+        (
+            lambda path, other: path.write_bytes(other.trees),
+            "is of other data, hyperparameters or hosts; start",
+        ),
         (lambda path, other: path.write_bytes(b"{"), "is damaged; starting anew"),
     ],
 )
@@ -128,3 +134,17 @@ def test_a_row_of_weight_three_counts_as_three_rows(job, frame, tmp_path, capsys
     lines = (line for line in capsys.readouterr().out.splitlines() if line.startswith("round:5;"))
     first, second = (line.partition("elapsed")[0] for line in lines)
     assert first == second  # the metrics on the validation rows count them alike
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_area_over_all_hosts_is_what_xgboost_computes_on_one(weighted):
+    rng = np.random.default_rng(3)
+    y = (rng.random(500) < 0.1).astype(int)
+    X = rng.normal(size=(500, 3)).round(1) + y[:, None]  # many rows share a score
+    weight = rng.integers(0, 4, 500).astype(float) if weighted else None
+    data = xgboost.DMatrix(X, y, weight=weight)
+    booster = xgboost.train({"objective": "binary:logistic", "max_depth": 2}, data, 5)
+    booster.set_param("eval_metric", "aucpr")
+    expected = float(booster.eval(data).rpartition(":")[2])
+    assert area_under_precision_recall(y, booster.predict(data), weight) == pytest.approx(expected, abs=1e-6)
+    assert np.isnan(area_under_precision_recall(np.zeros(3), np.ones(3)))

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from fraud_utils.data import ULB, DataError, Schema, split_transactions
-from fraud_utils.training.channels import read_channel, read_material
+from fraud_utils.training.channels import read_channel
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
+from fraud_utils.training.material import read_material
 
 
 def asked(**given):

@@ -104,7 +104,9 @@ def test_a_schema_in_a_channel_is_the_models(job, frame, tmp_path):
         ({}, {"train": {}}, ["algo-1"], "channel 'train' is empty"),
         ({}, {"train": {"rows.csv": b"a,b\n0,1\n"}}, ["algo-1"], "column 'Time' is missing (and 30 more"),
         ({"max_dept": "3"}, {"train": {"rows.csv": b"x"}}, ["algo-1"], "did you mean 'max_depth'"),
-        ({}, {"train": {"rows.csv": b"x"}}, ["algo-1", "algo-2"], "training on 2 hosts is not supported yet"),
+        ({"imbalance": "SMOTE"}, {}, ["algo-1", "algo-2"], "'SMOTE', which makes rows between a fraud and its nearest"),
+        ({"folds": "3"}, {}, ["algo-1", "algo-2"], "'folds' judges settings on one host, and the job has 2"),
+        ({}, {}, ["algo-1", "algo-1"], "'current_host' is 'algo-1'; it must be one of them, and each must have a name"),
         ({f"wrong{i}": "" for i in range(9)}, {}, ["algo-1"], "'wrong0' is unknown"),
     ],
 )

@@ -1,0 +1,110 @@
+"""Rows that are more than memory: kept on disk column by column, and read from there one column or page at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow
+from pyarrow import parquet
+
+PAGE_ROWS = 500_000
+# A job in memory takes 3.5 times its rows as numbers of 64 bits (measured on two million); above this share of memory
+# they are kept on disk, which takes a quarter of that.
+TIMES, SHARE = 3.5, 0.5
+CGROUP = Path("/sys/fs/cgroup/memory.max")  # what a container may use
+
+
+def memory_bytes() -> int:
+    """How much memory this machine has, or this container may use."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = CGROUP.read_text().strip() if CGROUP.exists() else "max"
+    return min(machine, int(limit)) if limit.isdecimal() else machine
+
+
+def needed_bytes(folder: Path, columns: int) -> float:
+    """How much memory a job takes that reads the parquet files of a folder into it."""
+    files = [path for path in folder.rglob("*.parquet") if path.stat().st_size]
+    rows = 0
+    for path in files:
+        try:
+            rows += parquet.read_metadata(path).num_rows
+        except pyarrow.ArrowInvalid:  # whoever reads it says what is wrong
+            continue
+    return TIMES * rows * columns * 8
+
+
+def pieces(path: Path, folder: Path) -> Iterator[tuple[Path, int]]:
+    """The rows of a parquet file's row groups, each time as a file, and how many came before.
+
+    A file of another format is one piece as it is, as is one without rows.
+    """
+    try:
+        file = parquet.ParquetFile(path)
+    except pyarrow.ArrowInvalid:
+        yield path, 0
+        return
+    piece, before = folder / "piece.parquet", 0
+    with file:
+        if not file.metadata.num_rows:
+            yield path, 0
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(PAGE_ROWS, row_groups=[group]):
+                parquet.write_table(pyarrow.Table.from_batches([batch]), piece)
+                yield piece, before
+                before += len(batch)
+    piece.unlink(missing_ok=True)
+
+
+class Store:
+    """A table on disk, to which frames are added; all have the same columns."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.rows = folder, 0
+        self._kinds: dict[str, np.dtype] = {}
+        self._known: dict[str, dict[str, int]] = {}  # the code of each category
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Append rows."""
+        for number, name in enumerate(frame):
+            values = frame[name]
+            if isinstance(values.dtype, pd.CategoricalDtype):
+                known = self._known.setdefault(name, {})
+                codes = [known.setdefault(value, len(known)) for value in values.cat.categories]
+                array = np.array([*codes, -1], dtype=np.int32)[values.cat.codes]
+            else:
+                array = np.ascontiguousarray(values.to_numpy())
+            self._kinds[name] = array.dtype
+            with (self.folder / str(number)).open("ab") as file:
+                array.tofile(file)
+        self.rows += len(frame)
+
+    def column(self, name: str) -> np.ndarray:
+        """The values of a column, or the codes of its categories, to be read or changed."""
+        number = list(self._kinds).index(name)
+        return np.memmap(self.folder / str(number), self._kinds[name], "r+", shape=(self.rows,))
+
+    def order(self, by: str, shifts: Sequence[float], sizes: Sequence[int]) -> None:
+        """Add a shift to each run of rows in a column, and bring all rows in its order."""
+        values = self.column(by)
+        values += np.repeat(shifts, sizes)
+        if np.any(np.diff(values) < 0):
+            order = np.argsort(values, kind="stable")
+            for name in self._kinds:
+                column = self.column(name)
+                column[:] = column[order]
+
+    def frame(self) -> pd.DataFrame:
+        """All rows, which stay on disk until they are looked at."""
+        columns = {}
+        for name in self._kinds:
+            values = self.column(name)
+            if name in self._known:
+                columns[name] = pd.Categorical.from_codes(values, categories=list(self._known[name]))
+            else:
+                columns[name] = values
+        return pd.DataFrame(columns, copy=False)
