@@ -145,8 +145,12 @@ def _group(endpoint: str) -> str:
 def trip(connection: Connection, endpoint: str) -> None:
     """Have SageMaker roll back an update that nobody wants any more; nothing where no alarm watches one."""
     cloudwatch, (name, *_) = connection.client("cloudwatch"), alarm_names(endpoint)
-    with contextlib.suppress(exceptions.ClientError):  # it is not there: then there is no such update
-        cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="the replacement was broken off")
+    with explained(f"setting off the alarm {name}"):
+        try:
+            cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="the replacement was broken off")
+        except exceptions.ClientError as error:
+            if "NotFound" not in error.response["Error"]["Code"]:
+                raise
 
 
 def reasons(connection: Connection, endpoint: str) -> list[str]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from botocore import exceptions
 
-from fraud_utils.deploy import resources, storage
+from fraud_utils.deploy import canary, resources, storage
 from fraud_utils.deploy.endpoint import scalable
 from fraud_utils.deploy.errors import DeployError, UnreachableError, explained
 from fraud_utils.deploy.place import NAME, PLACE_TAG, Place, short
@@ -136,7 +136,7 @@ class _Cleanup:
     def end(self, kind: Kind, name: str) -> bool:
         """Stop or delete one thing; returns whether there was one.
 
-        An endpoint is waited for, and asked again: AWS deletes none that is still being made.
+        An endpoint is waited for, and asked again: AWS deletes none that is still being made or updated.
         """
         if kind is resources.ENDPOINT:
             with self.step(f"ending the scaling of {name}"):
@@ -149,6 +149,9 @@ class _Cleanup:
                 self.say(f"{kind.name} {name}")
                 self.deleted += 1
                 there = True
+                if kind is resources.ENDPOINT:
+                    with self.step(f"ending an update of {name}"):
+                        canary.trip(self.connection, name)
             if kind is not resources.ENDPOINT:
                 break
             if time.monotonic() > deadline:

@@ -7,6 +7,7 @@ back when an alarm goes off (see `canary`). The old model's configuration stays 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import secrets
 import time
@@ -173,7 +174,8 @@ class _Live:
 
     def roll_back(self) -> None:
         """Run the old configuration, and delete what was made beside it."""
-        canary.trip(self.site.connection, self.site.name)
+        with contextlib.suppress(DeployError):  # else the update ends by itself, only later
+            canary.trip(self.site.connection, self.site.name)
         if self._wait()["EndpointConfigName"] != self.before:
             self._update(self.before)
         self.sweep()

@@ -21,10 +21,11 @@ MARK = "replace-"  # how the ids of our requests begin, so that captured ones ca
 
 @dataclass(frozen=True)
 class Limits:
-    """How far a new model may be from the one that it replaces, both asked about the same rows."""
+    """How far a new model may be from the one that it replaces, both asked about the same rows; but for the difference,
+    on live requests too."""
 
     errors: float = 0.0  # share of the new one's requests that may fail
-    latency: float = 3.0  # its median for single rows, in medians of the other
+    latency: float = 3.0  # its median for single rows, or live requests, in medians of the other
     alerts: float = 2.0  # how many times as often, or as seldom, it may alert, each at its own threshold
     difference: float = 0.1  # mean absolute difference of the scores
     requests: int = 50  # of single rows to each, for the latency

@@ -257,6 +257,7 @@ STAYS = {
     "sagemaker:DeleteEndpointConfig": {"EndpointConfig"},
     "sagemaker:DeleteEndpoint": {"Endpoint", "Alarm", "MetricFilter", "EndpointConfig", "Model"},
     "cloudwatch:DescribeAlarms": set(),
+    "cloudwatch:SetAlarmState": set(),
     "cloudwatch:ListTagsForResource": set(),
     "cloudwatch:DeleteAlarms": {"Alarm"},
     "logs:DeleteMetricFilter": {"Alarm", "MetricFilter"},

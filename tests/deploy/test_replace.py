@@ -223,6 +223,29 @@ def test_an_interrupt_rolls_back(live, challenger, asked, split):
     assert stays(live, asked, before)
 
 
+def replacing(live, challenger, split, folder, requests, minutes):
+    """A process that replaces a model, named `killed`."""
+    script = (
+        "import sys, pandas as pd\nfrom fraud_utils import deploy\n"
+        "deployment = deploy.connect('local', sys.argv[1])\ndeployment.model_url = sys.argv[2]\n"
+        "limits, canary = deploy.Limits(latency=20, requests=int(sys.argv[5])), deploy.Canary(float(sys.argv[6]), 50)\n"
+        "deploy.replace(deployment, sys.argv[3], pd.read_csv(sys.argv[4]), limits, canary)\n"
+    )
+    split.test.to_csv(folder / "rows.csv", index=False)
+    words = [folder / "killed", challenger.model_url, live.name, folder / "rows.csv", requests, minutes]
+    return subprocess.Popen([sys.executable, "-c", script, *map(str, words)], stdout=subprocess.DEVNULL)
+
+
+def test_an_endpoint_is_deleted_at_once_although_its_update_would_take_hours(live, challenger, split, tmp_path):
+    process = replacing(live, challenger, split, tmp_path, 3, 60)
+    until(lambda: baking(live) or process.poll() is not None, "the new model on live requests")
+    process.kill()
+    process.wait()
+    assert live.delete()
+    assert deployments.left("live") == []
+    until(lambda: not deployments.left("killed"), "the killed process's own things deleted")
+
+
 @pytest.mark.parametrize(
     ("requests", "there"),
     [(100_000, lambda live: config(live) != live.name), (3, baking)],
@@ -231,15 +254,7 @@ def test_an_interrupt_rolls_back(live, challenger, asked, split):
 def test_what_a_killed_replacement_left_is_tidied_up_by_the_next(
     server, live, challenger, split, tmp_path, requests, there
 ):
-    script = (
-        "import sys, pandas as pd\nfrom fraud_utils import deploy\n"
-        "deployment = deploy.connect('local', sys.argv[1])\ndeployment.model_url = sys.argv[2]\n"
-        "limits = deploy.Limits(latency=20, requests=int(sys.argv[5]))\n"
-        "deploy.replace(deployment, sys.argv[3], pd.read_csv(sys.argv[4]), limits, deploy.Canary(0.05, 50))\n"
-    )
-    split.test.to_csv(tmp_path / "rows.csv", index=False)
-    words = [tmp_path / "killed", challenger.model_url, live.name, tmp_path / "rows.csv", requests]
-    process = subprocess.Popen([sys.executable, "-c", script, *map(str, words)], stdout=subprocess.DEVNULL)
+    process = replacing(live, challenger, split, tmp_path, requests, 0.05)
     until(lambda: there(live) or process.poll() is not None, "the new model beside the old one")
     process.kill()
     process.wait()
