@@ -21,8 +21,10 @@ MARK = "replace-"  # how the ids of our requests begin, so that captured ones ca
 
 @dataclass(frozen=True)
 class Limits:
-    """How far a new model may be from the one that it replaces, both asked about the same rows; but for the difference,
-    on live requests too."""
+    """How far a new model may be from the one that it replaces.
+
+    Both are asked about the same rows. On live requests, errors, latency and too many alerts are judged as well.
+    """
 
     errors: float = 0.0  # share of the new one's requests that may fail
     latency: float = 3.0  # its median for single rows, or live requests, in medians of the other

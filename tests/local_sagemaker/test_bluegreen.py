@@ -55,17 +55,19 @@ def configure(local, model):
 @pytest.fixture(scope="module")
 def live(local, configure):
     """The name of an endpoint with a configuration of the same name; tests bring it back to that."""
-    configure("live", {}, count=1)
-    local.create_endpoint("live", "live")
-    return "live"
+    configure("shifted", {}, count=1)
+    local.create_endpoint("shifted", "shifted")
+    yield "shifted"
+    local.sagemaker.delete_endpoint(EndpointName="shifted")
+    until(lambda: not local.sagemaker.list_endpoints(NameContains="shifted")["Endpoints"], "the endpoint's end")
 
 
 def described(local):
-    return local.sagemaker.describe_endpoint(EndpointName="live")
+    return local.sagemaker.describe_endpoint(EndpointName="shifted")
 
 
 def update(local, config, **more):
-    local.sagemaker.update_endpoint(EndpointName="live", EndpointConfigName=config, **more)
+    local.sagemaker.update_endpoint(EndpointName="shifted", EndpointConfigName=config, **more)
 
 
 def updated(local):
@@ -83,21 +85,21 @@ def alarm(local, name, **asked):
 
 def of_new(config, name):
     """A metric of the new fleet alone."""
-    values = {"EndpointName": "live", "VariantName": "v", "EndpointConfigName": config}
+    values = {"EndpointName": "shifted", "VariantName": "v", "EndpointConfigName": config}
     dimensions = [{"Name": key, "Value": value} for key, value in values.items()]
     return {"Namespace": "AWS/SageMaker", "MetricName": name, "Dimensions": dimensions}
 
 
 def test_a_canary_answers_a_share_of_the_requests_and_then_all(local, live, configure, runtime, row):
-    configure("labels", {"SAGEMAKER_INFERENCE_OUTPUT": "predicted_label"})
-    metric = of_new("labels", "Invocation5XXErrors")
+    configure("shifted-labels", {"SAGEMAKER_INFERENCE_OUTPUT": "predicted_label"})
+    metric = of_new("shifted-labels", "Invocation5XXErrors")
     errors = alarm(local, "quiet", Period=60, Statistic="Average", Threshold=0, **metric)
-    update(local, "labels", DeploymentConfig=deployment(errors, wait=3600))
+    update(local, "shifted-labels", DeploymentConfig=deployment(errors, wait=3600))
     pending = until(lambda: described(local).get("PendingDeploymentSummary"), "the new fleet")
-    assert pending["EndpointConfigName"] == "labels"
+    assert pending["EndpointConfigName"] == "shifted-labels"
 
     def answers():
-        asked = {"EndpointName": "live", "Body": row, "ContentType": "text/csv"}
+        asked = {"EndpointName": "shifted", "Body": row, "ContentType": "text/csv"}
         return {runtime.invoke_endpoint(**asked)["Body"].read() for _ in range(40)}
 
     def share():
@@ -106,26 +108,26 @@ def test_a_canary_answers_a_share_of_the_requests_and_then_all(local, live, conf
 
     until(share, "a canary")
     assert len(answers()) == 2  # one time in 2 ** 39 it is not
-    assert (described(local)["EndpointStatus"], described(local)["EndpointConfigName"]) == ("Updating", "live")
+    assert (described(local)["EndpointStatus"], described(local)["EndpointConfigName"]) == ("Updating", "shifted")
     with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
-        update(local, "live")
+        update(local, "shifted")
     local.client("cloudwatch").set_alarm_state(AlarmName=errors, StateValue="ALARM", StateReason="by hand")
-    assert updated(local)["EndpointConfigName"] == "live"
+    assert updated(local)["EndpointConfigName"] == "shifted"
     assert "CloudWatch alarms went off during the deployment: quiet" in described(local)["FailureReason"]
     assert len(answers()) == 1
 
     local.client("cloudwatch").set_alarm_state(AlarmName=errors, StateValue="OK", StateReason="by hand")
     with asking(runtime, live, row):
-        update(local, "labels", DeploymentConfig=deployment(errors, wait=0))
-        assert updated(local)["EndpointConfigName"] == "labels"
+        update(local, "shifted-labels", DeploymentConfig=deployment(errors, wait=0))
+        assert updated(local)["EndpointConfigName"] == "shifted-labels"
         assert "PendingDeploymentSummary" not in described(local)
     assert answers() == {b"0\n"}
     assert described(local)["LastDeploymentConfig"] == deployment(errors, wait=0)
 
 
 def test_instances_can_be_let_go_without_a_lost_request(local, live, configure, runtime, row):
-    configure("wide", {})
-    update(local, "wide")
+    configure("shifted-wide", {})
+    update(local, "shifted-wide")
     updated(local)
     before = len(local.running("serve"))
     desired = [{"VariantName": "v", "DesiredInstanceCount": 1}]
@@ -142,27 +144,28 @@ def test_instances_can_be_let_go_without_a_lost_request(local, live, configure, 
 @pytest.mark.parametrize("fault", ["failing", "slow"])
 def test_an_alarm_on_the_new_fleet_rolls_back(local, live, configure, runtime, row, tmp_path, fault):
     what = {"failing": 'raise RuntimeError("spoilt")', "slow": "time.sleep(0.3)"}[fault]
-    configure(fault, spoiling(tmp_path / fault, what))
-    update(local, "live")
+    config = f"shifted-{fault}"
+    configure(config, spoiling(tmp_path / fault, what))
+    update(local, "shifted")
     updated(local)
     latency = {"Period": 60, "Stat": "p50"}
     metrics = [
-        {"Id": "fresh", "MetricStat": {"Metric": of_new(fault, "ModelLatency")} | latency, "ReturnData": False},
-        {"Id": "old", "MetricStat": {"Metric": of_new("live", "ModelLatency")} | latency, "ReturnData": False},
+        {"Id": "fresh", "MetricStat": {"Metric": of_new(config, "ModelLatency")} | latency, "ReturnData": False},
+        {"Id": "old", "MetricStat": {"Metric": of_new("shifted", "ModelLatency")} | latency, "ReturnData": False},
         {"Id": "ratio", "Expression": "(fresh - old) / old ^ 1", "ReturnData": True},
     ]
-    errors = of_new(fault, "Invocation5XXErrors")
+    errors = of_new(config, "Invocation5XXErrors")
     alarms = {
         alarm(local, f"{fault}-errors", Period=60, Statistic="Average", Threshold=0, **errors): fault == "failing",
         alarm(local, f"{fault}-latency", Threshold=10, Metrics=metrics): fault == "slow",
     }
     with asking(runtime, live, row, "internal error", Accept=LINES) as answers:
         until(lambda: len(answers) > 20, "a usual latency")
-        update(local, fault, DeploymentConfig=deployment(*alarms, wait=3600))
+        update(local, config, DeploymentConfig=deployment(*alarms, wait=3600))
         kept = updated(local)
         count = len(answers)
         until(lambda: len(answers) > count, "an answer of the old fleet")
-    assert kept["EndpointConfigName"] == "live"
+    assert kept["EndpointConfigName"] == "shifted"
     gone_off = next(name for name, expected in alarms.items() if expected)
     assert kept["FailureReason"].endswith(f"went off during the deployment: {gone_off}.")
     states = local.client("cloudwatch").describe_alarms(AlarmNames=[*alarms])["MetricAlarms"]
@@ -172,24 +175,24 @@ def test_an_alarm_on_the_new_fleet_rolls_back(local, live, configure, runtime, r
 @pytest.fixture(scope="module")
 def two(configure):
     """The name of a configuration of two instances."""
-    configure("two", {})
-    return "two"
+    configure("shifted-two", {})
+    return "shifted-two"
 
 
 @pytest.mark.parametrize(
     ("config", "change", "part"),
     [
-        ("two", {"canary": sized("CAPACITY_PERCENT", 51)}, "must be at most half"),
-        ("two", {"canary": sized("INSTANCE_COUNT", 2)}, "2 of 2 instances of v"),
-        ("live", {}, "CanarySize takes 1 of 1 instances of v"),
-        ("two", {"canary": {"Type": "CANARY"}}, "CanarySize is needed"),
-        ("two", {"canary": CANARY | {"Type": "LINEAR"}}, "does not support LINEAR at 'DeploymentConfig"),
-        ("named", {}, "must have the same variant names"),
+        ("shifted-two", {"canary": sized("CAPACITY_PERCENT", 51)}, "must be at most half"),
+        ("shifted-two", {"canary": sized("INSTANCE_COUNT", 2)}, "2 of 2 instances of v"),
+        ("shifted", {}, "CanarySize takes 1 of 1 instances of v"),
+        ("shifted-two", {"canary": {"Type": "CANARY"}}, "CanarySize is needed"),
+        ("shifted-two", {"canary": CANARY | {"Type": "LINEAR"}}, "does not support LINEAR at 'DeploymentConfig"),
+        ("shifted-named", {}, "must have the same variant names"),
     ],
 )
 def test_a_deployment_that_does_not_fit_the_fleets_is_refused(local, live, two, model, config, change, part):
-    if config == "named":
+    if config == "shifted-named":
         other = {"VariantName": "other", "ModelName": model, "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}
-        local.create_config("named", "", ProductionVariants=[other])
+        local.create_config("shifted-named", "", ProductionVariants=[other])
     with pytest.raises(ClientError, match=part):
         update(local, config, DeploymentConfig=deployment(**change))
