@@ -6,6 +6,7 @@ from fraud_utils.deploy.errors import DeployError
 from fraud_utils.deploy.findings import describe, read_choice
 from fraud_utils.deploy.jobs import Training
 from fraud_utils.deploy.place import Place
+from fraud_utils.deploy.registry import require_version
 from fraud_utils.deploy.replace import replace
 from fraud_utils.deploy.replay import history_store, replay
 from fraud_utils.deploy.security import Security
@@ -25,4 +26,5 @@ __all__ = [
     "read_choice",
     "replace",
     "replay",
+    "require_version",
 ]
