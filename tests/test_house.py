@@ -28,7 +28,7 @@ MAY_USE = {
     "serving": {"project", "artifact"},
     "local_sagemaker": {"project"},
     "deploy": {*ALL, "evaluation", "artifact", "data"},
-    "report": {*ALL, "evaluation", "plots", "models", "artifact", "data"},
+    "report": {*ALL, "deploy", "evaluation", "plots", "models", "artifact", "data"},
     "notebooks": {*ALL, "deploy", "monitor", "plots", "explore", "evaluation", "models", "artifact", "data"},
     "container/train.py": {"training"},
     "container/serve.py": {"serving"},

@@ -245,6 +245,16 @@ def test_panels_stand_below_each_other_on_a_phone(tmp_path, ranked):
     assert shown["starts"] == [0, 3, 6]
 
 
+def test_a_phones_colour_bar_keeps_its_names_on_one_side(tmp_path):
+    plots.set_style()
+    fig, ax = plt.subplots()
+    plots.plot_contributions(pd.DataFrame({"column": "V4", "contribution": [1.0, 2], "level": [0, 1]}), ax)
+    plots.save(fig, tmp_path, "kept")
+    _, bar = fig.axes
+    assert [text.get_text() for text in bar.get_yticklabels()] == ["lowest", "median", "highest"]
+    assert not any(tick.label1.get_visible() for tick in bar.yaxis.get_major_ticks())
+
+
 def test_no_row_of_a_table_can_be_read_from_what_is_kept(tmp_path, frame):
     """Dots are rows: their numbers are not kept, or quantiles of them are; amounts are rounded."""
     plots.set_style()

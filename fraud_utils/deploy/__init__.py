@@ -7,6 +7,7 @@ from fraud_utils.deploy.errors import DeployError
 from fraud_utils.deploy.findings import describe, read_choice
 from fraud_utils.deploy.jobs import Training
 from fraud_utils.deploy.place import Place
+from fraud_utils.deploy.registry import require_version
 from fraud_utils.deploy.replace import replace
 from fraud_utils.deploy.replay import history_store, replay
 from fraud_utils.deploy.security import Security
@@ -27,4 +28,5 @@ __all__ = [
     "read_choice",
     "replace",
     "replay",
+    "require_version",
 ]

@@ -199,8 +199,8 @@ class Deployment:
         DeployError
             There is no such version, or nobody has approved it.
         """
-        found = registry.find(self.site, version)
-        known = registry.recorded(self.site, found)
+        found = registry.find(self.site.connection, version)
+        known = registry.recorded(self.site.connection, found)
         (container,) = found["InferenceSpecification"]["Containers"]
         self._fetch(container["ModelDataUrl"])
         self.model_url = found["ModelPackageArn"]

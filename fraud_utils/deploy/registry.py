@@ -16,6 +16,7 @@ from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.findings import read_choice
 from fraud_utils.deploy.place import Site
 from fraud_utils.deploy.security import encryption
+from fraud_utils.deploy.session import ADDRESS, Connection, connection, lasting
 from fraud_utils.record import Choice, Sections
 
 APPROVED = "Approved"
@@ -67,7 +68,25 @@ def register(site: Site, model_url: str, known: Sections, manifest: Mapping[str,
         )["ModelPackageArn"]
 
 
-def find(site: Site, version: str) -> dict[str, Any]:
+def require_version(version: str, target: str, region: str = "") -> None:
+    """See that a version can be served, before anything else takes time.
+
+    Raises
+    ------
+    DeployError
+        As `find` and `recorded` do, and for a registry that begins empty.
+    """
+    if target == "local" and not lasting():
+        raise DeployError(
+            "SageMaker on this machine begins empty with each run, so its registry has no version. Start one that "
+            f"stays with 'make sagemaker', set {ADDRESS} to its address and register a model there (register_in); or "
+            "set target to aws"
+        )
+    other_side = connection(target, region)
+    recorded(other_side, find(other_side, version))
+
+
+def find(there: Connection, version: str) -> dict[str, Any]:
     """The description of an approved version.
 
     Parameters
@@ -80,18 +99,18 @@ def find(site: Site, version: str) -> dict[str, Any]:
     DeployError
         There is no such version, or it is not approved.
     """
-    sagemaker, arn = site.connection.sagemaker, version
+    sagemaker, arn = there.sagemaker, version
     with explained(f"looking for {version} in the model registry"):
         if not version.startswith("arn:"):
             group, _, number = version.partition(":")
             pages = sagemaker.get_paginator("list_model_packages").paginate(
                 ModelPackageGroupName=group, SortBy="CreationTime", SortOrder="Descending"
             )
-            there = [each for page in pages for each in page["ModelPackageSummaryList"]]
+            listed = [each for page in pages for each in page["ModelPackageSummaryList"]]
             wanted = ("ModelPackageVersion", number) if number else ("ModelApprovalStatus", APPROVED)
-            arn = next((each["ModelPackageArn"] for each in there if str(each[wanted[0]]) == wanted[1]), "")
+            arn = next((each["ModelPackageArn"] for each in listed if str(each[wanted[0]]) == wanted[1]), "")
         if not arn:
-            states = [f"{each['ModelPackageVersion']} ({each['ModelApprovalStatus']})" for each in there]
+            states = [f"{each['ModelPackageVersion']} ({each['ModelApprovalStatus']})" for each in listed]
             raise DeployError(
                 f"the model registry has no {'version ' + number if number else 'approved version'} in {group!r}; it "
                 f"has {words.listed(states, 10) or 'none at all'}. Name another, or approve one in SageMaker Studio"
@@ -106,7 +125,7 @@ def find(site: Site, version: str) -> dict[str, Any]:
     return found
 
 
-def recorded(site: Site, found: Mapping[str, Any]) -> tuple[Choice, float]:
+def recorded(there: Connection, found: Mapping[str, Any]) -> tuple[Choice, float]:
     """What was chosen in the run that a version comes from, and the average precision that it reached there."""
     try:
         url = found["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
@@ -117,7 +136,7 @@ def recorded(site: Site, found: Mapping[str, Any]) -> tuple[Choice, float]:
         ) from None
     with tempfile.TemporaryDirectory() as folder:
         with explained("reading what is recorded of the version"):
-            (Path(folder) / url.rpartition("/")[2]).write_bytes(storage.read(site.connection, url))
+            (Path(folder) / url.rpartition("/")[2]).write_bytes(storage.read(there, url))
         return read_choice(folder)
 
 

@@ -102,12 +102,17 @@ def connection(target: str, region: str = "", image: str = "") -> Connection:
     return Connection(target, session)
 
 
+def lasting() -> str:
+    """The address of a SageMaker on this machine that others started, and that outlives this process; "" for none."""
+    given = os.environ.get(ADDRESS, "")
+    ours = server is not None and given == server.address
+    return given if not ours and urlsplit(given).hostname in ("127.0.0.1", "localhost", "::1") else ""
+
+
 def _local_address(image: str) -> str:
     """The address of SageMaker on this machine: AWS_ENDPOINT_URL's where somebody runs one, else one of our own."""
     global server
-    given = os.environ.get(ADDRESS, "")
-    ours = server is not None and given == server.address
-    if not ours and urlsplit(given).hostname in ("127.0.0.1", "localhost", "::1"):
+    if given := lasting():
         return given
     engine = (os.environ.get("ENGINE") or shutil.which("docker") or shutil.which("podman") or "docker") if image else ""
     if server and server.process.poll() is None and server.engine == engine:

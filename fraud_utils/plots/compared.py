@@ -167,7 +167,7 @@ def plot_savings(data: pd.DataFrame, ax: Axes, currency: str) -> Axes:
     ax.xaxis.set_major_formatter(plain())
     ax.yaxis.set_major_formatter(in_percent())
     ax.set_ylim(max(-1, data["low"].min() - 0.05), 1)
-    ax.legend(loc="lower left")
+    ax.legend()
     return ax
 
 

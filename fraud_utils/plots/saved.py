@@ -98,9 +98,7 @@ def save(fig: Figure, run_folder: str | Path, name: str, part: str = "", fold: s
 def describe(fig: Figure) -> str:
     """What the figure shows, for those who do not see it: of each panel its title, axes, classes and categories."""
     panels = []
-    for ax in fig.axes:
-        if ax.get_label() == "<colorbar>":
-            continue
+    for ax in filter(_is_panel, fig.axes):
         titles = [ax.get_title(loc=side) for side in ("left", "center", "right")]
         axes = " against ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
         legend = ax.get_legend()
@@ -184,7 +182,7 @@ def _make_narrow(fig: Figure) -> None:
         height = down * min(height / (1 + max(spec.rowspan.stop - 1 for spec in panels)), NARROW)
     if len(fig.get_suptitle()) > LETTERS:
         fig.suptitle(textwrap.fill(fig.get_suptitle(), LETTERS))
-    for ax in fig.axes:
+    for ax in filter(_is_panel, fig.axes):
         names = ax.yaxis.get_major_formatter().format_ticks(list(ax.get_yticks()))
         named = any(map(_named, names))
         letters = int(LETTERS / (2 if across > 1 else 1.3 if named else 1))
@@ -196,6 +194,10 @@ def _make_narrow(fig: Figure) -> None:
             ax.tick_params(axis="y", labelleft=True, labelsize=8)
             height *= 1.1
     fig.set_size_inches(NARROW, height)
+
+
+def _is_panel(ax: Axes) -> bool:
+    return ax.get_label() != "<colorbar>"
 
 
 def _named(label: str) -> bool:

@@ -91,15 +91,17 @@ def check(values: Mapping[str, Any]) -> Checked:
 
 
 def before_report(values: Mapping[str, Any]) -> None:
-    """Check the table that a report is asked for, and print what its reader should know.
+    """Check what a report is asked for, and print what its reader should know of the table.
 
-    Nothing for simulated ones, and for notebooks that do not have the parameters of those that come with the project.
+    Of simulated tables there is nothing to know, nor for notebooks that do not have the parameters of those that come
+    with the project. A version of the Model Registry has to be there and approved.
 
     Raises
     ------
     UsageError
         As `check` does.
     """
+    _servable(values)
     table = values.get("data")
     if (
         not values.keys() >= ASKED
@@ -114,6 +116,17 @@ def before_report(values: Mapping[str, Any]) -> None:
         if table and not values.get("schema") and "is missing" in str(error):
             raise UsageError(f"{error}\nFor a table of your own, 'make check DATA={table}' drafts a schema") from None
         raise
+
+
+def _servable(values: Mapping[str, Any]) -> None:
+    """Refuse a version of the Model Registry that notebook 03 would refuse after the others have run."""
+    if version := values.get("model_version"):
+        from fraud_utils import deploy  # with boto3, which a table's check does without
+
+        try:
+            deploy.require_version(version, values["target"], values["region"])
+        except deploy.DeployError as error:
+            raise UsageError(f"model_version={version}: {error}") from None
 
 
 def _refused(table: str, asked: list[str], error: DataError | None = None) -> UsageError:

@@ -70,9 +70,12 @@ def test_only_an_approved_version_is_taken_and_it_is_served_untrained(origin, lo
     ):
         with pytest.raises(deploy.DeployError, match=message):
             other.take(name)
+        with pytest.raises(deploy.DeployError, match=message):
+            deploy.require_version(name, "local")
     with pytest.raises(deploy.DeployError, match=r"call train\(\) first"):
         other.serve()
     approve(version)
+    deploy.require_version("governed", "local")
     assert other.take("governed")[0] == deployments.choice()  # the newer one is not approved
     assert other.version == "governed:1"
     assert other.register("governed") == version
@@ -115,7 +118,7 @@ def test_a_version_that_others_registered_is_not_taken(origin, trained):
     request = {"ModelPackageGroupName": "others", "InferenceSpecification": specification}
     approve(sagemaker.create_model_package(**request)["ModelPackageArn"])
     with pytest.raises(deploy.DeployError, match="has no record of its run"):
-        origin.take("others")
+        deploy.require_version("others", "local")
 
 
 def test_a_run_without_a_choice_is_not_registered(trained):

@@ -157,6 +157,15 @@ def test_a_report_makes_the_same_check_before_any_notebook(project, capsys, monk
     assert "'make check DATA=mine.csv' drafts a schema" in capsys.readouterr().err
 
 
+def test_a_version_to_serve_is_looked_for_before_any_notebook(project, capsys, monkeypatch):
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    assert program.main(["--run", "faulty", "model_version=fraud:1"]) == 2
+    errors = capsys.readouterr().err
+    assert "error: model_version=fraud:1: SageMaker on this machine begins empty" in errors
+    assert "'make sagemaker'" in errors and not (project / "runs").exists()
+
+
 def test_the_program_is_what_make_runs(project):
     table().to_csv(project / "mine.csv", index=False)
     done = subprocess.run(

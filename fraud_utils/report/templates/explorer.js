@@ -1,9 +1,8 @@
 // What another score to alert from would have meant. Figures that no cost changes come from Python, step by step; money
 // is computed here as evaluation/explorer.py does it.
-const given = document.getElementById("explorer-data");
+const given = part("explorer-data");
 if (given) {
   const { bins, steps, start, cost, pace, normal } = JSON.parse(given.textContent);
-  const part = (id) => document.getElementById(id);
   const [dial, budget, price, fault] = ["dial", "dial-budget", "dial-cost", "dial-fault"].map(part);
   const money = (step, review) => {
     const [total, squares] = [bins.amount.at(-1), bins.squares.at(-1)];
@@ -27,11 +26,8 @@ if (given) {
   const percent = (value) => `${figure(100 * value)}\u00a0%`;
   const between = (word, value, low, high) => `${word(value)} [${word(low)}, ${word(high)}]`;
   const put = (id, text, values) => {
-    const cell = part(id);
-    const [value, bounds] = text.split(/ (?=\[)/);
-    cell.textContent = bounds ? `${value} ` : text;
-    if (bounds) cell.append(Object.assign(document.createElement("span"), { className: "ci", textContent: bounds }));
-    cell.dataset.values = JSON.stringify(values);
+    fill(part(id), text);
+    part(id).dataset.values = JSON.stringify(values);
   };
   const draw = (svg, points, now, [low, high]) => {
     const [left, right, top, bottom] = [40, 310, 10, 190];

@@ -1,5 +1,12 @@
 "use strict";
-// Without this script a page is complete; it adds sorting and one button for all code.
+// Without this script a page is complete; it adds sorting, one button for all code, CSV, and the figures' values.
+const part = (id) => document.getElementById(id);
+// A cell's text; an interval in it stays in one piece, in smaller type.
+const fill = (cell, text) => {
+  const [value, bounds] = text.split(/ (?=\[[^[\]]*\]$)/);
+  cell.textContent = bounds ? `${value} ` : text;
+  if (bounds) cell.append(Object.assign(document.createElement("span"), { className: "ci", textContent: bounds }));
+};
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   const value = (row, column) => {
@@ -29,7 +36,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     head.append(button);
   });
 }
-const all = document.getElementById("all-code");
+const all = part("all-code");
 const folds = [...document.querySelectorAll("details.code")];
 if (all && folds.length) {
   const show = () => { all.textContent = folds.every((fold) => fold.open) ? "Hide all code" : "Show all code"; };
@@ -80,7 +87,7 @@ const cellsOf = (table) => {
 };
 document.querySelectorAll("table").forEach((table, place) => {
   const box = table.closest(".wide, .jp-RenderedHTML") ?? table;
-  const what = box.getAttribute("aria-label") ?? document.getElementById(box.getAttribute("aria-labelledby"))?.textContent ?? `Table ${place + 1}`;
+  const what = box.getAttribute("aria-label") ?? part(box.getAttribute("aria-labelledby"))?.textContent ?? `Table ${place + 1}`;
   const name = what.replace(/^Table: /, "").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 60);
   const line = Object.assign(document.createElement("p"), { className: "tools no-print" });
   line.append(csvButton(`${what}, table ${place + 1}`, name, () => cellsOf(table)));

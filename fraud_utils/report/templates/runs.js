@@ -1,17 +1,14 @@
 // Compares the two runs that are chosen, from what is in the page. All texts come from Python; here they are laid out.
-const source = document.getElementById("compared-data");
+const source = part("compared-data");
 if (source) {
   const { runs, measures, notes, pairs } = JSON.parse(source.textContent);
-  const [a, b] = ["run-a", "run-b"].map((id) => document.getElementById(id));
-  const part = (id) => document.getElementById(id);
+  const [a, b] = ["run-a", "run-b"].map(part);
   const row = (texts) => {
     const line = document.createElement("tr");
     texts.forEach((text, place) => {
       const cell = document.createElement(place ? "td" : "th");
       if (!place) cell.scope = "row";
-      const [value, bounds] = text.split(/ (?=\[[^[\]]*\]$)/); // an interval stays in one piece
-      cell.textContent = bounds ? `${value} ` : text;
-      if (bounds) cell.append(Object.assign(document.createElement("span"), { className: "ci", textContent: bounds }));
+      fill(cell, text);
       line.append(cell);
     });
     return line;
