@@ -169,7 +169,7 @@ def test_a_slow_model_is_rolled_back(live, challenger, asked, split, tmp_path):
     ("fault", "what", "kind"),
     [
         ("failing", 'raise RuntimeError("spoilt")', "errors"),
-        ("slow", "time.sleep(0.001)", "latency"),
+        pytest.param("slow", "time.sleep(0.001)", "latency", marks=pytest.mark.long),
         ("", "", "alerts"),
     ],
 )
@@ -248,8 +248,10 @@ def test_an_endpoint_is_deleted_at_once_although_its_update_would_take_hours(liv
 
 @pytest.mark.parametrize(
     ("requests", "there"),
-    [(100_000, lambda live: config(live) != live.name), (3, baking)],
-    ids=["compares", "has its model on live requests"],
+    [
+        pytest.param(100_000, lambda live: config(live) != live.name, id="compares", marks=pytest.mark.long),
+        pytest.param(3, baking, id="has its model on live requests"),
+    ],
 )
 def test_what_a_killed_replacement_left_is_tidied_up_by_the_next(
     server, live, challenger, split, tmp_path, requests, there
@@ -266,6 +268,7 @@ def test_what_a_killed_replacement_left_is_tidied_up_by_the_next(
     until(lambda: not deployments.left("killed"), "the killed process's own things deleted")
 
 
+@pytest.mark.long
 def test_notebook_03_replaces_a_live_model_and_leaves_the_endpoint(live, split, table, tmp_path):
     threshold = np.sort(live.endpoint.score(split.test))[-10]  # the live one's, since both train on the same rows
     chosen = dataclasses.replace(deployments.choice(), alerting=(record.Threshold("f1", float(threshold)),))

@@ -41,7 +41,7 @@ def alone(job, frame, tmp_path_factory):
     return finished
 
 
-@pytest.mark.parametrize(("count", "sharded"), [(2, True), (3, True), (2, False)])
+@pytest.mark.parametrize(("count", "sharded"), [(2, True), pytest.param(3, True, marks=pytest.mark.long), (2, False)])
 def test_several_hosts_learn_what_one_does(cluster, alone, frame, tmp_path, count, sharded):
     shards, files = dealt(frame[:9000], count)
     held_out = {"b.csv": frame[9000:]}
@@ -216,7 +216,7 @@ def undisturbed(cluster, frame, tmp_path_factory):
     return whole.first
 
 
-@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 10))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 10))])
 def test_a_host_that_is_killed_ends_all_and_a_restart_grows_the_same_trees(cluster, frame, undisturbed, tmp_path, seed):
     draw = random.Random(seed)  # noqa: S311
     killed = cluster(tmp_path, SLOW, [{"train": shard} for shard in dealt(frame, 3)[0]])
