@@ -245,6 +245,18 @@ def test_panels_stand_below_each_other_on_a_phone(tmp_path, ranked):
     assert shown["starts"] == [0, 3, 6]
 
 
+def test_a_rare_colour_is_kept_beside_many(tmp_path):
+    plots.set_style()
+    fig, ax = plt.subplots()
+    ax.imshow(np.linspace(0, 1, 900).reshape(30, 30), cmap="Blues", aspect="auto")
+    ax.plot([3], [3], "x", color=plots.PALETTE[1], markersize=4)
+    plots.save(fig, tmp_path, "rare")
+    seen = np.asarray(Image.open(tmp_path / "figures" / "rare.png").convert("RGB"), int).reshape(-1, 3)
+    for colour in (plots.PALETTE[1], "#262626"):  # the mark's, and that of letters
+        there = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+        assert np.abs(seen - there).max(axis=1).min() < 20
+
+
 def test_a_phones_colour_bar_keeps_its_names_on_one_side(tmp_path):
     plots.set_style()
     fig, ax = plt.subplots()

@@ -41,7 +41,7 @@ def plot_pace(data: pd.DataFrame, ax: Axes, names: Sequence[str]) -> Axes:
     keep(ax, shown.assign(day=names)[["day", *shown]], place, days["alerts"])
     ax.set(ylabel="alerts a day", ylim=(0, None), xlim=(-0.6, len(days) - 0.4))
     _name_days(ax, names)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)  # above, where no day is hidden
     return ax
 
 
@@ -102,7 +102,7 @@ def plot_weeks(data: pd.DataFrame, axes: Sequence[Axes], names: Sequence[str]) -
 
 def _name_days(ax: Axes, names: Sequence[str]) -> None:
     """A few days by their names."""
-    ax.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     ax.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: names[int(value)] if value == int(value) and 0 <= value < len(names) else "")
     )

@@ -30,7 +30,7 @@ from fraud_utils.project import resolve
 NARROW = 4.2  # inches: a phone's width at this resolution, with room for
 LETTERS, NAME = 36, 22  # so many letters of a title, and of a name beside the axis
 MOST = 40  # numbers that are kept of a curve
-COLOURS = 40  # of a picture; figures have no more
+COLOURS = 64  # of a picture
 WHOLE = 10_000  # places on a picture are given in such parts of its width and height
 
 
@@ -120,7 +120,9 @@ def _png(fig: Figure, description: str) -> bytes:
     fig.savefig(drawn)
     text = PngImagePlugin.PngInfo()
     text.add_itxt("Description", description)
-    picture = Pillow.open(drawn).convert("RGB").quantize(COLOURS, dither=Pillow.Dither.NONE)
+    # Median cut would give a colour that is rare, such as a line in the legend alone, to its nearest frequent one.
+    method, dither = Pillow.Quantize.MAXCOVERAGE, Pillow.Dither.NONE
+    picture = Pillow.open(drawn).convert("RGB").quantize(COLOURS, method, dither=dither)
     picture.save(written, "PNG", optimize=True, pnginfo=text)
     return written.getvalue()
 
