@@ -1,5 +1,6 @@
 """Reading: every format gives the same frame, and damage is named with place and remedy."""
 
+import dataclasses
 import gzip
 import hashlib
 import zipfile
@@ -100,3 +101,10 @@ def test_an_unknown_format_is_refused_with_those_that_are_known(tmp_path):
     (tmp_path / "t.xlsx").write_bytes(b"x")
     with pytest.raises(DataError, match=r"unknown format; expected one of \.csv"):
         load_transactions(tmp_path / "t.xlsx", SMALL)
+
+
+def test_whole_numbers_that_are_names_read_alike_from_both_formats(tmp_path):
+    frame = small().assign(shop=np.arange(40) % 3 + 100)
+    schema = dataclasses.replace(SMALL, categorical=("shop",))
+    shops = [load_transactions(written(tmp_path, frame, name), schema)["shop"] for name in ("t.csv", "t.parquet")]
+    assert shops[0].astype(str).tolist() == shops[1].astype(str).tolist() == [str(100 + i % 3) for i in range(40)]

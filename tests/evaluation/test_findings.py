@@ -250,3 +250,9 @@ def test_rates_lie_within_their_intervals_and_name_whole_alerts(frauds, caught, 
     assert ("precision_ci" in rates) == (caught > 0)
     if caught:
         assert rates["precision_ci"][0] <= rates["precision"] <= rates["precision_ci"][1]
+
+
+def test_what_is_not_known_of_the_split_is_left_unsaid():
+    bare = replace(RUN, split=None)
+    assert "at random" not in text(bare) and "0.700 [0.600, 0.790]" in text(bare)
+    assert (findings.pace(bare).unit, findings.pace(bare).days) == ("day", 1.0)

@@ -32,6 +32,9 @@ def table(days: float = 40, count: int = 2_400, **known) -> Rows:
     ("days", "delay", "block", "train"),
     [
         (42 / 24, 0, 4 * HOUR, 22 * HOUR),  # the reference table's first 80 %
+        (11 / 24, 0, HOUR, 6 * HOUR),  # an hour is the least, though the rows come by the second
+        (32 / 24, 0, 3 * HOUR, 17 * HOUR),
+        (11, 0, DAY, 6 * DAY),
         (40, 0, 2 * DAY, 30 * DAY),
         (146, 7, 7 * DAY, 104 * DAY),  # the Handbook's
         (600, 30, 30.4375 * DAY, 417.8125 * DAY),
@@ -41,6 +44,21 @@ def test_blocks_are_of_a_usual_length_and_leave_half_of_the_time_to_fit(days, de
     of = prequential.plan(table(days, label_delay_days=delay))
     assert (of.block, of.delay, of.blocks) == (block, delay * DAY, 5)
     assert of.train == pytest.approx(train, abs=DAY)
+
+
+def test_blocks_end_with_the_last_row_though_none_comes_shortly_before_it():
+    time = np.append(np.linspace(0, 36 * DAY, 2_399), 39.9 * DAY)
+    of = prequential.plan(table(time=time))
+    assert of.start + 5 * of.block == 40 * DAY
+
+
+def test_two_blocks_with_frauds_are_enough():
+    y = (np.arange(2_400) % 12 == 0).astype(np.int8)
+    rows = replace(table(), y=y)
+    of = prequential.plan(rows)
+    quiet = (rows.time >= of.start) & (rows.time < of.start + 3 * of.block)
+    blocks = prequential.slide([LINEAR], replace(rows, y=np.where(quiet, 0, y)), ONCE)
+    assert sorted({*blocks.scores.block}) == [3, 4]
 
 
 def test_tables_by_the_month_have_blocks_of_months():
