@@ -48,6 +48,7 @@ def test_exponents_quotes_and_a_byte_order_mark_are_read(tmp_path):
         (b"t,a,a,amount,fraud\n1,2,3,4,0\n", ["'a' appears 2 times"]),
         (b"t,a,b,amount,fraud\n1,2,3,4,0\n2,2,3\n", ["row 2 (line 3)", "has 3 values", "5 columns"]),
         (b"t,a,b,amount,fraud\n1,2,3,4,0\n2,2,3,4,1,9\n", ["row 2", "has 6 values"]),
+        (b"t,a,b,amount,fraud\n1,2\n2,2,3,4,1\n3\n4\n", ["row 1 (line 2) (and 2 more rows) has 2 values"]),
         (b"t,a,b,amount,fraud\n1,2,3,4,0\n2,2,0x1F,4,1\n", ["row 2", "'b'", "'0x1F' is not a number"]),
     ],
 )

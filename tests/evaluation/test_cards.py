@@ -8,6 +8,7 @@ import pytest
 from evaluation import made
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from fraud_utils.artifact import FeatureMap
 from fraud_utils.data import Schema
@@ -124,6 +125,23 @@ def test_the_test_set_is_judged_with_known_cards_and_without_them():
     assert "0.333 [0.000, 1.000] of all cards (at most 0.333 can be reached)" in cards.describe((kept,))
     assert cards.on_test_set(FRAME, replace(SCHEMA, entity=None), test, score, 1) == ()
     assert "names no entity" in cards.describe(())
+
+
+def test_the_interval_over_days_is_students_and_fewer_than_three_days_have_none():
+    days = np.repeat(np.arange(6.0), 4)
+    frame = pd.DataFrame({"t": days * DAY, "x": 1.0, "card": np.tile([*"abcd"], 6), "fraud": 0})
+    frame.loc[[0, 5, 8, 14, 23], "fraud"] = 1
+    score = np.tile([0.4, 0.3, 0.2, 0.1], 6)
+    features = FeatureMap.fit(SCHEMA, frame)
+    kept, _ = cards.on_test_set(frame, SCHEMA, Rows.of(frame, SCHEMA, features), score, 2)
+    daily = cards.card_precision(Rows.of(frame, SCHEMA, features), score, 2)["precision"]
+    assert daily.std() > 0
+    wanted = stats.t.interval(0.95, 5, daily.mean(), stats.sem(daily))
+    assert kept.card_precision_ci == pytest.approx(np.clip(wanted, 0, 1))
+    assert "fewer than three" not in cards.describe((kept,)).lower()
+    two, *_ = cards.on_test_set(frame, SCHEMA, Rows.of(frame[16:], SCHEMA, features), score[16:], 2)
+    assert (two.days, two.card_precision_ci) == (2, None)
+    assert "Fewer than three days give no interval" in cards.describe((two,))
 
 
 def test_reviews_are_a_hundred_or_fit_the_table():
