@@ -129,7 +129,7 @@ def test_the_test_set_is_judged_with_known_cards_and_without_them():
 
 def test_the_interval_over_days_is_students_and_fewer_than_three_days_have_none():
     days = np.repeat(np.arange(6.0), 4)
-    frame = pd.DataFrame({"t": days * DAY, "x": 1.0, "card": np.tile([*"abcd"], 6), "fraud": 0})
+    frame = pd.DataFrame({"t": days * DAY, "x": np.arange(24.0), "card": np.tile([*"abcd"], 6), "fraud": 0})
     frame.loc[[0, 5, 8, 14, 23], "fraud"] = 1
     score = np.tile([0.4, 0.3, 0.2, 0.1], 6)
     features = FeatureMap.fit(SCHEMA, frame)
