@@ -1,8 +1,8 @@
 """The run that the repository keeps to look at: `runs/example/`, distilled from a full run on the real data.
 
-What is published names no machine and is small: figures in the `.ipynb` files are half the size (their pages hold the
-sharp ones), paths are cut to their last part, of the alerts to look at only what explains them is left; model and
-scores stay behind. `make example` runs this program.
+What is published names no machine and is small: figures have fewer colours, in the `.ipynb` files half the size, too
+(their pages hold the sharp ones), paths are cut to their last part, of the alerts to look at only what explains them is
+left; model and scores stay behind. `make example` runs this program.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fraud_utils.report.errors import ExampleError
 from fraud_utils.report.runs import RUNS
 
 LIMIT_BYTES = 3_000_000
-COLOURS = 64  # of a figure
+COLOURS = 32  # of a figure
 # Where people's machines keep their files; /opt/ml is SageMaker's own and the same everywhere.
 _MACHINE = re.compile(
     r"(?<![\w.~-])/(?:home|root|Users|work|workspace|tmp|private|var|mnt|srv|opt/(?!ml\b)|usr)/[^\s\"'<>]+"
@@ -69,6 +69,8 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
     shutil.rmtree(new.parent, ignore_errors=True)
     try:
         shutil.copytree(run / "figures", new / "figures")
+        for figure in (new / "figures").glob("*.png"):
+            figure.write_bytes(_smaller(figure.read_bytes()))
         names = _names(finished)
         record.save(new, replace(finished, run=to.name, cases=_explained(finished.cases)))
         if (kept := run / record.RESAMPLES_FILE).exists():  # so that the first comparison with it is paired
@@ -104,18 +106,22 @@ def _explained(cases: tuple[Case, ...] | None) -> tuple[Case, ...] | None:
     )
 
 
-def _half(png: bytes) -> bytes:
-    """The picture half as wide and high."""
+def _smaller(png: bytes, half: bool = False) -> bytes:
+    """The picture in fewer colours, with its description; perhaps half as wide and high."""
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
-    written = io.BytesIO()
-    small = Image.open(io.BytesIO(png)).convert("RGB").reduce(2)
-    small.quantize(COLOURS, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
+    written, about, picture = io.BytesIO(), PngInfo(), Image.open(io.BytesIO(png))
+    for key, value in getattr(picture, "text", {}).items():
+        about.add_itxt(key, value)
+    drawn = picture.convert("RGB").reduce(2 if half else 1)
+    drawn = drawn.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    drawn.save(written, "PNG", optimize=True, pnginfo=about)
     return written.getvalue()
 
 
 def _light(notebook: Path, half: bool = False) -> str:
-    """The executed notebook as text, its figures perhaps smaller, without what papermill notes of times and paths."""
+    """The executed notebook as text, its figures smaller, without what papermill notes of times and paths."""
     import nbformat
 
     content = nbformat.read(notebook, as_version=4)
@@ -124,8 +130,8 @@ def _light(notebook: Path, half: bool = False) -> str:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
         for output in cell.get("outputs", []):
-            if half and (png := output.get("data", {}).get("image/png")):
-                output.data["image/png"] = base64.b64encode(_half(base64.b64decode(png))).decode()
+            if png := output.get("data", {}).get("image/png"):
+                output.data["image/png"] = base64.b64encode(_smaller(base64.b64decode(png), half)).decode()
     return nbformat.writes(content)
 
 
