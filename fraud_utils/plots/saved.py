@@ -120,8 +120,8 @@ def _png(fig: Figure, description: str) -> bytes:
     fig.savefig(drawn)
     text = PngImagePlugin.PngInfo()
     text.add_itxt("Description", description)
-    # Median cut would give a colour that is rare, such as a line in the legend alone, to its nearest frequent one.
-    method, dither = Pillow.Quantize.MAXCOVERAGE, Pillow.Dither.NONE
+    # Of the library's methods the one that keeps the palette's colours as they are, rare ones too.
+    method, dither = Pillow.Quantize.FASTOCTREE, Pillow.Dither.NONE
     picture = Pillow.open(drawn).convert("RGB").quantize(COLOURS, method, dither=dither)
     picture.save(written, "PNG", optimize=True, pnginfo=text)
     return written.getvalue()
