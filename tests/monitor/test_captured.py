@@ -69,7 +69,9 @@ def test_an_id_that_comes_back_with_the_score_is_not_taken_for_it(tmp_path, capt
     rows.insert(1, "payment", [f'{number},"eu"' if number % 2 else str(number) for number in range(len(rows))])
     model = saved(tmp_path / "model", replace(SHOP, id="payment"), rows, rows, ["b", "channel"])
     sent = rows.drop(columns="fraud").iloc[:4]
-    _, (answer, _) = Wanted.read({}, media, model, Usual()).write(model, sent.assign(channel=sent["channel"].astype(object)))
+    _, (answer, _) = Wanted.read({}, media, model, Usual()).write(
+        model, sent.assign(channel=sent["channel"].astype(object))
+    )
     answer = b'{"predictions": [%b]}' % answer if media == "application/json" else answer
     read_back, refused = read(capture(record(sent.to_csv(index=False), answer.decode())), model)
     assert refused == {}
