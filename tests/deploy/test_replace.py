@@ -250,7 +250,7 @@ def test_an_endpoint_is_deleted_at_once_although_its_update_would_take_hours(liv
     ("requests", "there"),
     [
         pytest.param(100_000, lambda live: config(live) != live.name, id="compares", marks=pytest.mark.long),
-        pytest.param(3, baking, id="has its model on live requests"),
+        pytest.param(3, baking, id="has its model on live requests", marks=pytest.mark.long),
     ],
 )
 def test_what_a_killed_replacement_left_is_tidied_up_by_the_next(

@@ -79,7 +79,7 @@ def test_a_job_is_ended_when_its_time_is_over(local):
     assert (described["TrainingJobStatus"], described["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_spot_job_that_loses_an_instance_goes_on_from_its_checkpoint(local, count):
     name = f"spot-on-{count}"
     local.train(

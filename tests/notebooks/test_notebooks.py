@@ -293,6 +293,7 @@ def test_what_pairs_runs_agrees_with_the_figures(reported):
             assert np.mean(kept[part][name]) == pytest.approx(judged[part][name], rel=0.2, abs=0.05), name
 
 
+@pytest.mark.long
 def test_an_example_is_drafted_from_a_run(project, reported):
     assert "an example is a full run on real data" in make(project, "example", f"RUN={reported.name}").stderr
     drafted = make(project, "example", f"RUN={reported.name}", "DRAFT=1")
