@@ -20,12 +20,13 @@ from fraud_utils.plots.explored import (
     plot_volume,
 )
 from fraud_utils.plots.monitored import plot_columns, plot_pace, plot_weeks
-from fraud_utils.plots.saved import save
+from fraud_utils.plots.saved import in_few_colours, save
 from fraud_utils.plots.style import PALETTE, PARTS, set_style
 
 __all__ = [
     "PALETTE",
     "PARTS",
+    "in_few_colours",
     "plot_amounts",
     "plot_columns",
     "plot_contributions",

@@ -120,11 +120,20 @@ def _png(fig: Figure, description: str) -> bytes:
     fig.savefig(drawn)
     text = PngImagePlugin.PngInfo()
     text.add_itxt("Description", description)
-    # Of the library's methods the one that keeps the palette's colours as they are, rare ones too.
-    method, dither = Pillow.Quantize.FASTOCTREE, Pillow.Dither.NONE
-    picture = Pillow.open(drawn).convert("RGB").quantize(COLOURS, method, dither=dither)
+    picture = in_few_colours(Pillow.open(drawn), COLOURS)
     picture.save(written, "PNG", optimize=True, pnginfo=text)
     return written.getvalue()
+
+
+def in_few_colours(picture: Any, colours: int) -> Any:
+    """A picture of Pillow's with so many colours at most: the frequent ones, rare ones far from them, and white."""
+    from PIL import Image as Pillow
+
+    # Of the library's methods the one that keeps the palette's colours as they are; white it mixes with what is nearly.
+    method, dither = Pillow.Quantize.FASTOCTREE, Pillow.Dither.NONE
+    fewer = picture.convert("RGB").quantize(colours, method, dither=dither)
+    fewer.putpalette([255 if value >= 252 else value for value in fewer.getpalette()])
+    return fewer
 
 
 def _shown(ax: Axes) -> list[tuple[_Numbers, np.ndarray]]:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from fraud_utils import record
+from fraud_utils import plots, record
 from fraud_utils.data import DEFAULT_PATH
 from fraud_utils.project import root
 from fraud_utils.record import Case, RunRecord
@@ -115,8 +115,7 @@ def _smaller(png: bytes, half: bool = False) -> bytes:
     for key, value in getattr(picture, "text", {}).items():
         about.add_itxt(key, value)
     drawn = picture.convert("RGB").reduce(2 if half else 1)
-    drawn = drawn.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    drawn.save(written, "PNG", optimize=True, pnginfo=about)
+    plots.in_few_colours(drawn, COLOURS).save(written, "PNG", optimize=True, pnginfo=about)
     return written.getvalue()
 
 
