@@ -33,12 +33,13 @@ S3 = [  # method, path, part of the query, action
     ("GET", r"/[^/]+/.+", "", "s3:GetObject"),
     ("HEAD", r"/[^/]+/.+", "", "s3:GetObject"),
 ]
-# Python runs this when it starts: it changes how answers in JSON lines are written, and no others.
+# Python runs this when it starts: it changes how answers in JSON lines are written (a dict each), or those in JSON (a
+# list), and no others.
 SPOILT = """
 import json, time
 dumps = json.dumps
 def spoilt(value, **more):
-    if isinstance(value, dict) and "score" in value:
+    if isinstance(value, {kind}) and "score" in str(value):
         {what}
     return dumps(value, **more)
 json.dumps = spoilt
@@ -131,10 +132,10 @@ def programs(process: psutil.Process) -> list[str]:
     return [Path(word).name for word in words if word.endswith(".py")]
 
 
-def spoiling(folder: Path, what: str) -> dict[str, str]:
-    """The environment in which `serve` executes a statement with each row that it answers in JSON lines."""
+def spoiling(folder: Path, what: str, kind: str = "dict") -> dict[str, str]:
+    """The environment in which `serve` executes a statement with each row in JSON lines, or each "list" of rows."""
     folder.mkdir(exist_ok=True)
-    (folder / "sitecustomize.py").write_text(SPOILT.format(what=what))
+    (folder / "sitecustomize.py").write_text(SPOILT.format(what=what, kind=kind))
     return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -53,9 +53,6 @@ class Fit:
     def cost(self, y: np.ndarray) -> float:
         """Relative to other fits, as `Candidate.cost`."""
         return self.candidate.cost(y[self.train])
-
-
-Numbered = tuple[int, Fit, np.ndarray]  # a fit, its place among all, and the labels of its training rows
 
 
 @dataclass(frozen=True)
@@ -102,6 +99,7 @@ def run(
     list of Fitted
         In the order of `fits`.
     """
+    import joblib
     from tqdm import tqdm
 
     folder = project.resolve(cache) if cache else None
@@ -119,9 +117,11 @@ def run(
         say(f"{what}: {len(done)} of {len(fits)} fits found in {folder.name if folder else ''}", -found)
     missing = [i for i in range(len(fits)) if i not in done]
     if missing:
-        todo = [(i, fits[i], y[fits[i].train]) for i in missing]
-        address = os.environ.get("DASK_SCHEDULER_ADDRESS")
-        made = _on_a_cluster(address, todo, X) if address else _here(n_jobs, todo, X)
+        calls = ((i, fits[i], y[fits[i].train]) for i in missing)
+        if address := os.environ.get("DASK_SCHEDULER_ADDRESS"):
+            made = _on_a_cluster(address, calls, X)
+        else:
+            made = _here(min(n_jobs or joblib.cpu_count(), len(missing)), calls, X)
         bar = tqdm(made, total=len(missing), desc=what, unit="fit", file=sys.stdout, mininterval=1)
         for count, (i, fitted) in enumerate(bar, 1):
             done[i] = fitted
@@ -132,16 +132,17 @@ def run(
     return [done[i] for i in range(len(fits))]
 
 
-def _here(n_jobs: int | None, todo: Sequence[Numbered], X: np.ndarray) -> Iterator[tuple[int, Fitted]]:
+def _here(workers: int, calls: Iterable[tuple[int, Fit, np.ndarray]], X: np.ndarray) -> Iterator[tuple[int, Fitted]]:
     """Side by side on this machine; each as soon as it is made."""
     import joblib
 
-    workers = min(n_jobs or joblib.cpu_count(), len(todo))
     pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
-    yield from pool(joblib.delayed(_fit)(*each, X) for each in todo)
+    return pool(joblib.delayed(_fit)(*each, X) for each in calls)
 
 
-def _on_a_cluster(address: str, todo: Sequence[Numbered], X: np.ndarray) -> Iterator[tuple[int, Fitted]]:
+def _on_a_cluster(
+    address: str, calls: Iterable[tuple[int, Fit, np.ndarray]], X: np.ndarray
+) -> Iterator[tuple[int, Fitted]]:
     """On the workers of a Dask cluster, which get the rows once; those of a worker that dies are made by another.
 
     Raises
@@ -161,7 +162,7 @@ def _on_a_cluster(address: str, todo: Sequence[Numbered], X: np.ndarray) -> Iter
         if strange := sorted(worker for worker, code in codes.items() if code != _CODE):
             raise RuntimeError(f"other code or library versions than here on {', '.join(strange)}: install the same")
         rows = client.scatter(X, broadcast=True)
-        futures = [client.submit(_fit, *each, rows, pure=False) for each in todo]
+        futures = [client.submit(_fit, *each, rows, pure=False) for each in calls]
         for _, result in as_completed(futures, loop=client.loop, with_results=True):
             yield result
 

@@ -40,7 +40,7 @@ LIMITS = {
     "review_cost": Limits(1e-9, 1e12, "an amount above 0"),
     "block_cost": Limits(1e-9, 1e12, "an amount above 0"),
     "alerts_per_day": Limits(0, 1e9, "at least 1, or 0 for no budget"),
-    "cards_per_day": Limits(0, 1e9, "at least 1, or 0 for 100 and at most 5 % of a day's cards"),
+    "cards_per_day": Limits(0, 1e9, "at least 1, or 0 for no budget"),
     "tuning_trials": Limits(0, 1e6, "at least 1, or 0 for as many as the profile says"),
     "tune_jobs": Limits(0, 500, "at least 1, or 0 for the search without training jobs"),
     "tuning_seconds": Limits(0, 1e9, "0 or more seconds"),

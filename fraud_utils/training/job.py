@@ -51,13 +51,8 @@ def main(stop: Callable[[], bool]) -> int:
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     status = 0
     reason = ""
-
-    def lost(reason: str) -> None:
-        _leave(base, 1, reason)
-        os._exit(1)  # the program itself may wait for the host that is gone
-
     try:
-        train(base, stop, lost)
+        train(base, stop)
     except (SetupError, DataError) as error:
         status, reason = 1, str(error)
     except MemoryError:
@@ -83,11 +78,11 @@ def _leave(base: Path, status: int, reason: str) -> None:
         print(f"train: {failure} could not be written ({error.strerror})", file=sys.stderr, flush=True)
 
 
-def train(base: Path, stop: Callable[[], bool], lost: Callable[[str], None] = lambda _: os._exit(1)) -> None:
+def train(base: Path, stop: Callable[[], bool]) -> None:
     """Run the job whose input lies under `base`/input, and leave the model in `base`/model.
 
-    A job of several hosts runs on each of them; the first one leaves the model. `lost` is called with the reason where
-    another host has ended before.
+    A job of several hosts runs on each of them; the first one leaves the model. Where another host ends before the job,
+    this process ends as well, and leaves the reason in the failure file.
 
     A job that is stopped leaves the trees grown so far, and a checkpoint to go on from. Stopped before its first tree
     it leaves no model, as SageMaker's own algorithms do: "if training has just started, the model might not be ready
@@ -97,6 +92,11 @@ def train(base: Path, stop: Callable[[], bool], lost: Callable[[str], None] = la
     hosts = read_hosts(config / "resourceconfig.json")
     hyperparameters = read_hyperparameters(config / "hyperparameters.json", base / "input" / "data" / "schema")
     _check_hosts(hosts, hyperparameters)
+
+    def lost(reason: str) -> None:
+        _leave(base, 1, reason)
+        os._exit(1)  # the program itself may wait for the host that is gone
+
     try:
         with joined(hosts, stop, lost):
             _train(base, hyperparameters, hosts, stop if hosts.count == 1 else lambda: hosts.any(stop()))

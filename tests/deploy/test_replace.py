@@ -19,11 +19,6 @@ from states import until
 
 from fraud_utils import artifact, deploy, record
 
-SLEEPING = """# Python runs this when it starts: whatever writes a list, as answers are, takes two seconds more.
-import json, time
-dumps = json.dumps
-json.dumps = lambda value, **more: time.sleep(2 * isinstance(value, list)) or dumps(value, **more)
-"""
 POLICY = json.loads((deployments.ROOT / "container/policy.json").read_text())
 LIMITS = deploy.Limits(latency=20, requests=3)  # the same program twice: no machine is that uneven
 QUICK = deploy.Canary(minutes=0.02, percent=50)
@@ -158,10 +153,10 @@ def test_a_model_that_alerts_five_times_as_often_is_rolled_back(live, challenger
 
 
 def test_a_slow_model_is_rolled_back(live, challenger, asked, split, tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(SLEEPING)
+    sleeping = deployments.spoiling(tmp_path / "slow", "time.sleep(2)", "list")
     before, limits = deployments.left("live"), deploy.Limits(latency=1.5, requests=1)
     with pytest.raises(deploy.DeployError, match=r"breaks a limit\n- a single row takes [\d.]+ ms"):
-        deploy.replace(challenger, live.name, split.test, limits, QUICK, {"PYTHONPATH": str(tmp_path)})
+        deploy.replace(challenger, live.name, split.test, limits, QUICK, sleeping)
     assert stays(live, asked, before)
 
 
