@@ -21,7 +21,9 @@ def read_choice(run_folder: str | Path) -> tuple[record.Choice, float]:
     return sections.chosen, reached
 
 
-def describe(choice: record.Choice, expected: float, reached: float, endpoint: record.Endpoint) -> str:
+def describe(
+    choice: record.Choice, expected: float, reached: float, endpoint: record.Endpoint, train_count: int = 1
+) -> str:
     """The findings, as a Markdown list.
 
     Parameters
@@ -30,9 +32,15 @@ def describe(choice: record.Choice, expected: float, reached: float, endpoint: r
         Average precision on the test set, in notebook 02 and by the served scores.
     endpoint : record.Endpoint
         How scores through the endpoint compare with those of the notebook.
+    train_count : int
+        How many instances trained the model.
     """
     same = "as" if abs(reached - expected) < 1e-6 else f"**not** the {expected:.4f} found"
     came, where = "was trained as a SageMaker job and", "in notebook 02"
+    if train_count > 1:
+        came = f"was trained as a SageMaker job on {train_count} instances and"
+        if same != "as":
+            where += ", since several instances draw other rows and merge their quantiles"
     if endpoint.version:
         came, where = (
             f"is version {endpoint.version} of the model registry, trained elsewhere, and was",

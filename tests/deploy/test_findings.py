@@ -27,3 +27,10 @@ def test_a_run_without_a_choice_is_refused(tmp_path):
 def test_the_findings_say_whether_the_served_model_is_the_one_that_was_judged(reached, deleted, sentence):
     endpoint = record.Endpoint("local", 5, 0.0, {"p50": 1.0, "p99": 2.0}, deleted)
     assert sentence in deploy.describe(deployments.choice(), 0.7, reached, endpoint)
+
+
+def test_a_model_of_several_instances_is_another_one_for_a_reason_that_is_said():
+    endpoint = record.Endpoint("local", 5, 0.0, {"p50": 1.0, "p99": 2.0}, True)
+    said = deploy.describe(deployments.choice(), 0.7, 0.71, endpoint, 2)
+    assert "job on 2 instances" in said and "**not** the 0.7000 found in notebook 02, since several instances" in said
+    assert "since" not in deploy.describe(deployments.choice(), 0.7, 0.7, endpoint, 2)
