@@ -20,8 +20,11 @@ def normal(level: float = LEVEL) -> float:
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
-def exact(successes: Any, trials: Any, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+def exact(successes: Any, trials: Any, level: float = LEVEL, share: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Exact interval of a proportion; (0, 1) where nothing was tried.
+
+    Where only a share b of the failures was drawn, a trial that was seen is a success with odds that are 1 / b times
+    what they are among all: the interval of those odds, times b.
 
     Clopper and Pearson (1934), Biometrika 26, 404-413. It covers at least at its level however few the successes;
     Wilson's does not when a handful of frauds meets the high levels of many intervals that hold together.
@@ -30,6 +33,8 @@ def exact(successes: Any, trials: Any, level: float = LEVEL) -> tuple[np.ndarray
     ----------
     successes, trials : array of numbers
         `trials` need not be whole.
+    share : float
+        Of the failures that were drawn, each of which then counts 1 / share times in `trials`.
 
     Returns
     -------
@@ -39,20 +44,33 @@ def exact(successes: Any, trials: Any, level: float = LEVEL) -> tuple[np.ndarray
     from scipy.stats import beta
 
     successes, trials = np.broadcast_arrays(np.asarray(successes, float), np.asarray(trials, float))
-    tail, failures = (1 - level) / 2, trials - successes
+    tail, failures = (1 - level) / 2, (trials - successes) * share
     with np.errstate(invalid="ignore"):
         low = np.where(successes > 0, beta.ppf(tail, successes, failures + 1), 0.0)
         high = np.where(failures > 0, beta.isf(tail, successes + 1, failures), 1.0)
-    return low, high
+    if share == 1:
+        return low, high
+    return share * low / (1 - low + share * low), share * high / (1 - high + share * high)
 
 
-def poisson(count: int, level: float = LEVEL) -> tuple[float, float]:
-    """Exact interval of the mean of a Poisson count (Garwood 1936, Biometrika 28, 437-442)."""
+def poisson(count: float, level: float = LEVEL, share: float = 1.0, seen: float = 0.0) -> tuple[float, float]:
+    """Interval of the mean of a Poisson count: exact (Garwood 1936, Biometrika 28, 437-442) where all was counted.
+
+    Where a share of what is counted was drawn, that of a weighted sum of Poisson counts (Fay and Feuer 1997, Statistics
+    in Medicine 16, 791-801), which covers at least at its level in all cases that were tried.
+
+    Parameters
+    ----------
+    count : float
+        Of which `seen` were counted one by one, and each of the others that was drawn counts 1 / share times.
+    """
     from scipy.stats import chi2
 
-    tail = (1 - level) / 2
-    low = chi2.ppf(tail, 2 * count) / 2 if count else 0.0
-    return float(low), float(chi2.ppf(1 - tail, 2 * count + 2) / 2)
+    tail, most = (1 - level) / 2, 1 / share
+    variance = seen + (count - seen) * most if share < 1 else count
+    low = chi2.ppf(tail, 2 * count**2 / variance) * variance / (2 * count) if count else 0.0
+    above, spread = count + most, variance + most**2
+    return float(low), float(chi2.ppf(1 - tail, 2 * above**2 / spread) * spread / (2 * above))
 
 
 def percentile(replicates: Any, level: float = LEVEL) -> list[float]:

@@ -68,3 +68,20 @@ def test_percentile_interval_cuts_equal_tails():
 def test_a_normal_interval_is_as_wide_as_the_tables_say():
     assert intervals.normal() == pytest.approx(1.96, abs=5e-4)
     assert intervals.normal(0.99) == pytest.approx(2.576, abs=5e-4)
+
+
+@pytest.mark.parametrize(("frauds", "others", "share"), [(4, 30, 0.1), (40, 40, 0.05), (100, 2_000, 0.2)])
+def test_intervals_of_a_sample_cover_what_all_would_show(frauds, others, share):
+    """Frauds and others come at random, and of the others a share is drawn: 95 % cover the truth, or more."""
+    rng, rounds = np.random.default_rng(3), 2_000
+    caught, drawn = rng.poisson(frauds, rounds), rng.poisson(others * share, rounds)
+    low, high = intervals.exact(caught, caught + drawn / share, share=share)
+    truth = frauds / (frauds + others)
+    assert np.mean((low <= truth) & (truth <= high)) >= 0.94
+    assert np.all(low <= caught / np.maximum(caught + drawn / share, 1e-9) + 1e-12)
+    bounds = [
+        intervals.poisson(f + d / share, share=share, seen=f) for f, d in zip(caught[:500], drawn[:500], strict=True)
+    ]
+    assert np.mean([low <= frauds + others <= high for low, high in bounds]) >= 0.93
+    whole = intervals.exact(caught, caught + drawn)
+    assert np.array_equal(intervals.exact(caught, caught + drawn, share=1.0), whole)

@@ -6,7 +6,9 @@ from fraud_utils.data.files import FORMATS, TableFile
 from fraud_utils.data.folds import LEAST, Parts, assign_folds, labelled, later_parts
 from fraud_utils.data.guesses import Draft
 from fraud_utils.data.history import add_history
-from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_transactions
+from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_in_pieces, read_transactions
+from fraud_utils.data.parts import check_alike, joined, memory_bytes, one_digest, shifts
+from fraud_utils.data.sample import all_rows, parts_of, share_of
 from fraud_utils.data.schema import SIMULATED, TIME_UNITS, ULB, DataError, Schema, Written
 from fraud_utils.data.split import WITHOUT_TIME, Split, duplicate_groups, fold_groups, split_transactions
 
@@ -26,16 +28,25 @@ __all__ = [
     "TableFile",
     "Written",
     "add_history",
+    "all_rows",
     "assign_folds",
+    "check_alike",
     "download",
     "draft",
     "duplicate_groups",
     "fold_groups",
+    "joined",
     "keep",
     "labelled",
     "later_parts",
     "load_transactions",
+    "memory_bytes",
+    "one_digest",
+    "parts_of",
+    "read_in_pieces",
     "read_transactions",
+    "share_of",
+    "shifts",
     "split_transactions",
     "unresolved",
 ]

@@ -8,7 +8,8 @@ from typing import Any
 
 from fraud_utils.data.columns import look
 from fraud_utils.data.guesses import Draft, guess
-from fraud_utils.data.schema import DataError
+from fraud_utils.data.parts import files_of
+from fraud_utils.data.schema import DataError, Schema
 from fraud_utils.project import resolve
 
 DECIDE = "# decide:"
@@ -29,6 +30,8 @@ def draft(path: str | Path) -> Draft:
         There is no such table, or nothing of it can be read.
     """
     file = resolve(path)
+    if file.is_dir():  # its first file shows what the columns are
+        file = files_of(file, Schema("", "label", None, None, ("feature",)), str(path))[0].path
     if not file.is_file():
         raise DataError(f"{path}: no such file; check the path")
     made = Draft(look(file, str(path)))

@@ -7,9 +7,9 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,6 +47,8 @@ class TableFile:
         One of `FORMATS`, for a name that does not end in one.
     part : bool
         Whether it is one of several files of a table, which may lack a class, or all rows.
+    given : mapping of str to str
+        Columns that a parquet file has by the names of its folders (hive partitions), and their only value.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class TableFile:
     without_header: tuple[str, ...] = ()
     format: str = ""
     part: bool = False
+    given: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import words
+from fraud_utils.data import sample
 from fraud_utils.data.check import Loaded, checked
 from fraud_utils.data.files import TableFile
 from fraud_utils.data.history import add_history
-from fraud_utils.data.read import read
+from fraud_utils.data.parts import check_alike, files_of, joined, one_digest, row_count, shifts
+from fraud_utils.data.read import read, read_pieces
 from fraud_utils.data.schema import SIMULATED, ULB, DataError, Schema
 from fraud_utils.project import resolve
 
@@ -23,18 +26,24 @@ DEFAULT_PATH = "data/creditcard.csv"
 SIMULATED_ROWS = 80_000
 
 
-def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7) -> pd.DataFrame:
+def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7, most_rows: int = 0) -> pd.DataFrame:
     """Load a table of transactions and check it.
+
+    Of a table of more rows than `most_rows`, all are read and checked, and the frame has all frauds and a random share
+    of the legitimate ones: see `sample`.
 
     Parameters
     ----------
     path : str or Path
-        `.csv`, `.csv.gz`, `.csv.zip` (one member) or `.parquet`, relative to the project's root. Empty:
-        what the schema says is simulated; else `data/creditcard.csv` where it exists, else simulated transactions.
+        `.csv`, `.csv.gz`, `.csv.zip` (one member) or `.parquet`, or a folder of such files, which are one table,
+        relative to the project's root. Empty: what the schema says is simulated; else `data/creditcard.csv` where it
+        exists, else simulated transactions.
     schema : Schema
         What the columns mean and how the file writes them; the reference set's by default.
     seed : int
-        Of the simulation, where nothing is loaded.
+        Of the simulation, where nothing is loaded; of the rows that are drawn.
+    most_rows : int
+        0 for as many as `sample.most_rows` says.
 
     Returns
     -------
@@ -58,9 +67,17 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
             return _simulated(seed, schema)
         path = DEFAULT_PATH
     file = resolve(path)
-    if not file.is_file():
+    if not file.exists():
         raise DataError(f"{path}: no such file; check the path, or fetch the reference data with 'make data'")
-    loaded = read_transactions(TableFile(file, schema, source=str(path)))
+    tables = files_of(file, schema, str(path))
+    most, reason = sample.most_rows(schema, most_rows), sample.whole_only(schema)
+    if row_count(tables) > most and not reason:
+        drawn = sample.sample(tables, str(path), most, seed)
+        loaded = drawn.loaded
+        known = {"rows": drawn.rows, "share": loaded.frame.attrs["whole"]["share"]}
+        known |= {"largest_amount": drawn.largest_amount}
+    else:
+        loaded, known = _all_of(tables, str(path)), {}
     frame, sha256 = add_history(loaded.frame, schema), loaded.sha256
     name = schema.name
     if schema == ULB and sha256 != ULB_SHA256:
@@ -79,8 +96,29 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
         "read_as": (*loaded.read_as, *_history_note(schema)),
         "unlabelled": loaded.unlabelled,
         "origin": loaded.origin,
+        **known,
     }
     return frame
+
+
+def _all_of(tables: Sequence[TableFile], name: str) -> Loaded:
+    """All files of a table as one frame."""
+    parts = {table.source: read_transactions(table) for table in tables}
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    schema, filled = tables[0].schema, {source: part for source, part in parts.items() if len(part.frame)}
+    rows = sum(len(part.frame) for part in filled.values())
+    frauds = sum(int(part.frame[schema.label].sum()) for part in filled.values())
+    origins = {source: part.origin for source, part in filled.items()}
+    check_alike(origins, rows, frauds, name, schema)
+    return Loaded(
+        joined([part.frame for part in filled.values()], shifts(origins.values(), origins.values()), schema),
+        one_digest([part.sha256 for part in parts.values()]),
+        tuple(dict.fromkeys(sentence for part in filled.values() for sentence in part.read_as)),
+        sum(part.unlabelled for part in parts.values()),
+        min(filter(None, origins.values()), default=None),
+        any(part.simulated for part in parts.values()),
+    )
 
 
 def read_transactions(table: TableFile) -> Loaded:
@@ -92,6 +130,12 @@ def read_transactions(table: TableFile) -> Loaded:
         As `load_transactions` does; nothing is known of which file this should be, so any checksum will do.
     """
     return checked(read(table), table)
+
+
+def read_in_pieces(table: TableFile) -> Iterator[Loaded]:
+    """As `read_transactions`, of a large parquet file some rows at a time."""
+    for raw in read_pieces(table):
+        yield checked(raw, table)
 
 
 def _simulated(seed: int, schema: Schema) -> pd.DataFrame:

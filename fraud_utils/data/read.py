@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import io
 from collections.abc import Collection, Iterator, Mapping
@@ -17,6 +18,8 @@ from fraud_utils.data.faults import Faults, Raw
 from fraud_utils.data.files import Hashed, TableFile, check_format, uncompressed
 from fraud_utils.data.header import INDEX, SIMULATED, match, nameless
 from fraud_utils.data.schema import DataError
+
+PIECE_ROWS = 500_000
 
 
 def read(table: TableFile) -> Raw:
@@ -34,7 +37,19 @@ def read(table: TableFile) -> Raw:
         The format is unknown, or the file damaged; every other fault is among those of the result.
     """
     check_format(table)
-    return _read_parquet(table) if table.is_parquet else _read_csv(table)
+    if not table.is_parquet:
+        return _read_csv(table)
+    (raw,) = _read_parquet(table)
+    return raw
+
+
+def read_pieces(table: TableFile) -> Iterator[Raw]:
+    """As `read`, of a parquet file some `PIECE_ROWS` rows at a time, so that it need not fit into memory."""
+    check_format(table)
+    if table.is_parquet:
+        yield from _read_parquet(table, PIECE_ROWS)
+    else:
+        yield _read_csv(table)
 
 
 @dataclass
@@ -216,29 +231,56 @@ def _is_plain(cell: str, decimal: str) -> bool:
     return numbers.is_number(cell if decimal == "." else cell.replace(".", "?").replace(",", "."))
 
 
-def _read_parquet(table: TableFile) -> Raw:
+def _read_parquet(table: TableFile, rows: int | None = None) -> Iterator[Raw]:
+    """All rows at once, or so many at a time."""
     import pyarrow as pa
     from pyarrow import parquet
 
     with table.path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     said: list[str] = []
-    faults = Faults(table.source, lambda rows: {row: f"row {row + 1}" for row in rows})
+    faults, before = Faults(table.source, _row), 0
     try:
         schema = parquet.read_schema(table.path)
-        names = match(schema.names, table, faults, said)
-        content = parquet.read_table(table.path, columns=list(names.values())).rename_columns(list(names))
+        simulated = SIMULATED.encode() in (schema.metadata or {}) or SIMULATED in schema.names
+        given = {name: value for name, value in table.given.items() if name in table.schema.file_columns}
+        names = match([*schema.names, *(name for name in given if name not in schema.names)], table, faults, said)
+        inside = {name: column for name, column in names.items() if column in schema.names}
+        for content in _contents(table, list(inside.values()), rows):
+            columns = {}
+            for name, column in names.items():
+                if name in inside:
+                    values = content.column(column)
+                else:
+                    values = pa.chunked_array([pa.repeat(pa.scalar(given[column], pa.string()), len(content))])
+                columns[name] = _converted(values, name, table, said)
+                if columns[name] is None:
+                    what = f"holds {values.type}, which is neither number nor text"
+                    faults.column(name, f"{what}; convert it, or list it under 'ignored'")
+                    del columns[name]
+                del values
+            before += len(content)
+            del content  # each column is let go of as it is converted
+            yield Raw(pa.table(columns).to_pandas(self_destruct=True), sha256, faults, said, simulated=simulated)
+            faults, said = Faults(table.source, functools.partial(_row, before=before)), []
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{table.source}: not readable as parquet ({error}); export it again") from None
-    columns = {name: _converted(content.column(name), name, table, said) for name in names}
-    for name in [name for name, column in columns.items() if column is None]:
-        kind = content.column(name).type
-        faults.column(name, f"holds {kind}, which is neither number nor text; convert it, or list it under 'ignored'")
-        del columns[name]
-    del content  # each column is let go of as it is converted
-    frame = pa.table(columns).to_pandas(self_destruct=True)
-    simulated = SIMULATED.encode() in (schema.metadata or {}) or SIMULATED in schema.names
-    return Raw(frame, sha256, faults, said, simulated=simulated)
+
+
+def _row(rows: Collection[int], before: int = 0) -> dict[int, str]:
+    return {row: f"row {before + row + 1}" for row in rows}
+
+
+def _contents(table: TableFile, columns: list[str], rows: int | None) -> Iterator[Any]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    if rows is None:
+        yield parquet.read_table(table.path, columns=columns, partitioning=None)
+        return
+    with parquet.ParquetFile(table.path) as file:
+        for batch in file.iter_batches(rows, columns=columns):
+            yield pa.Table.from_batches([batch])
 
 
 def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any:

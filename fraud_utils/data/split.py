@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import words
+from fraud_utils.data import sample
 from fraud_utils.data.folds import labelled
 from fraud_utils.data.schema import DataError, Schema
 
@@ -54,9 +55,10 @@ def fold_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
 class Split:
     """A cut: `train` lies wholly before `test_from` (seconds), `test` at or after it.
 
-    `waiting_rows` more lie before the cut and are in neither: at the cut, their labels were not known yet.
-    `test_days` is the time from the cut to the last transaction in days, None where all of `test` share one time. A
-    table without times is split at random; `test_from` and `test_days` are None then.
+    Sizes are those of the whole table where `train` and `test` are samples of it. `waiting_rows` more lie before the
+    cut and are in neither: at the cut, their labels were not known yet. `test_days` is the time from the cut to the
+    last transaction in days, None where all of `test` share one time. A table without times is split at random;
+    `test_from` and `test_days` are None then.
     """
 
     train: pd.DataFrame = field(repr=False)
@@ -68,6 +70,17 @@ class Split:
     test_frauds: int
     test_days: float | None
     waiting_rows: int = 0
+
+    @property
+    def both(self) -> pd.DataFrame:
+        """Training and test rows, in one frame."""
+        both = pd.concat([self.train, self.test])
+        both.attrs = self.train.attrs
+        if whole := both.attrs.get("whole"):
+            rows, frauds = self.train_rows + self.test_rows, self.train_frauds + self.test_frauds
+            share = (len(both) - frauds) / max(rows - frauds, 1)
+            both.attrs["whole"] = whole | {"since": None, "until": None, "rows": rows, "share": share}
+        return both
 
     def sizes(self) -> dict[str, float | int | None]:
         """The cut's time, rows, frauds and days, as `metrics.json` holds them."""
@@ -83,6 +96,8 @@ class Split:
             cut = f"whose labels were known at {words.moment(self.test_from, provenance.get('origin'))}"
             were = "was" if self.waiting_rows == 1 else "were"
             doubt = f" {words.count(self.waiting_rows, 'row')} before then {were} not labelled yet, and left out."
+        if (share := provenance.get("share", 1.0)) < 1:
+            doubt += f" {sample.describe(share)}"
         return (
             f"{provenance['name']}: {rows}, {words.count(frauds, 'fraud')} "
             f"({words.percent(frauds / provenance['rows'])}). Choices are made on the {self.train_rows:,} {cut} "
@@ -124,13 +139,18 @@ def split_transactions(frame: pd.DataFrame, schema: Schema, test_share: float = 
     changes = np.flatnonzero(np.diff(time)) + 1  # the rows at which a new time begins
     if not len(changes):
         raise DataError(f"column {schema.time!r}: all rows share one time; a chronological split needs at least two")
-    cut = int(changes[np.argmin(np.abs(changes - int((1 - test_share) * len(time))))])
-    origin = frame.attrs.get("provenance", {}).get("origin")
-    when = words.moment(time[cut], origin)
-    known = int(labelled(time, time[cut], schema.label_delay_days))
-    split = _split(frame.iloc[:known], frame.iloc[cut:], schema, f"the split at {schema.time} = {when}")
+    stands = np.where(frame[schema.label] == 1, 1.0, 1 / sample.share_of(frame)).cumsum()
+    cut = int(changes[np.argmin(np.abs(stands[changes - 1] - int((1 - test_share) * stands[-1])))])
+    moment = float(time[cut])
+    when = words.moment(moment, frame.attrs.get("provenance", {}).get("origin"))
+    known = int(labelled(time, moment, schema.label_delay_days))
+    until = min(float(np.nextafter(moment - 86_400 * schema.label_delay_days, np.inf)), moment)
+    train = sample.between(frame.iloc[:known], schema, None, until)
+    test = sample.between(frame.iloc[cut:], schema, moment, None)
+    split = _split(train, test, schema, f"the split at {schema.time} = {when}")
+    waiting = sample.count(sample.between(frame.iloc[:cut], schema, None, moment)) - split.train_rows
     days = float(time[-1] - time[cut]) / 86_400 or None
-    return dataclasses.replace(split, test_from=float(time[cut]), test_days=days, waiting_rows=cut - known)
+    return dataclasses.replace(split, test_from=moment, test_days=days, waiting_rows=waiting)
 
 
 def _random_groups(groups: np.ndarray, y: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -153,4 +173,5 @@ def _split(train: pd.DataFrame, test: pd.DataFrame, schema: Schema, what: str) -
                 f"the {side} side of {what} has no fraud; bring a longer table or choose another test_share"
                 + (f", or a shorter label_delay_days ({schema.label_delay_days:g})" if schema.label_delay_days else "")
             )
-    return Split(train, test, None, len(train), frauds["training"], len(test), frauds["test"], None)
+    rows = sample.count(train), sample.count(test)
+    return Split(train, test, None, rows[0], frauds["training"], rows[1], frauds["test"], None)

@@ -15,7 +15,7 @@ from fraud_utils.models import Candidate
 CALIBRATED = 3  # columns of `calibrated`
 
 
-def calibrate(y: np.ndarray, score: np.ndarray, block: np.ndarray, method: str) -> np.ndarray:
+def calibrate(y: np.ndarray, score: np.ndarray, block: np.ndarray, method: str, share: float = 1.0) -> np.ndarray:
     """Map scores to probabilities by a curve that is fitted on the rows of other blocks.
 
     Parameters
@@ -26,19 +26,22 @@ def calibrate(y: np.ndarray, score: np.ndarray, block: np.ndarray, method: str) 
         The fold of each row; a block's curve comes from the others, so that what is shown was not fitted on.
     method : {"sigmoid", "isotonic"}
         A line in log-odds (Platt 1999), or any rising curve (Zadrozny and Elkan 2002).
+    share : float
+        Of the legitimate rows that are here (`Rows.share`).
     """
     from sklearn.isotonic import IsotonicRegression
     from sklearn.linear_model import LogisticRegression
 
-    result = np.empty(len(y))
+    result, stands = np.empty(len(y)), np.where(y == 1, 1.0, 1 / share)
     log_odds = np.log(np.clip(score, 1e-12, 1 - 1e-12) / (1 - np.clip(score, 1e-12, 1 - 1e-12)))
     for number in np.unique(block):
         here = block == number
         if method == "sigmoid":
-            line = LogisticRegression(C=np.inf, max_iter=1000).fit(log_odds[~here, None], y[~here])
+            line = LogisticRegression(C=np.inf, max_iter=1000).fit(log_odds[~here, None], y[~here], stands[~here])
             result[here] = line.predict_proba(log_odds[here, None])[:, 1]
         elif method == "isotonic":
-            curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(score[~here], y[~here])
+            curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+            curve.fit(score[~here], y[~here], stands[~here])
             result[here] = curve.predict(score[here])
         else:
             raise ValueError(f"method is {method!r}; it must be 'sigmoid' or 'isotonic'")
@@ -52,9 +55,11 @@ def uncorrected(probability: np.ndarray, kept_share: float) -> np.ndarray:
 
 def calibrated(scores: Scores, candidate: Candidate) -> pd.DataFrame:
     """Out-of-fold probabilities of a candidate, as they are and after two calibrations, a column each."""
-    score, y, block = scores.of(candidate), scores.rows.y, scores.block[: len(scores.rows)]
-    ways = {f"{candidate.name}, {method}": calibrate(y, score, block, method) for method in ("sigmoid", "isotonic")}
-    return pd.DataFrame({candidate.name: score, **ways})
+    score, rows, block = scores.of(candidate), scores.rows, scores.block[: len(scores.rows)]
+    table = {candidate.name: score}
+    for method in ("sigmoid", "isotonic"):
+        table[f"{candidate.name}, {method}"] = calibrate(rows.y, score, block, method, rows.share)
+    return pd.DataFrame(table)
 
 
 def with_and_without_correction(scores: Scores, rebalanced: Candidate) -> pd.DataFrame:
@@ -64,16 +69,16 @@ def with_and_without_correction(scores: Scores, rebalanced: Candidate) -> pd.Dat
     """
     if rebalanced.treatment.obstacle(scores.rows.y):
         return pd.DataFrame(index=range(len(scores.rows)))
-    score = scores.of(rebalanced)
+    score, kept = scores.of(rebalanced), rebalanced.treatment.kept_share(scores.rows.y) * scores.rows.share
     return pd.DataFrame(
         {
             f"{rebalanced.name}, corrected": score,
-            f"{rebalanced.name}, not corrected": uncorrected(score, rebalanced.treatment.kept_share(scores.rows.y)),
+            f"{rebalanced.name}, not corrected": uncorrected(score, kept),
         }
     )
 
 
-def reliability(y: np.ndarray, probabilities: pd.DataFrame, bins: int = 8) -> pd.DataFrame:
+def reliability(rows: Rows, probabilities: pd.DataFrame, bins: int = 8) -> pd.DataFrame:
     """Compare what probabilities say with what happened, in bins that hold about as many frauds each.
 
     Returns
@@ -82,15 +87,16 @@ def reliability(y: np.ndarray, probabilities: pd.DataFrame, bins: int = 8) -> pd
         Tidy: `name`, `predicted` (mean of the bin), `observed` (share of frauds) with its exact interval `low`,
         `high`, and `rows`.
     """
-    tables = []
+    tables, y = [], rows.y
+    stands = np.where(y == 1, 1.0, 1 / rows.share)
     for name in probabilities:
         values = probabilities[name].to_numpy()
         edges = np.unique(np.quantile(values[y == 1], np.linspace(0, 1, bins + 1)[1:-1]))
         place = np.searchsorted(edges, values, side="right")
-        rows, frauds = np.bincount(place), np.bincount(place, y)
-        low, high = exact(frauds, rows)
-        predicted = np.bincount(place, values) / rows
-        bin_of = {"predicted": predicted, "observed": frauds / rows, "low": low, "high": high, "rows": rows}
+        count, frauds = np.bincount(place, stands), np.bincount(place, y)
+        low, high = exact(frauds, count, share=rows.share)
+        bin_of = {"predicted": np.bincount(place, values * stands) / count, "observed": frauds / count}
+        bin_of |= {"low": low, "high": high, "rows": count.round().astype(int)}
         tables.append(pd.DataFrame({"name": name, **bin_of}))
     return pd.concat(tables, ignore_index=True)
 
@@ -100,13 +106,13 @@ def quality(rows: Rows, probabilities: pd.DataFrame, review_cost: float) -> pd.D
     table = {}
     for name in probabilities:
         values = probabilities[name].to_numpy()
-        judged = metrics(rows.y, values, 0.5, rows.amount, review_cost)
+        judged = metrics(rows, values, 0.5, review_cost)
         low, high = judged["savings_ci"] or (None, None)
         table[name] = {
             "brier": judged["brier"],
             "log loss": judged["log_loss"],
-            "mean over base rate": values.mean() / rows.y.mean(),
-            "alerts": None if rows.amount is None else int((values * rows.amount > review_cost).sum()),
+            "mean over base rate": np.average(values, weights=rows.weight) / (rows.y.sum() / rows.count()),
+            "alerts": None if rows.amount is None else round(rows.count(values * rows.amount > review_cost)),
             "savings": judged["savings"],
             "low": low,
             "high": high,

@@ -63,7 +63,7 @@ def judge(
     for candidate in candidates:
         score = scores.of_all_repeats(candidate)
         if thresholds is None:
-            threshold = best_f1_threshold(scores.repeated(rows.y), score)
+            threshold = best_f1_threshold(scores.repeated(rows.y), score, rows.share)
         else:
             threshold = thresholds[candidate.name]
         table[candidate.name] = {
@@ -71,9 +71,9 @@ def judge(
             "imbalance": candidate.imbalance,
             "kind": candidate.kind,
             "threshold": threshold,
-            "average_precision": average_precision(rows.y, score, scores.block),
+            "average_precision": average_precision(rows.y, score, scores.block, rows.share),
             "average_precision_ci": percentile(resampled[candidate.name]),
-            **metrics(rows.y, score, threshold, rows.amount, review_cost, candidate.kind != "unsupervised"),
+            **metrics(rows, score, threshold, review_cost, candidate.kind != "unsupervised"),
             **_a_day(scores, score, cards_per_day),
             "card_precision_attainable": most,
         }
@@ -87,7 +87,7 @@ def _a_day(scores: Scores, score: np.ndarray, cards_per_day: int) -> dict[str, f
         return result
     repeats = score.reshape(-1, len(rows))
     days = np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows.time // DAY)) + 1)
-    reached = [top_k(rows.y[day], once[day])[0] for once in repeats for day in days]
+    reached = [top_k(rows.y[day], once[day], share=rows.share)[0] for once in repeats for day in days]
     result["precision_at_100_a_day"] = float(np.mean(reached))
     if cards_per_day:
         reached = [card_precision(rows, once, cards_per_day)["precision"].mean() for once in repeats]
@@ -153,7 +153,8 @@ def precision_recall(scores: Scores, candidates: Sequence[Candidate]) -> pd.Data
 
     curves = []
     for name, candidate in {candidate.name: candidate for candidate in candidates}.items():
-        precision, recall, _ = precision_recall_curve(scores.rows.y, scores.of(candidate))
+        rows, score = scores.rows, scores.of(candidate)
+        precision, recall, _ = precision_recall_curve(rows.y, score, sample_weight=rows.weight)
         curves.append(pd.DataFrame({"name": name, "recall": recall, "precision": precision}))
     return pd.concat(curves, ignore_index=True)
 

@@ -11,12 +11,14 @@ import pandas as pd
 from fraud_utils import words
 from fraud_utils.evaluation.cards import card_days
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
+from fraud_utils.evaluation.weights import reached_by, stands_for
 from fraud_utils.intervals import percentile, poisson
 from fraud_utils.models import Candidate
 from fraud_utils.record import Aim, Choice, Day, Threshold
 
 USUAL_BUDGET = 100  # alerts a day that are shown where nobody has said how many can be reviewed
 UNSEEN = "on training rows that it had not seen"
+USUAL = Protocol()
 AROUND = (0.1, 0.3, 1, 3, 10, 30)  # times the cost of a review
 
 
@@ -28,31 +30,33 @@ class Decision(NamedTuple):
     saves: dict[str, float]
 
 
-def best_f1_threshold(y: np.ndarray, score: np.ndarray) -> float:
-    """The score from which alerts reach the highest F1 on these rows."""
+def best_f1_threshold(y: np.ndarray, score: np.ndarray, share: float = 1.0) -> float:
+    """The score from which alerts reach the highest F1 on these rows, of whose legitimate ones so many are here."""
     from sklearn.metrics import precision_recall_curve
 
-    precision, recall, steps = precision_recall_curve(y, score)
+    precision, recall, steps = precision_recall_curve(y, score, sample_weight=stands_for(y, share))
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return float(steps[np.argmax(f1[:-1])])
 
 
-def precise_threshold(y: np.ndarray, score: np.ndarray, precision: float) -> float | None:
+def precise_threshold(y: np.ndarray, score: np.ndarray, precision: float, share: float = 1.0) -> float | None:
     """The lowest score from which alerts are so precise; None where none is."""
     from sklearn.metrics import precision_recall_curve
 
-    reached, _, steps = precision_recall_curve(y, score)
+    reached, _, steps = precision_recall_curve(y, score, sample_weight=stands_for(y, share))
     precise = steps[reached[:-1] >= precision]
     return float(precise[0]) if len(precise) else None
 
 
-def cheapest_threshold(y: np.ndarray, score: np.ndarray, amount: np.ndarray, review_cost: float) -> float:
+def cheapest_threshold(
+    y: np.ndarray, score: np.ndarray, amount: np.ndarray, review_cost: float, share: float = 1.0
+) -> float:
     """The score from which alerts make reviews and the amounts of missed frauds cost least together.
 
     Where reviewing nothing is cheapest, 1 or the highest score, whichever is more.
     """
     steps, place = np.unique(-score, return_inverse=True)
-    saved = np.bincount(place, np.where(y == 1, amount, 0.0) - review_cost).cumsum()
+    saved = np.bincount(place, np.where(y == 1, amount - review_cost, -review_cost / share)).cumsum()
     best = int(np.argmax(saved))
     return float(-steps[best]) if saved[best] > 0 else max(1.0, float(score.max()))
 
@@ -80,27 +84,22 @@ def thresholds(
         reviewed, the score that so many cards a day reach; and, with amounts, for the lowest cost.
     """
     score, rows = scores.of_all_repeats(candidate), scores.rows
-    y = scores.repeated(rows.y)
-    chosen = [Threshold("f1", best_f1_threshold(y, score))]
-    if (precise := precise_threshold(y, score, precision)) is not None:
+    y, share = scores.repeated(rows.y), rows.share
+    chosen = [Threshold("f1", best_f1_threshold(y, score, share))]
+    if (precise := precise_threshold(y, score, precision, share)) is not None:
         chosen.append(Threshold("precision", precise, precision))
     alerts_per_day = alerts_per_day or USUAL_BUDGET
     if rows.days:
         budget = alerts_per_day * scores.repeats * rows.days
-        chosen.append(Threshold("alerts_a_day", _within(score, budget), float(alerts_per_day)))
+        chosen.append(Threshold("alerts_a_day", reached_by(score, budget, stands_for(y, share)), float(alerts_per_day)))
     if rows.days and cards_per_day:
         highest = [card_days(rows, once)["score"] for once in score.reshape(-1, len(rows))]
         budget = cards_per_day * scores.repeats * rows.days
-        chosen.append(Threshold("cards_a_day", _within(np.concatenate(highest), budget), float(cards_per_day)))
+        chosen.append(Threshold("cards_a_day", reached_by(np.concatenate(highest), budget), float(cards_per_day)))
     if rows.amount is not None:
-        chosen.append(Threshold("cost", cheapest_threshold(y, score, scores.repeated(rows.amount), review_cost)))
+        amount = scores.repeated(rows.amount)
+        chosen.append(Threshold("cost", cheapest_threshold(y, score, amount, review_cost, share)))
     return tuple(chosen)
-
-
-def _within(score: np.ndarray, budget: float) -> float:
-    """The score that so many reach."""
-    count = min(max(round(budget), 1), len(score))
-    return float(np.partition(score, len(score) - count)[len(score) - count])
 
 
 def describe_thresholds(alerting: Sequence[Threshold]) -> str:
@@ -114,7 +113,12 @@ def describe_thresholds(alerting: Sequence[Threshold]) -> str:
 
 
 def savings(
-    y: np.ndarray, alert: np.ndarray, amount: np.ndarray, review_cost: float, resamples: int = 1000, seed: int = 7
+    y: np.ndarray,
+    alert: np.ndarray,
+    amount: np.ndarray,
+    review_cost: float,
+    share: float = 1.0,
+    protocol: Protocol = USUAL,
 ) -> tuple[float, list[float]]:
     """Share of the avoidable cost that alerts avoid, with its bootstrap interval.
 
@@ -127,26 +131,26 @@ def savings(
     y, alert, amount : numpy.ndarray, shape (rows,)
     review_cost : float
         Of one alert, in the amounts' currency.
+    share : float
+        Of the legitimate rows that are here (`Rows.share`).
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(protocol.seed)
     fraud = y == 1
-    frauds, rows = int(fraud.sum()), len(y)
+    frauds, others = int(fraud.sum()), int((~fraud).sum())
     lost, alerted = amount[fraud], alert[fraud]
 
-    def share(missed: Any, alerts: Any, at_stake: Any) -> Any:
-        return 1 - (missed + review_cost * alerts) / np.minimum(at_stake, review_cost * rows)
+    def saved(missed: Any, alerts: Any, at_stake: Any) -> Any:
+        return 1 - (missed + review_cost * alerts) / np.minimum(at_stake, review_cost * (frauds + others / share))
 
-    point = share(lost[~alerted].sum(), alert.sum(), lost.sum())
-    drawn = rng.multinomial(frauds, np.full(frauds, 1 / frauds), size=resamples)
-    false_alerts = rng.binomial(rows - frauds, alert[~fraud].mean(), size=resamples)
+    point = saved(lost[~alerted].sum(), alerted.sum() + alert[~fraud].sum() / share, lost.sum())
+    drawn = rng.multinomial(frauds, np.full(frauds, 1 / frauds), size=protocol.resamples)
+    false_alerts = rng.binomial(others, alert[~fraud].mean(), size=protocol.resamples) / share
     with np.errstate(divide="ignore", invalid="ignore"):
-        replicates = share(drawn @ (lost * ~alerted), drawn @ alerted + false_alerts, drawn @ lost)
+        replicates = saved(drawn @ (lost * ~alerted), drawn @ alerted + false_alerts, drawn @ lost)
     return float(point), percentile(replicates[np.isfinite(replicates)])
 
 
-def savings_curve(
-    rows: Rows, probabilities: pd.DataFrame, review_cost: float, resamples: int = 500, seed: int = 7
-) -> pd.DataFrame:
+def savings_curve(rows: Rows, probabilities: pd.DataFrame, review_cost: float, protocol: Protocol) -> pd.DataFrame:
     """Savings at costs from a tenth to thirty times a review's, decisions following the cost.
 
     Parameters
@@ -164,7 +168,7 @@ def savings_curve(
     for name in probabilities:
         at_stake = probabilities[name].to_numpy() * rows.amount
         for cost in (review_cost * factor for factor in AROUND):
-            value, (low, high) = savings(rows.y, at_stake > cost, rows.amount, cost, resamples, seed)
+            value, (low, high) = savings(rows.y, at_stake > cost, rows.amount, cost, rows.share, protocol)
             curve.append({"name": name, "review_cost": cost, "value": value, "low": low, "high": high})
     return pd.DataFrame(curve)
 
@@ -196,7 +200,8 @@ def deciding(
     if rows.amount is not None:
         y, amount = scores.repeated(rows.y), scores.repeated(rows.amount)
         ways = alerts(scores, candidate, alerting, review_cost)
-        saves = {name: savings(y, alert, amount, review_cost, resamples=1)[0] for name, alert in ways.items()}
+        once = Protocol(resamples=1)
+        saves = {name: savings(y, alert, amount, review_cost, rows.share, once)[0] for name, alert in ways.items()}
     saves = {name: share for name, share in saves.items() if np.isfinite(share)}
     for each in alerting:
         if each.aim == budget:
@@ -241,15 +246,19 @@ def per_day(on_test: Mapping[str, Day], days: float) -> dict[str, Day]:
 
 
 def _counted(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protocol) -> Day:
-    fraud = rows.y == 1
-    caught = int(alert[fraud].sum())
-    numbers = {"alerts": int(alert.sum()), "frauds_caught": caught, "false_alarms": int(alert.sum()) - caught}
+    fraud, share = rows.y == 1, rows.share
+    caught, false_alerts, quiet = (int(of.sum()) for of in (alert[fraud], alert[~fraud], ~alert[~fraud]))
+    numbers = {"alerts": caught + false_alerts / share, "frauds_caught": caught, "false_alarms": false_alerts / share}
+    seen = {"alerts": caught, "false_alarms": 0}
     if rows.card is not None and rows.time is not None:
         cards = card_days(rows, alert)
         cards = cards[cards["score"]]
         numbers |= {"cards": len(cards), "cards_caught": int(cards["fraud"].sum())}
     counts: dict[str, Any] = {name: float(number) for name, number in numbers.items()}
-    counts |= {f"{name}_ci": poisson(number) for name, number in numbers.items()}
+    counts |= {
+        f"{name}_ci": poisson(number, share=share, seen=seen[name]) if name in seen else poisson(number)
+        for name, number in numbers.items()
+    }
     if rows.amount is None:
         return Day(**counts)
     lost, seen = rows.amount[fraud], alert[fraud]
@@ -260,11 +269,10 @@ def _counted(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protoc
         return blanket - drawn @ (lost * ~seen) - review_cost * (drawn @ seen + false_alerts)
 
     rng = np.random.default_rng(protocol.seed)
-    false_alerts, quiet = numbers["false_alarms"], int((~alert[~fraud]).sum())
-    drawn_false = rng.poisson(false_alerts, protocol.resamples)
-    drawn_rows = drawn_false + rng.poisson(quiet, protocol.resamples)
+    drawn_false = rng.poisson(false_alerts, protocol.resamples) / share
+    drawn_rows = drawn_false + rng.poisson(quiet, protocol.resamples) / share
     drawn = rng.poisson(1, (protocol.resamples, len(lost)))
-    point = saved(np.ones(len(lost)), false_alerts + quiet, false_alerts)
+    point = saved(np.ones(len(lost)), (false_alerts + quiet) / share, false_alerts / share)
     low, high = percentile(saved(drawn, drawn_rows, drawn_false))
     return Day(**counts, saved=float(point), saved_ci=(low, high))
 

@@ -163,13 +163,15 @@ def by_parts(rows: Rows, alert: np.ndarray) -> pd.DataFrame:
         alert), `recall` with `low` and `high`, `precision`. Empty without amounts and times.
     """
     amount = np.zeros(len(rows)) if rows.amount is None else rows.amount
-    flags = pd.DataFrame({"fraud": rows.y == 1, "alert": alert, "caught": (rows.y == 1) & alert})
-    flags["missed"] = np.where(flags["fraud"] & ~flags["alert"], amount, 0.0)
+    stands = np.ones(len(rows), dtype=int) if rows.weight is None else rows.weight
+    flags = pd.DataFrame({"fraud": rows.y == 1, "alert": alert * stands, "caught": (rows.y == 1) & alert})
+    flags["stands"] = stands
+    flags["missed"] = np.where(flags["fraud"] & ~alert, amount, 0.0)
     tables = []
     for kind, part in _parts(rows).items():
         grouped = flags.groupby([pd.Series(kind, flags.index, name="by"), part.rename("part")], observed=True)
         table = grouped.agg(
-            rows=("fraud", "size"),
+            rows=("stands", "sum"),
             frauds=("fraud", "sum"),
             alerts=("alert", "sum"),
             caught=("caught", "sum"),
@@ -182,6 +184,7 @@ def by_parts(rows: Rows, alert: np.ndarray) -> pd.DataFrame:
     table["recall"] = table["caught"] / table["frauds"]
     table["low"], table["high"] = exact(table["caught"], table["frauds"])
     table["precision"] = table["caught"] / table["alerts"]
+    table[["rows", "alerts"]] = table[["rows", "alerts"]].round().astype(int)
     return table
 
 

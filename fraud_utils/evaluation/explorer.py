@@ -35,16 +35,17 @@ def binned(scores: Scores, candidate: Candidate) -> Bins:
     few = fraud.sum() < LEAST_FRAUDS
     amount = None if few or rows.amount is None else np.where(fraud, rows.amount[order], 0.0)
     ends = _ends(ranked, fraud)
-    alerts = ends + 1
     caught = np.cumsum(fraud)[ends]
+    alerts = (caught + (ends + 1 - caught) / rows.share).round().astype(int)
     return Bins(
-        rows=len(score),
+        rows=round(rows.count()),
         days=rows.days or None,
         score=tuple(ranked[ends].tolist()),
         alerts=tuple(alerts.tolist()),
         frauds=tuple(caught.tolist()),
         amount=None if amount is None else tuple(np.cumsum(amount)[ends].tolist()),
         squares=None if amount is None else tuple(np.cumsum(amount**2)[ends].tolist()),
+        share=rows.share,
     )
 
 
@@ -83,7 +84,8 @@ def money(bins: Bins, step: int, review_cost: float) -> Money:
 
     Compared with reviewing nothing, an alert saves the amount of its fraud less a review; compared with reviewing
     everything, a row without an alert saves a review less the amount of its fraud. The sum over rows that come at
-    random is compound Poisson: its variance is the sum of squares, and the interval takes it as normal.
+    random is compound Poisson: its variance is the sum of squares, and the interval takes it as normal. A legitimate
+    row that stands for several counts with the square of all of them.
 
     Parameters
     ----------
@@ -95,17 +97,19 @@ def money(bins: Bins, step: int, review_cost: float) -> Money:
     if bins.amount is None or bins.squares is None:
         raise ValueError("what alerts save needs amounts, and the table has none")
     total, squares = bins.amount[-1], bins.squares[-1]
-    alerts, caught, caught_squares = (
-        (values[step] if step >= 0 else 0.0) for values in (bins.alerts, bins.amount, bins.squares)
+    alerts, frauds, caught, caught_squares = (
+        (values[step] if step >= 0 else 0.0) for values in (bins.alerts, bins.frauds, bins.amount, bins.squares)
     )
+    more = review_cost**2 * (1 / bins.share - 1)
     if total <= review_cost * bins.rows:
         saved = caught - review_cost * alerts
-        variance = caught_squares - 2 * review_cost * caught + review_cost**2 * alerts
+        variance = caught_squares - 2 * review_cost * caught + review_cost**2 * alerts + more * (alerts - frauds)
         blanket = total
     else:
         quiet, missed = bins.rows - alerts, total - caught
         saved = review_cost * quiet - missed
         variance = review_cost**2 * quiet - 2 * review_cost * missed + (squares - caught_squares)
+        variance += more * (quiet - (bins.frauds[-1] - frauds))
         blanket = review_cost * bins.rows
     half = normal() * max(variance, 0.0) ** 0.5
     return Money(saved, saved - half, saved + half, saved / blanket if blanket else 0.0)
@@ -125,9 +129,11 @@ def steps(bins: Bins) -> pd.DataFrame:
     counts = {"alerts": alerts, "frauds": frauds, "false_alarms": alerts - frauds}
     table = pd.DataFrame({"score": [np.inf, *bins.score]}, index=pd.RangeIndex(-1, len(bins.score), name="step"))
     for name, values in counts.items():
-        bounds = np.array([poisson(int(value)) for value in values])
+        seen = {"alerts": frauds, "false_alarms": np.zeros(len(frauds))}.get(name, values)
+        share = bins.share if name != "frauds" else 1.0
+        bounds = np.array([poisson(value, share=share, seen=known) for value, known in zip(values, seen, strict=True)])
         table[name], table[f"{name}_low"], table[f"{name}_high"] = values, bounds[:, 0], bounds[:, 1]
-    for name, of in (("precision", alerts), ("recall", np.full(len(alerts), frauds[-1]))):
+    for name, of, share in (("precision", alerts, bins.share), ("recall", np.full(len(alerts), frauds[-1]), 1.0)):
         table[name] = frauds / np.where(of > 0, of, np.nan)
-        table[f"{name}_low"], table[f"{name}_high"] = exact(frauds, of)
+        table[f"{name}_low"], table[f"{name}_high"] = exact(frauds, of, share=share)
     return table

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import words
-from fraud_utils.data import Schema, Split
+from fraud_utils.data import Schema, Split, share_of
 from fraud_utils.intervals import exact, together
 from fraud_utils.record import Group
 
@@ -39,19 +39,21 @@ def compared(split: Split, schema: Schema, alert: np.ndarray) -> tuple[Group, ..
         part = _parts(split.train[column], split.test[column])
         grouped = counts.groupby(part.array, observed=True)
         tables[column] = grouped.sum().assign(rows=grouped.size()).loc[lambda table: table["rows"] > 0]
-    level = together(2 * sum(map(len, tables.values())))
+    level, share = together(2 * sum(map(len, tables.values()))), share_of(split.test)
     return tuple(
-        _group(column, str(name), row, level) for column, table in tables.items() for name, row in table.iterrows()
+        _group(column, str(name), row, level, share)
+        for column, table in tables.items()
+        for name, row in table.iterrows()
     )
 
 
-def _group(column: str, name: str, counts: pd.Series, level: float) -> Group:
+def _group(column: str, name: str, counts: pd.Series, level: float, share: float) -> Group:
     frauds, legitimate = int(counts["fraud"]), int(counts["rows"] - counts["fraud"])
     low, high = exact([counts["false"], counts["caught"]], [legitimate, frauds], level)
     return Group(
         column,
         name,
-        rows=int(counts["rows"]),
+        rows=round(frauds + legitimate / share),
         frauds=frauds,
         false_alarms=float(counts["false"] / legitimate) if legitimate else None,
         false_alarms_ci=(float(low[0]), float(high[0])),

@@ -64,6 +64,9 @@ def _uncertain(run: Sections) -> str:
             said.append(f"The figures rest on {frauds} among rows drawn at random")
     if split and split.train_rows and split.test_from is None:
         said.append("the table has no times, so whether the past predicts the future, it cannot know")
+    if run.data and run.data.share < 1:
+        drawn = f"{words.percent(run.data.share)} of the legitimate rows, drawn at random"
+        said.append(f"they come from all frauds and {drawn}, and are corrected for that")
     way = run.way
     if way and way.saved_ci and (sign := _sign(way.saved_ci)) < 1:
         said.append("alerting loses money there" if sign < 0 else "that it saves money is not shown")
@@ -164,12 +167,12 @@ def rates(run: Sections) -> dict[str, Any]:
     result: dict[str, Any] = {"alerts": alerts, "caught": caught}
     result |= {"recall": caught / frauds, "precision": caught / max(alerts, 1), "recall_ci": _exact(caught, frauds)}
     if caught:
-        result["precision_ci"] = _exact(caught, alerts)
+        result["precision_ci"] = _exact(caught, alerts, run.data.share if run.data else 1.0)
     return result
 
 
-def _exact(successes: int, trials: int) -> list[float]:
-    return [float(bound) for bound in intervals.exact(successes, trials)]
+def _exact(successes: int, trials: int, share: float = 1.0) -> list[float]:
+    return [float(bound) for bound in intervals.exact(successes, trials, share=share)]
 
 
 # Average precision --------------------------------------------------------------------------------------------------

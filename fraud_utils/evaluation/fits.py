@@ -42,6 +42,8 @@ class Fit:
         Places of rows in the matrix.
     label : str
         What the progress line says beside the candidate's name.
+    share : float
+        Of the legitimate rows that are here (`Rows.share`), for which probabilities are corrected, too.
     """
 
     candidate: Candidate
@@ -49,6 +51,7 @@ class Fit:
     new: np.ndarray
     seed: int = 7
     label: str = ""
+    share: float = 1.0
 
     def cost(self, y: np.ndarray) -> float:
         """Relative to other fits, as `Candidate.cost`."""
@@ -187,7 +190,7 @@ def _fit(number: int, fit: Fit, y: np.ndarray, X: np.ndarray) -> tuple[int, Fitt
     new[:, empty] = 0
     if hasattr(model, "predict_proba"):
         scores = model.predict_proba(new)[:, 1].astype(np.float64)
-        scores = artifact.prior_correction(scores, fit.candidate.treatment.kept_share(y))
+        scores = artifact.prior_correction(scores, fit.candidate.treatment.kept_share(y) * fit.share)
     else:
         scores = -model.score_samples(new).astype(np.float64)
     booster = bytes(model[-1].booster_.save_raw("ubj")) if fit.candidate.learner == "xgboost" else b""
@@ -235,7 +238,7 @@ def _digest(values: np.ndarray) -> bytes:
 
 def _key(fit: Fit, data: bytes, y: np.ndarray) -> str:
     candidate = fit.candidate
-    settings = [candidate.learner, candidate.imbalance, dict(candidate.hyperparameters), fit.seed, _CODE]
+    settings = [candidate.learner, candidate.imbalance, dict(candidate.hyperparameters), fit.seed, fit.share, _CODE]
     if candidate.estimator is not None:
         own = candidate.estimator
         settings.append([str(type(own)), {key: repr(value) for key, value in own.get_params().items()}])

@@ -145,19 +145,22 @@ def lab(candidate: Candidate, rows: Rows, test_scores: Scores, threshold: float,
     rng = np.random.default_rng(protocol.seed)
     legitimate, frauds = np.flatnonzero(y == 0), np.flatnonzero(y == 1)
     balanced = np.concatenate([frauds, rng.choice(legitimate, min(len(frauds), len(legitimate)), replace=False)])
-    alert, peeked = score >= threshold, score >= best_f1_threshold(y, score)
+    alert, peeked = score >= threshold, score >= best_f1_threshold(y, score, test_scores.rows.share)
     ways = {}
     smote, plain = candidate.treated(SMOTE), candidate.treated("none")
     if not (obstacle := smote.treatment.obstacle(rows.y, rows.complete)):
         X, labels = smote.treatment.resample(rows.X, rows.y, protocol.seed)
-        more = Rows(X, labels, np.arange(len(labels)))
+        more = Rows(X, labels, np.arange(len(labels)), share=rows.share)
         wrong, right = _area(plain, more, protocol), _area(smote, rows, protocol)
         ways["SMOTE before the folds"] = ("average precision", wrong, right)
     apart = replace(rows, groups=np.arange(len(rows)))
     wrong, right = _area(candidate, apart, protocol), _area(candidate, rows, protocol)
     ways["copies on both sides"] = ("average precision", wrong, right)
-    ways["threshold chosen on the test set"] = ("F1", f1_score(y, peeked), f1_score(y, alert))
-    wrong, right = (precision_score(y[of], alert[of], zero_division=0) for of in (balanced, slice(None)))
+    weight = test_scores.rows.weight
+    of_all = {"sample_weight": weight}
+    ways["threshold chosen on the test set"] = ("F1", f1_score(y, peeked, **of_all), f1_score(y, alert, **of_all))
+    wrong = precision_score(y[balanced], alert[balanced], zero_division=0)
+    right = precision_score(y, alert, zero_division=0, **of_all)
     ways["balanced test set"] = ("precision", wrong, right)
     ways["ROC AUC of alerts, not scores"] = ("ROC AUC", roc_auc_score(y, alert), roc_auc_score(y, score))
     table = pd.DataFrame.from_dict(ways, orient="index", columns=["metric", "wrong", "right"])
@@ -167,7 +170,7 @@ def lab(candidate: Candidate, rows: Rows, test_scores: Scores, threshold: float,
 
 def _area(candidate: Candidate, rows: Rows, protocol: Protocol) -> float:
     scores = out_of_fold([candidate], rows, replace(protocol, repeats=1))
-    return average_precision(rows.y, scores.of(candidate), scores.block)
+    return average_precision(rows.y, scores.of(candidate), scores.block, rows.share)
 
 
 def describe(table: pd.DataFrame) -> str:

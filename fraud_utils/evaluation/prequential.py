@@ -173,7 +173,7 @@ def _table(of: Plan, scores: Scores, known: dict[int, np.ndarray], cards_per_day
             row = {"name": name, "block": number, "start": of.start + number * of.block, "cards": cards}
             row |= {"frauds": int(rows.y.sum()), **dict.fromkeys(FIGURES, np.nan)}
             if rows.y.any():
-                row["average_precision"] = average_precision(rows.y, score)
+                row["average_precision"] = average_precision(rows.y, score, share=rows.share)
             if cards_per_day and len(rows):
                 row["card_precision"] = card_precision(rows, score, cards_per_day)["precision"].mean()
                 row["attainable"] = attainable(rows, cards_per_day)

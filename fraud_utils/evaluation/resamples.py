@@ -20,7 +20,8 @@ def bootstrap_average_precision(scores: Scores, protocol: Protocol) -> pd.DataFr
 
     Frauds and legitimate rows are resampled apart, so that each resample has as many of both as the data; candidates
     share resamples, so that their differences are paired; a row's repeats are drawn together; blocks are averaged, as
-    in `average_precision`. Rows are sorted once: a resample is a weight for each row, summed along the ranking.
+    in `average_precision`. Where rows are a sample, so is each resample, and intervals hold the chance of the draw.
+    Rows are sorted once: a resample is a weight for each row, summed along the ranking.
 
     Returns
     -------
@@ -28,7 +29,7 @@ def bootstrap_average_precision(scores: Scores, protocol: Protocol) -> pd.DataFr
     """
     import joblib
 
-    y, rankings = scores.rows.y, _rankings(scores)
+    y, share, rankings = scores.rows.y, scores.rows.share, _rankings(scores)
     frauds, legitimate = int((y == 1).sum()), int((y == 0).sum())
 
     def replicate(number: int) -> list[float]:
@@ -40,7 +41,7 @@ def bootstrap_average_precision(scores: Scores, protocol: Protocol) -> pd.DataFr
                 weights = np.bincount(step, drawn[fraud], len(reached))
                 if weights.any():
                     summed = np.concatenate([[0], np.cumsum(times[order], dtype=np.int32)])
-                    values.append(precision_at_frauds(weights, summed[reached]))
+                    values.append(precision_at_frauds(weights, summed[reached] / share))
             row.append(float(np.mean(values)))
         return row
 
@@ -109,13 +110,13 @@ def resampled_metrics(
     sums = np.empty((len(table), 2, of_each.shape[1]))
     for number in range(len(table)):
         drawn, times = _drawn(number, frauds, legitimate, SHARED.seed)
-        sums[number] = drawn @ of_frauds, times @ of_others
+        sums[number] = drawn @ of_frauds, times @ of_others / rows.share
     caught, false_alerts = sums[:, 0, 0], sums[:, 1, 0]
     table["f1"] = 2 * caught / (caught + false_alerts + frauds)
     table["precision"] = caught / np.maximum(caught + false_alerts, 1)
     table["recall"] = caught / frauds
-    table["brier"] = sums[:, :, 1].sum(1) / len(rows)
+    table["brier"] = sums[:, :, 1].sum(1) / rows.count()
     if sums[:, 0, 3].all():  # without amounts, or where a resample's frauds are all of nothing, there is no such share
         cost = sums[:, 0, 4] + review_cost * sums[:, :, 2].sum(1)
-        table["savings"] = 1 - cost / np.minimum(sums[:, 0, 3], review_cost * len(rows))
+        table["savings"] = 1 - cost / np.minimum(sums[:, 0, 3], review_cost * rows.count())
     return table

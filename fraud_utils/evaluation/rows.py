@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils.artifact import FeatureMap
-from fraud_utils.data import Schema, fold_groups
+from fraud_utils.data import Schema, fold_groups, share_of
+from fraud_utils.evaluation.weights import stands_for
 from fraud_utils.models import Candidate
 
 
@@ -39,6 +40,8 @@ class Rows:
         of its own. None where the table names no entity.
     label_delay_days : float
         How long after a row its label is known.
+    share : float
+        Of the legitimate rows of a table that are here; each stands for 1 / share of them. All frauds are here.
     """
 
     X: np.ndarray
@@ -50,6 +53,7 @@ class Rows:
     origin: str | None = None
     card: np.ndarray | None = None
     label_delay_days: float = 0.0
+    share: float = 1.0
 
     @classmethod
     def of(cls, frame: pd.DataFrame, schema: Schema, features: FeatureMap) -> Rows:
@@ -64,6 +68,7 @@ class Rows:
             frame.attrs.get("provenance", {}).get("origin"),
             cards_of(frame, schema.entity) if schema.entity else None,
             schema.label_delay_days,
+            share_of(frame),
         )
 
     def at(self, places: np.ndarray) -> Rows:
@@ -74,6 +79,17 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def weight(self) -> np.ndarray | None:
+        """How many rows of the table each row stands for, shape (rows,); None where it is one for all."""
+        return stands_for(self.y, self.share)
+
+    def count(self, of: np.ndarray | None = None) -> float:
+        """How many rows of the table these stand for, or those of a mask."""
+        y = self.y if of is None else self.y[of]
+        frauds = int(y.sum())
+        return frauds + (len(y) - frauds) / self.share
 
     @property
     def complete(self) -> bool:

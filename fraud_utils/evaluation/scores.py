@@ -97,7 +97,11 @@ def score_parts(candidates: Sequence[Candidate], rows: Rows, parts: Parts, proto
     """
     fitted = [c for c in candidates if not c.members]
     labels = [f"{number} of {len(parts)}" if len(parts) > 1 else "" for number in range(1, len(parts) + 1)]
-    todo = [Fit(c, *part, protocol.seed, label) for c in fitted for part, label in zip(parts, labels, strict=True)]
+    todo = [
+        Fit(c, *part, protocol.seed, label, rows.share)
+        for c in fitted
+        for part, label in zip(parts, labels, strict=True)
+    ]
     done = iter(fits.run(todo, rows.X, rows.y, what, protocol.cache, protocol.jobs))
     values, seconds, boosters = {}, {}, {}
     for candidate in fitted:
@@ -122,5 +126,6 @@ def _by_part(scored: Scores, parts: Mapping[str, np.ndarray]) -> pd.DataFrame:
     table = {}
     for number, (heading, new) in enumerate(parts.items()):
         values = scored.values[scored.block == number]
-        table[heading] = {name: average_precision(scored.rows.y[new], values[name].to_numpy()) for name in values}
+        y, share = scored.rows.y[new], scored.rows.share
+        table[heading] = {name: average_precision(y, values[name].to_numpy(), share=share) for name in values}
     return pd.DataFrame(table)

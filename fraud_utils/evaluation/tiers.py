@@ -28,10 +28,11 @@ def choose(scores: Scores, candidate: Candidate, review_cost: float, block_cost:
         return None
     score = scores.of_all_repeats(candidate)
     fraud, amount = scores.repeated(scores.rows.y) == 1, scores.repeated(scores.rows.amount)
+    stands = np.where(fraud, 1.0, 1 / scores.rows.share)  # rows for each
     steps, place = np.unique(-score, return_inverse=True)
     # By how many of the highest scores: what reviewing them saves against accepting, blocking against reviewing.
     reviewed, blocked = (
-        np.concatenate([[0.0], np.bincount(place, saved).cumsum()])
+        np.concatenate([[0.0], np.bincount(place, saved * stands).cumsum()])
         for saved in (np.where(fraud, amount, 0.0) - review_cost, review_cost - np.where(fraud, 0.0, block_cost))
     )
     begin = [max(1.0, float(score.max())), *(-steps).tolist()]
@@ -51,13 +52,14 @@ def held(scores: Scores, candidate: Candidate, tiers: Tiers) -> pd.DataFrame:
     """
     rows, score = scores.rows, scores.of(candidate)
     tier, fraud = np.searchsorted([tiers.review, tiers.block], score, side="right"), rows.y == 1
-    count, frauds = np.bincount(tier, minlength=3), np.bincount(tier[fraud], minlength=3)
+    count, frauds = np.bincount(tier, rows.weight, minlength=3), np.bincount(tier[fraud], minlength=3)
     lost = rows.amount[fraud & (tier == 0)].sum() if rows.amount is not None else np.nan
     cost = [lost, tiers.review_cost * count[1], tiers.block_cost * (count - frauds)[2]]
-    columns = {("rows", ""): count, ("frauds", ""): frauds}
-    for name, of in (("precision", count), ("recall", np.full(3, frauds.sum()))):
+    columns = {("rows", ""): count.round().astype(int), ("frauds", ""): frauds}
+    for name, of, drawn in (("precision", count, rows.share), ("recall", np.full(3, frauds.sum()), 1.0)):
         share = np.divide(frauds, of, out=np.full(3, np.nan), where=of > 0)
-        columns |= dict(zip([(name, side) for side in ("", "low", "high")], (share, *exact(frauds, of)), strict=True))
+        bounds = exact(frauds, of, share=drawn)
+        columns |= dict(zip([(name, side) for side in ("", "low", "high")], (share, *bounds), strict=True))
     return pd.DataFrame({**columns, ("cost", ""): cost}, index=pd.Index(ACTIONS, name="action"))
 
 

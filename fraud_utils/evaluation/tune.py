@@ -190,7 +190,7 @@ def _race(
         todo = [Fit(entrants[i][0], *part, protocol.seed) for i in alive]
         done = fits.run(todo, rows.X, rows.y, f"{what}, part {number + 1}", protocol.cache, protocol.jobs)
         for i, fitted in zip(alive, done, strict=True):
-            reached[i].append(_after(stops[i], fitted.booster, rows.X[part[1]], rows.y[part[1]]))
+            reached[i].append(_after(stops[i], fitted.booster, rows.at(part[1])))
             batch[i].report(float(np.mean(reached[i], axis=0).max()), number)
         if number + 1 < len(parts):
             alive = [i for i in alive if not batch[i].should_prune()]
@@ -207,9 +207,10 @@ def _stops(candidate: Candidate, fixed: bool) -> list[int]:
     return [most] if fixed else models.stops(most)
 
 
-def _after(stops: Sequence[int], model: bytes, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _after(stops: Sequence[int], model: bytes, new: Rows) -> np.ndarray:
     """Average precision of a model's first rounds, for each number of them."""
-    return np.array([average_precision(y, margin) for margin in models.margins(model, stops, X)])
+    margins = models.margins(model, stops, new.X)
+    return np.array([average_precision(new.y, margin, share=new.share) for margin in margins])
 
 
 def describe(table: pd.DataFrame) -> str:

@@ -26,6 +26,8 @@ class Data(Checked):
         Rows that were left out because they have no label.
     origin : str, optional
         The instant of second 0, as ISO 8601; None where the table's times have no date.
+    share : float
+        Of the legitimate rows that models were compared on, drawn at random; figures are corrected for it.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Data(Checked):
     read_as: tuple[str, ...] = ()
     unlabelled: int = 0
     origin: str | None = None
+    share: FiniteFloat = 1.0
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,8 @@ class Bins(Checked):
         Alerts, and frauds among them.
     amount, squares : tuple of float, optional
         Sum of the amounts of those frauds, and of their squares.
+    share : float
+        Of the legitimate rows that were drawn; each counts 1 / share times.
     """
 
     rows: int
@@ -94,3 +96,4 @@ class Bins(Checked):
     frauds: tuple[int, ...]
     amount: tuple[FiniteFloat, ...] | None = None
     squares: tuple[FiniteFloat, ...] | None = None
+    share: FiniteFloat = 1.0

@@ -36,10 +36,10 @@ from fraud_utils.data import (
 from fraud_utils.record import Choice, Data, Sections, Threshold
 from fraud_utils.record import Split as SplitSizes
 from fraud_utils.report.errors import UsageError
-from fraud_utils.report.parameters import declared, defaults
+from fraud_utils.report.parameters import declared, defaults, is_there
 
 # What the check asks of the notebooks' parameters; a project of other notebooks may do anything with its table.
-ASKED = {"data", "schema", "seed", "profile", "test_share", "review_cost", "alerts_per_day"}
+ASKED = {"data", "schema", "seed", "profile", "test_share", "review_cost", "alerts_per_day", "most_rows"}
 SHOWN = 40  # columns that a table's list has at most; the draft has all
 
 
@@ -76,7 +76,7 @@ def check(values: Mapping[str, Any]) -> Checked:
     asked = [f"{schema_file}, {each}" for each in unresolved(project.resolve(schema_file))] if schema_file else []
     try:
         schema = Schema.read(schema_file)
-        frame = load_transactions(values["data"], schema)
+        frame = load_transactions(values["data"], schema, values["seed"], values["most_rows"])
         schema = schema.as_loaded
         split = split_transactions(frame, schema, values["test_share"], values["seed"])
         _foldable(split, schema, values)
@@ -164,7 +164,7 @@ def _constant(split: Split, schema: Schema) -> dict[str, str]:
 
 def _facts(frame: pd.DataFrame, split: Split, schema: Schema) -> dict[str, str]:
     provenance = frame.attrs["provenance"]
-    rows, frauds, noun = len(frame), provenance["frauds"], schema.noun
+    rows, frauds, noun = provenance["rows"], provenance["frauds"], schema.noun
     facts = {
         "table": f"{provenance['name']}, {provenance['path']}",
         "rows": words.count(rows, noun),
@@ -257,7 +257,7 @@ def main(arguments: list[str] | None = None) -> int:
         if missing := ASKED - values.keys():
             raise UsageError(f"no notebook of {Path.cwd()} has a parameter {min(missing)}")
         for name in ("data", "schema"):
-            if values[name] and not project.resolve(values[name]).is_file():
+            if values[name] and not is_there(name, project.resolve(values[name])):
                 raise UsageError(f"{name.upper()}={values[name]}: no such file (paths are relative to {Path.cwd()})")
         drafted = None if options.schema else draft(values["data"])
         if drafted and {column.name for column in drafted.look.columns} != {*ULB.columns}:

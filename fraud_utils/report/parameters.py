@@ -44,6 +44,7 @@ LIMITS = {
     "tuning_trials": Limits(0, 1e6, "at least 1, or 0 for as many as the profile says"),
     "tune_jobs": Limits(0, 500, "at least 1, or 0 for the search without training jobs"),
     "tuning_seconds": Limits(0, 1e9, "0 or more seconds"),
+    "most_rows": Limits(0, 1e10, "at least 1, or 0 for as many as this machine takes well"),
     "train_count": Limits(1, 1e4, "at least 1"),
     "serve_count": Limits(1, 1e4, "at least 1"),
     "canary_minutes": Limits(0, 60, "from 0 to 60 minutes"),
@@ -204,7 +205,7 @@ def given(options: argparse.Namespace, known: Mapping[str, Parameter]) -> dict[s
             raise UsageError(f"{source}: {name} is {' or '.join(filter(None, CHOICES[name]))}, not {value!r}")
         if name in LIMITS and not LIMITS[name].allow(values[name]):
             raise UsageError(f"{source}: {name} is {value}; it must be {LIMITS[name].words}")
-        if name in ("data", "schema") and values[name] and not Path(values[name]).expanduser().is_file():
+        if name in ("data", "schema") and values[name] and not is_there(name, Path(values[name]).expanduser()):
             raise UsageError(f"{source}={values[name]}: no such file (paths are relative to {Path.cwd()})")
     if values.get("simulate") and (other := next((name for name in ("data", "schema") if values.get(name)), "")):
         raise UsageError(f"simulate={values['simulate']} makes transactions; leave {other.upper()} out, or simulate")
@@ -213,6 +214,11 @@ def given(options: argparse.Namespace, known: Mapping[str, Parameter]) -> dict[s
     except DataError as error:
         raise UsageError(str(error)) from None
     return values
+
+
+def is_there(name: str, path: Path) -> bool:
+    """Whether a table or a schema is there; a table may be a folder."""
+    return path.is_file() or (name == "data" and path.is_dir())
 
 
 def _settings(options: argparse.Namespace) -> Iterator[tuple[str, Any, str]]:

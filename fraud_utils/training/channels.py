@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,9 +15,14 @@ from fraud_utils.data import (
     DataError,
     Schema,
     TableFile,
+    check_alike,
+    joined,
+    one_digest,
+    read_in_pieces,
     read_transactions,
+    shifts,
 )
-from fraud_utils.training.disk import Store, pieces
+from fraud_utils.training.disk import Store
 from fraud_utils.training.hosts import ALONE, Hosts
 from fraud_utils.training.hyperparameters import SetupError
 
@@ -98,24 +102,19 @@ def read_channel(
     channel = _Channel.of(parts, schema)
     if hosts.count > 1:
         channel = channel.joined(name, [_Channel(**each) for each in hosts.tell(asdict(channel))], bool(dealt))
-    channel.check(name, schema)
+    check_alike(channel.origins, channel.rows, channel.frauds, name, schema)
     digests = [channel.digests[source] for source in sorted(channel.digests, key=Path)]
-    whole = hashlib.sha256("".join(digests).encode()).hexdigest() if len(digests) > 1 else digests[0]
-    return _in_order(parts, schema, channel, store), whole
+    return _in_order(parts, schema, channel, store), one_digest(digests)
 
 
 def _spilled(file: TableFile, store: Store) -> dict[str, Any]:
     """The parts in which a file's rows were put on disk; of their frames only the labels are kept."""
     parts: dict[str, Any] = {}
-    for piece, before in pieces(file.path, store.folder):
-        source = f"{file.source}, from row {before + 1} on" if before else file.source
-        part = read_transactions(replace(file, path=piece, source=source))
+    for number, part in enumerate(read_in_pieces(file)):
         if len(part.frame):
             store.add(part.frame)
-            digest = part.sha256
-            if piece != file.path:
-                with file.path.open("rb") as stream:
-                    digest = "" if parts else hashlib.file_digest(stream, "sha256").hexdigest()
+            source = f"{file.source}, piece {number + 1}" if number else file.source
+            digest = "" if parts else part.sha256
             parts[source] = replace(part, frame=part.frame[[file.schema.label]].copy(), sha256=digest)
     return parts
 
@@ -157,39 +156,16 @@ class _Channel:
         origins = {source: origin for other in all_hosts for source, origin in other.origins.items()}
         return _Channel(digests, origins, sum(each.rows for each in all_hosts), sum(each.frauds for each in all_hosts))
 
-    def check(self, name: str, schema: Schema) -> None:
-        """Refuse times that cannot be compared, and rows of one class."""
-        found = set(self.origins.values())
-        if len(found) > 1 and None in found:
-            odd = min(source for source, origin in self.origins.items() if origin is None)
-            raise DataError(
-                f"{odd}: its times have no dates, and those of other files of the channel have; write them alike"
-            )
-        if self.frauds in (0, self.rows):
-            kind = "fraud" if self.frauds else "legitimate"
-            raise DataError(
-                f"{name}: column {schema.label!r}: all {self.rows:,} rows are {kind}; learning needs both classes"
-            )
-
 
 def _in_order(parts: Mapping[str, Any], schema: Schema, channel: _Channel, store: Store | None) -> pd.DataFrame:
     """The rows of these parts in order of time, counted from one moment of the whole channel."""
-    shifts = [0.0] * len(parts)
-    if len(set(channel.origins.values())) > 1:
-        start = min(map(pd.Timestamp, channel.origins.values()))
-        shifts = [(pd.Timestamp(part.origin) - start).total_seconds() for part in parts.values()]
-    if store is not None:
-        if schema.time:
-            store.order(schema.time, shifts, [len(part.frame) for part in parts.values()])
-        return store.frame()
-    for part, shift in zip(parts.values(), shifts, strict=True):
-        if shift:
-            part.frame[schema.time] += shift
+    moves = shifts([part.origin for part in parts.values()], channel.origins.values())
     frames = [part.frame for part in parts.values()]
-    whole = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    if schema.time and len(frames) > 1:  # one is in order already
-        whole = whole.sort_values(schema.time, kind="stable", ignore_index=True)
-    return whole
+    if store is None:
+        return joined(frames, moves, schema)
+    if schema.time:
+        store.order(schema.time, moves, [len(frame) for frame in frames])
+    return store.frame()
 
 
 def _declared(name: str, settings: Mapping[str, Any]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +14,6 @@ PAGE_ROWS = 500_000
 # A job in memory takes 3.5 times its rows as numbers of 64 bits (measured on two million); above this share of memory
 # they are kept on disk, which takes a quarter of that.
 TIMES, SHARE = 3.5, 0.5
-CGROUP = Path("/sys/fs/cgroup/memory.max")  # what a container may use
-
-
-def memory_bytes() -> int:
-    """How much memory this machine has, or this container may use."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = CGROUP.read_text().strip() if CGROUP.exists() else "max"
-    return min(machine, int(limit)) if limit.isdecimal() else machine
 
 
 def needed_bytes(folder: Path, columns: int) -> float:
@@ -35,28 +26,6 @@ def needed_bytes(folder: Path, columns: int) -> float:
         except pyarrow.ArrowInvalid:  # whoever reads it says what is wrong
             continue
     return TIMES * rows * columns * 8
-
-
-def pieces(path: Path, folder: Path) -> Iterator[tuple[Path, int]]:
-    """The rows of a parquet file's row groups, each time as a file, and how many came before.
-
-    A file of another format is one piece as it is, as is one without rows.
-    """
-    try:
-        file = parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid:
-        yield path, 0
-        return
-    piece, before = folder / "piece.parquet", 0
-    with file:
-        if not file.metadata.num_rows:
-            yield path, 0
-        for group in range(file.num_row_groups):
-            for batch in file.iter_batches(PAGE_ROWS, row_groups=[group]):
-                parquet.write_table(pyarrow.Table.from_batches([batch]), piece)
-                yield piece, before
-                before += len(batch)
-    piece.unlink(missing_ok=True)
 
 
 class Store:

@@ -18,9 +18,9 @@ import xgboost
 from sklearn.metrics import average_precision_score, log_loss
 
 from fraud_utils import artifact, models
-from fraud_utils.data import DataError
+from fraud_utils.data import DataError, memory_bytes
 from fraud_utils.training.boosting import Checkpoint, fit
-from fraud_utils.training.disk import SHARE, memory_bytes, needed_bytes
+from fraud_utils.training.disk import SHARE, needed_bytes
 from fraud_utils.training.folds import judge
 from fraud_utils.training.hosts import Hosts, joined, read_hosts
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError, read_hyperparameters

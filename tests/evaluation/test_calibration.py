@@ -78,7 +78,9 @@ def test_only_the_first_repeat_is_calibrated():
 
 def test_reliability_of_true_probabilities_contains_the_diagonal():
     truth, y, _ = true_probabilities(50_000, 0.3, 3, seed=9)
-    table = calibration.reliability(y, pd.DataFrame({"true": truth, "doubled": np.clip(2 * truth, 0, 1)}))
+    table = calibration.reliability(
+        made.rows(np.empty((len(y), 0)), y), pd.DataFrame({"true": truth, "doubled": np.clip(2 * truth, 0, 1)})
+    )
     assert table.groupby("name")["rows"].sum().eq(50_000).all()
     inside = table["predicted"].between(table["low"], table["high"])
     assert inside[table["name"] == "true"].sum() >= (table["name"] == "true").sum() - 1
@@ -87,7 +89,9 @@ def test_reliability_of_true_probabilities_contains_the_diagonal():
 
 def test_reliability_has_as_many_frauds_in_each_bin():
     _, y, rng = true_probabilities(20_000, 0.3, 3, seed=9)
-    table = calibration.reliability(y, pd.DataFrame({"any": rng.random(20_000)}), bins=8)
+    table = calibration.reliability(
+        made.rows(np.empty((len(y), 0)), y), pd.DataFrame({"any": rng.random(20_000)}), bins=8
+    )
     frauds = table["observed"] * table["rows"]
     assert len(table) == 8
     assert frauds.max() - frauds.min() <= 1.001

@@ -107,7 +107,9 @@ def test_the_curve_alerts_by_each_cost_of_a_review():
     rng = np.random.default_rng(0)
     y, amount = (rng.random(2000) < 0.05).astype(int), rng.exponential(60, 2000)
     sure = pd.DataFrame({"right": y * 1.0, "wrong": 1.0 - y})
-    curve = decisions.savings_curve(made.rows(np.zeros((2000, 0)), y, amount=amount), sure, 2.0).set_index("name")
+    curve = decisions.savings_curve(
+        made.rows(np.zeros((2000, 0)), y, amount=amount), sure, 2.0, Protocol(resamples=500)
+    ).set_index("name")
     assert list(curve.loc["right", "review_cost"]) == pytest.approx([0.2, 0.6, 2, 6, 20, 60])
     for cost, value in curve.loc["right", ["review_cost", "value"]].to_numpy():
         worth = amount[(y == 1) & (amount > cost)] - cost
@@ -116,7 +118,7 @@ def test_the_curve_alerts_by_each_cost_of_a_review():
     assert (curve.loc["wrong", "value"] < 0).all()
     assert curve["value"].between(curve["low"], curve["high"]).all()
     with pytest.raises(ValueError, match="need amounts"):
-        decisions.savings_curve(made.rows(np.zeros((2000, 0)), y), sure, 2.0)
+        decisions.savings_curve(made.rows(np.zeros((2000, 0)), y), sure, 2.0, Protocol(resamples=500))
 
 
 def test_per_day_in_cases_that_can_be_done_by_hand():

@@ -98,7 +98,7 @@ def test_metrics_on_shared_resamples_follow_from_each_other(cost):
     assert np.allclose(table["brier"], (frauds - caught + alerts - caught) / rows)
     spent = 30 * (frauds - caught) + cost * alerts
     assert np.allclose(table["savings"], 1 - spent / min(30 * frauds, cost * rows))
-    point = metrics(y, score, 0.5, np.full(5000, 30.0), cost) | {"average_precision": average_precision_score(y, score)}
+    point = metrics(scores.rows, score, 0.5, cost) | {"average_precision": average_precision_score(y, score)}
     for name in table:
         assert table[name].mean() == pytest.approx(point[name], abs=3 * table[name].std() / np.sqrt(1000) + 0.01), name
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from fraud_utils import artifact
-from fraud_utils.data import Schema
+from fraud_utils.data import Schema, memory_bytes
 from fraud_utils.data.simulate import simulate_transactions
-from fraud_utils.training.disk import memory_bytes, needed_bytes
+from fraud_utils.training.disk import needed_bytes
 
 EXACT = {"num_round": "40", "eta": "0.1", "subsample": "1", "colsample_bytree": "1"}
 
@@ -93,7 +93,7 @@ def test_a_fault_in_a_row_group_is_named_by_its_place(job, frame, tmp_path):
     failed = job(tmp_path, {"external_memory": "always"}, train={})
     parquet(tmp_path / "input" / "data" / "train", a=frame.assign(V3=frame.V3.where(frame.index != 1405, np.inf)))
     failed.run(status=1)
-    assert "train/a.parquet, from row 1401 on: row 6, column 'V3': the value is infinite" in failed.failure
+    assert "train/a.parquet: row 1406, column 'V3': the value is infinite" in failed.failure
 
 
 def test_what_copies_rows_in_memory_is_refused_where_they_must_not_be_there(job, frame, tmp_path):

@@ -6,16 +6,17 @@ if (given) {
   const [dial, budget, price, fault] = ["dial", "dial-budget", "dial-cost", "dial-fault"].map(part);
   const money = (step, review) => {
     const [total, squares] = [bins.amount.at(-1), bins.squares.at(-1)];
-    const [alerts, caught, caughtSquares] = step < 0 ? [0, 0, 0] : [bins.alerts[step], bins.amount[step], bins.squares[step]];
+    const [alerts, frauds, caught, caughtSquares] = step < 0 ? [0, 0, 0, 0] : [bins.alerts[step], bins.frauds[step], bins.amount[step], bins.squares[step]];
+    const more = review ** 2 * (1 / bins.share - 1);
     let saved, variance, blanket;
     if (total <= review * bins.rows) {
       saved = caught - review * alerts;
-      variance = caughtSquares - 2 * review * caught + review ** 2 * alerts;
+      variance = caughtSquares - 2 * review * caught + review ** 2 * alerts + more * (alerts - frauds);
       blanket = total;
     } else {
       const [quiet, missed] = [bins.rows - alerts, total - caught];
       saved = review * quiet - missed;
-      variance = review ** 2 * quiet - 2 * review * missed + (squares - caughtSquares);
+      variance = review ** 2 * quiet - 2 * review * missed + (squares - caughtSquares) + more * (quiet - (bins.frauds.at(-1) - frauds));
       blanket = review * bins.rows;
     }
     const half = normal * Math.sqrt(Math.max(variance, 0));

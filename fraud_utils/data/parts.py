@@ -1,0 +1,136 @@
+"""Tables that are many files, or one that is large: in which parts they are read, and the parts as one table."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote
+from zipfile import BadZipFile, ZipFile
+
+import pandas as pd
+
+from fraud_utils.data.files import FORMATS, TableFile, uncompressed
+from fraud_utils.data.schema import DataError, Schema
+
+CGROUP = Path("/sys/fs/cgroup/memory.max")  # what a container may use
+NULL = "__HIVE_DEFAULT_PARTITION__"  # how a folder's name says that its rows have no value
+GZIP = 3  # times that a CSV is usually longer than its gzip
+
+
+def memory_bytes() -> int:
+    """How much memory this machine has, or this container may use."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = CGROUP.read_text().strip() if CGROUP.exists() else "max"
+    return min(machine, int(limit)) if limit.isdecimal() else machine
+
+
+def files_of(path: Path, schema: Schema, source: str) -> list[TableFile]:
+    """The files of a table: one, or all below a folder in order of their names.
+
+    What lies below a folder `column=value` has that value in that column (hive partitions), of parquet files.
+
+    Raises
+    ------
+    DataError
+        The folder holds no table.
+    """
+    if not path.is_dir():
+        return [TableFile(path, schema, source)]
+    found = sorted(
+        file
+        for file in path.rglob("*")
+        if file.name.lower().endswith(FORMATS)
+        and not any(part[0] in "._" for part in file.relative_to(path).parts)
+        and file.stat().st_size
+    )
+    if not found:
+        raise DataError(f"{source}: the folder holds no table; give it files ending in {', '.join(FORMATS)}")
+    return [
+        TableFile(file, schema, f"{source}/{file.relative_to(path)}", part=True, given=_given(file.relative_to(path)))
+        for file in found
+    ]
+
+
+def _given(path: Path) -> dict[str, str | None]:
+    """What the names of a file's folders say of its rows."""
+    pairs = (part.split("=", 1) for part in path.parts[:-1] if "=" in part)
+    return {name: None if value == NULL else unquote(value) for name, value in pairs}
+
+
+def row_count(tables: Sequence[TableFile]) -> int:
+    """About how many rows tables have: parquet files say so, of a CSV it follows from its size and its first rows."""
+    return sum(_parquet_rows(table.path) if table.is_parquet else _csv_rows(table) for table in tables)
+
+
+def _parquet_rows(path: Path) -> int:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_metadata(path).num_rows
+    except (pa.ArrowInvalid, OSError):  # whoever reads it says what is wrong
+        return 0
+
+
+def _csv_rows(table: TableFile) -> int:
+    size = table.path.stat().st_size
+    if table.name.endswith(".zip"):
+        try:
+            with ZipFile(table.path) as archive:
+                size = max(member.file_size for member in archive.infolist())
+        except (BadZipFile, ValueError):
+            return 0
+    elif table.name.endswith(".gz"):
+        size *= GZIP
+    with uncompressed(table) as stream:
+        sample = stream.read(1 << 16)
+    return round(size * sample.count(b"\n") / max(len(sample), 1))
+
+
+def joined(frames: Sequence[pd.DataFrame], shifts: Sequence[float], schema: Schema) -> pd.DataFrame:
+    """The rows of several parts in order of time, to which each part's shift is added."""
+    for frame, shift in zip(frames, shifts, strict=True):
+        if shift:
+            frame[schema.time] += shift
+    if len(frames) == 1:  # in order already
+        return frames[0]
+    whole = pd.concat(frames, ignore_index=True)
+    for column in schema.categorical:
+        whole[column] = whole[column].astype("category")
+    return whole.sort_values(schema.time, kind="stable", ignore_index=True) if schema.time else whole
+
+
+def shifts(origins: Iterable[str | None], among: Iterable[str | None]) -> list[float]:
+    """Seconds to each of the moments from which parts count their times, from the earliest `among` those of a table."""
+    known = {origin: pd.Timestamp(origin) for origin in among if origin}
+    start = min(known.values(), default=None)
+    return [(known[origin] - start).total_seconds() if origin else 0.0 for origin in origins]
+
+
+def check_alike(origins: Mapping[str, str | None], rows: int, frauds: int, name: str, schema: Schema) -> None:
+    """Refuse a table of many files whose times cannot be compared, or whose rows are all of one class.
+
+    Parameters
+    ----------
+    origins : mapping of str to str
+        By file, the moment from which it counts its times.
+
+    Raises
+    ------
+    DataError
+    """
+    undated = [source for source, origin in origins.items() if origin is None]
+    if 0 < len(undated) < len(origins):
+        raise DataError(
+            f"{min(undated)}: its times have no dates, and those of other files of {name} have; write them alike"
+        )
+    if frauds in (0, rows):
+        kind = "fraud" if frauds else "legitimate"
+        raise DataError(f"{name}: column {schema.label!r}: all {rows:,} rows are {kind}; learning needs both classes")
+
+
+def one_digest(digests: Sequence[str]) -> str:
+    """A file's SHA-256, or that of all files' in the order of their names."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()

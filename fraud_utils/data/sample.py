@@ -1,0 +1,247 @@
+"""Tables of more rows than a comparison can take: all are read and checked, and some of the legitimate ones are kept.
+
+A frame that is such a sample has `attrs["whole"]`: the `folder` with all rows as parquet, the times from `since` until
+before `until` (seconds, or None) that it covers, how many `rows` are in them, and the `share` of their legitimate ones
+that it has. It has all frauds. Every figure about legitimate rows has to be corrected by that share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fraud_utils import words
+from fraud_utils.data.check import Loaded, checked
+from fraud_utils.data.files import TableFile
+from fraud_utils.data.parts import check_alike, joined, memory_bytes, one_digest, row_count
+from fraud_utils.data.read import read_pieces
+from fraud_utils.data.schema import Schema
+from fraud_utils.project import resolve, write
+
+CACHE = ".table_cache"
+KEPT_DAYS = 7  # since all rows of a table were last asked for
+# A comparison of so many rows ends in minutes on two cores; one in memory takes so many times its rows as numbers of 64
+# bits, all its processes together.
+MOST_ROWS, TIMES = 500_000, 16
+_SIDES = (("since", -1), ("until", 1))
+_CODE = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A sample of a table: what was read and kept, its SHA-256, all its rows and frauds, and the largest amount."""
+
+    loaded: Loaded
+    rows: int
+    frauds: int
+    largest_amount: float | None
+
+
+def most_rows(schema: Schema, asked: int = 0) -> int:
+    """How many rows a report takes without drawing some of them: so many as are asked for, or by this machine's memory.
+
+    Parameters
+    ----------
+    asked : int
+        0 for the default.
+    """
+    return asked or min(MOST_ROWS, int(memory_bytes() / (TIMES * 8 * len(schema.columns))))
+
+
+def whole_only(schema: Schema) -> str:
+    """Why a table of this kind is never sampled; "" where it can be."""
+    if not schema.time:
+        return "it has no times by which parts of it could be told apart"
+    if schema.entity or schema.history:
+        return "what an entity did before can only be seen among all its rows"
+    return ""
+
+
+def sample(tables: Sequence[TableFile], name: str, most: int, seed: int) -> Sampled:
+    """Keep all frauds and a random share of the legitimate rows, about `most` in all, and all rows on disk.
+
+    All rows stay under `.table_cache/` for the notebooks that come next, until nobody has asked for them for a week.
+
+    Parameters
+    ----------
+    tables : sequence of TableFile
+        With one schema, for which `whole_only` has no objection.
+    name : str
+        What messages call the table.
+
+    Raises
+    ------
+    DataError
+        As `load_transactions` does.
+    """
+    share = min(1.0, most / max(row_count(tables), 1))
+    cache = resolve(CACHE)
+    cache.mkdir(exist_ok=True)
+    _forget(cache)
+    folder = cache / _key(tables, share, seed)
+    if not folder.is_dir():
+        _keep_all(tables, name, share, seed, folder)
+    with suppress(FileNotFoundError):
+        os.utime(folder)
+    about = json.loads((folder / "table.json").read_text())
+    frame = pd.read_parquet(folder / "sample" / "rows.parquet")
+    frame.attrs["whole"] = {"folder": str(folder)}
+    frame = between(frame, tables[0].schema, None, None)
+    said, unlabelled, origin = tuple(about["read_as"]), about["unlabelled"], about["origin"]
+    loaded = Loaded(frame, about["sha256"], said, unlabelled, origin, about["simulated"])
+    return Sampled(loaded, about["rows"], about["frauds"], about["largest_amount"])
+
+
+def share_of(frame: pd.DataFrame) -> float:
+    """Which share of the legitimate rows a frame has: 1 unless it is a sample."""
+    return float(frame.attrs.get("whole", {}).get("share", 1.0))
+
+
+def describe(share: float) -> str:
+    """Say what a sample holds, and what that means for figures."""
+    return (
+        f"Models are compared on all frauds and {words.percent(share)} of the legitimate rows, drawn at random: "
+        "figures are corrected for that, and intervals hold the chance of the draw."
+    )
+
+
+def between(frame: pd.DataFrame, schema: Schema, since: float | None, until: float | None) -> pd.DataFrame:
+    """A frame that covers these times, and says so where it is a sample, with the share that was drawn of them."""
+    if whole := frame.attrs.get("whole"):
+        whole = whole | {"since": since, "until": until}
+        legitimate, frauds = (int((frame[schema.label] == label).sum()) for label in (0, 1))
+        whole["rows"] = sum(piece.count_rows() for piece in _fragments(whole, schema))
+        whole["share"] = legitimate / max(whole["rows"] - frauds, 1)
+        frame.attrs["whole"] = whole
+    return frame
+
+
+def count(frame: pd.DataFrame) -> int:
+    """How many rows a frame stands for: its own or, of a sample, those of the whole table in its times."""
+    return int(frame.attrs.get("whole", {}).get("rows", len(frame)))
+
+
+def all_rows(frame: pd.DataFrame, schema: Schema) -> Iterator[pd.DataFrame]:
+    """The rows that a frame stands for, of a sample some at a time and not in order of time."""
+    if not (whole := frame.attrs.get("whole")):
+        yield frame
+        return
+    for piece in _fragments(whole, schema):
+        rows = piece.to_table().to_pandas()
+        if len(rows):
+            yield rows
+
+
+def _fragments(whole: Mapping[str, Any], schema: Schema) -> Iterator[Any]:
+    """Of each file with all rows, those of the sample's times."""
+    from pyarrow import dataset
+
+    when = dataset.field(str(schema.time))
+    since, until = (whole[side] if whole[side] is not None else sign * np.inf for side, sign in _SIDES)
+    for path in parts_of(whole):
+        yield dataset.dataset(path).scanner(filter=(when >= since) & (when < until))
+
+
+def parts_of(whole: Mapping[str, Any]) -> list[str]:
+    """The parquet files that hold all rows."""
+    return sorted(map(str, Path(whole["folder"]).glob("part-*.parquet")))
+
+
+# Reading all rows once ----------------------------------------------------------------------------------------------
+
+
+def _keep_all(tables: Sequence[TableFile], name: str, share: float, seed: int, folder: Path) -> None:
+    """Write the folder of a table: its parts, the rows that were drawn, and what is known of all."""
+    schema = tables[0].schema
+    beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".reading-"))
+    read, kept, rows, largest = dict[str, Loaded](), [], 0, []
+    try:
+        for number, (source, part) in enumerate(_pieces(tables)):
+            frame = part.frame
+            if not len(frame):
+                continue
+            first = next(iter(read.values()), part)
+            if part.origin and first.origin:
+                frame[schema.time] += (pd.Timestamp(part.origin) - pd.Timestamp(first.origin)).total_seconds()
+            _write(frame, beside / f"part-{number:05}.parquet")
+            fraud = frame[schema.label].to_numpy() == 1
+            kept.append(frame[fraud | (np.random.default_rng([seed, number]).random(len(frame)) < share)])
+            rows += len(frame)
+            largest += [float(frame[schema.amount].max())] if schema.amount else []
+            read[source] = replace(part, frame=frame[:0])
+        drawn = joined(kept, [0.0] * len(kept), schema)
+        frauds = int(drawn[schema.label].sum())
+        check_alike({source: part.origin for source, part in read.items()}, rows, frauds, name, schema)
+        digests = dict.fromkeys(part.sha256 for part in read.values())
+        about = {
+            "rows": rows,
+            "frauds": frauds,
+            "largest_amount": max(largest, default=None),
+            "sha256": one_digest(list(digests)),
+            "origin": next(iter(read.values())).origin,
+            "read_as": [*dict.fromkeys(sentence for part in read.values() for sentence in part.read_as)],
+            "unlabelled": sum(part.unlabelled for part in read.values()),
+            "simulated": any(part.simulated for part in read.values()),
+        }
+        (beside / "sample").mkdir()
+        _write(drawn, beside / "sample" / "rows.parquet")
+        write(beside / "table.json", json.dumps(about))
+        with suppress(OSError):  # another process was faster
+            beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _pieces(tables: Sequence[TableFile]) -> Iterator[tuple[str, Loaded]]:
+    """Every piece of every table, checked, and where it is from."""
+    from tqdm import tqdm
+
+    bar = tqdm(total=row_count(tables), desc="Reading all rows", unit="row", unit_scale=True, file=sys.stdout)
+    with bar:
+        for table in tables:
+            for number, raw in enumerate(read_pieces(table)):
+                part = checked(raw, replace(table, part=True))
+                bar.update(len(part.frame))
+                yield f"{table.source}, piece {number + 1}" if number else table.source, part
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    content = pa.Table.from_pandas(frame, preserve_index=False)
+    words = [field.name for field in content.schema if not pa.types.is_floating(field.type)]
+    parquet.write_table(content, path, compression="lz4", use_dictionary=words)
+
+
+def _key(tables: Sequence[TableFile], share: float, seed: int) -> str:
+    """Of a table as it lies there, what its schema says, and this code."""
+    files = [[table.source, str(table.path), *_stamp(table.path)] for table in tables]
+    given = [files, tables[0].schema.to_dict(), share, seed, _CODE]
+    return hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    about = path.stat()
+    return about.st_size, about.st_mtime_ns
+
+
+def _forget(cache: Path) -> None:
+    """Remove what nobody has asked for in a week."""
+    for folder in cache.iterdir():
+        with suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > KEPT_DAYS * 86_400:
+                shutil.rmtree(folder, ignore_errors=True)

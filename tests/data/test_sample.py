@@ -1,0 +1,107 @@
+"""Tables of more rows than a report takes: all are read, and some of the legitimate ones are kept in memory."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fraud_utils import data
+from fraud_utils.data import ULB, DataError, Schema, load_transactions, split_transactions
+from fraud_utils.data.simulate import simulate_cards, simulate_transactions
+
+MANY = replace(ULB, name="many")
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return simulate_transactions(30_000, seed=6)
+
+
+@pytest.fixture
+def table(frame, tmp_path, monkeypatch):
+    """A folder of three files, and a project of its own to keep rows in."""
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for number, part in enumerate(np.array_split(np.random.default_rng(0).permutation(len(frame)), 3)):
+        folder = tmp_path / "table"
+        folder.mkdir(exist_ok=True)
+        frame.iloc[part].to_parquet(folder / f"{number}.parquet", index=False, row_group_size=4_000)
+    return folder
+
+
+def kept(project: Path) -> list[Path]:
+    return list((project / ".table_cache").iterdir())
+
+
+def test_all_frauds_and_a_share_of_the_others_are_in_memory(frame, table):
+    sampled = load_transactions(table, MANY, 7, 5_000)
+    assert sampled["Class"].sum() == frame["Class"].sum()
+    assert len(sampled) == pytest.approx(5_000, abs=300)
+    assert sampled["Time"].is_monotonic_increasing
+    about, share = sampled.attrs["provenance"], data.share_of(sampled)
+    assert share == about["share"] == (len(sampled) - frame["Class"].sum()) / (30_000 - frame["Class"].sum())
+    whole = load_transactions(table, MANY).attrs["provenance"]
+    for name in ("rows", "frauds", "sha256", "largest_amount", "median_fraud", "columns", "name", "origin"):
+        assert about[name] == whole[name], name
+    merged = sampled.merge(frame, how="left", on=[*frame.columns], indicator=True)
+    assert (merged["_merge"] == "both").all()
+
+
+def test_the_draw_follows_from_the_seed_and_is_made_once(table):
+    one = load_transactions(table, MANY, 7, 5_000)
+    (folder,) = kept(table.parent)
+    times = {file: file.stat().st_mtime_ns for file in folder.rglob("*.parquet")}
+    again, other = load_transactions(table, MANY, 7, 5_000), load_transactions(table, MANY, 8, 5_000)
+    pd.testing.assert_frame_equal(one, again)
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*.parquet")} == times
+    assert not one[one["Class"] == 0]["V1"].isin(other["V1"]).all()
+    for each in kept(table.parent):
+        os.utime(each, (0, 0))  # nobody has asked for them for long
+    load_transactions(table, MANY, 9, 5_000)
+    assert len(kept(table.parent)) == 1
+
+
+def test_a_split_knows_the_sizes_and_rows_of_the_whole_table(frame, table):
+    delayed = replace(MANY, label_delay_days=0.1)
+    split = split_transactions(load_transactions(table, delayed, 7, 5_000), delayed)
+    train, test = (frame[frame["Time"] <= split.test_from - 8_640], frame[frame["Time"] >= split.test_from])
+    assert (split.train_rows, split.test_rows) == (len(train), len(test))
+    assert split.waiting_rows == (frame["Time"] < split.test_from).sum() - len(train)
+    assert len(test) / 30_000 == pytest.approx(0.2, abs=0.02)
+    for part, rows in ((split.train, train), (split.test, test)):
+        pieces = list(data.all_rows(part, delayed))
+        assert len(pieces) > 1
+        whole = pd.concat(pieces).sort_values([*frame.columns], ignore_index=True)
+        pd.testing.assert_frame_equal(whole, rows.sort_values([*frame.columns], ignore_index=True))
+        legitimate = (part["Class"] == 0).sum() / (rows["Class"] == 0).sum()
+        assert data.share_of(part) == legitimate
+    assert data.share_of(split.both) == pytest.approx(data.share_of(split.train), rel=0.1)
+    assert "drawn at random: figures are corrected" in split.describe(split.train.attrs["provenance"])
+
+
+def test_a_table_in_memory_stands_for_itself(frame):
+    split = split_transactions(frame, ULB)
+    assert [part is split.train for part in data.all_rows(split.train, ULB)] == [True]
+    assert data.share_of(split.train) == data.share_of(split.both) == 1
+
+
+def test_a_fault_in_any_row_is_found_and_nothing_is_kept(frame, table):
+    bad = frame[:9_000].assign(V3=frame["V3"].where(frame.index != 8_401, np.inf))
+    bad.to_parquet(table / "9.parquet", index=False, row_group_size=4_000)
+    with pytest.raises(DataError, match=r"9.parquet: row 8402, column 'V3': the value is infinite"):
+        load_transactions(table, MANY, 7, 5_000)
+    assert not kept(table.parent)
+    (table / "9.parquet").unlink()
+    assert len(load_transactions(table, MANY, 7, 5_000))
+
+
+def test_tables_whose_rows_depend_on_each_other_are_read_whole(table):
+    cards = simulate_cards(3)
+    cards.to_parquet(table.parent / "cards.parquet", index=False)
+    schema = replace(Schema.read("", "cards"), source="")
+    assert data.share_of(load_transactions(table.parent / "cards.parquet", schema, 7, 1_000)) == 1
+    assert not (table.parent / ".table_cache").exists()
