@@ -22,7 +22,12 @@ def read_choice(run_folder: str | Path) -> tuple[record.Choice, float]:
 
 
 def describe(
-    choice: record.Choice, expected: float, reached: float, endpoint: record.Endpoint, train_count: int = 1
+    choice: record.Choice,
+    expected: float,
+    reached: float,
+    endpoint: record.Endpoint,
+    train_count: int = 1,
+    share: float = 1.0,
 ) -> str:
     """The findings, as a Markdown list.
 
@@ -34,13 +39,20 @@ def describe(
         How scores through the endpoint compare with those of the notebook.
     train_count : int
         How many instances trained the model.
+    share : float
+        Of the legitimate rows, those that notebook 02 learned from; the job learned from all.
     """
     same = "as" if abs(reached - expected) < 1e-6 else f"**not** the {expected:.4f} found"
-    came, where = "was trained as a SageMaker job and", "in notebook 02"
+    came, where, why = "was trained as a SageMaker job", "in notebook 02", []
+    if share < 1:
+        came += " on all rows"
+        why.append(f"the job learned from all legitimate rows, notebook 02 from {words.percent(share)} of them")
     if train_count > 1:
-        came = f"was trained as a SageMaker job on {train_count} instances and"
-        if same != "as":
-            where += ", since several instances draw other rows and merge their quantiles"
+        came += f" on {train_count} instances"
+        why.append("several instances draw other rows and merge their quantiles")
+    if why and same != "as":
+        where += f", since {words.listed(why)}"
+    came += " and"
     if endpoint.version:
         came, where = (
             f"is version {endpoint.version} of the model registry, trained elsewhere, and was",

@@ -34,3 +34,6 @@ def test_a_model_of_several_instances_is_another_one_for_a_reason_that_is_said()
     said = deploy.describe(deployments.choice(), 0.7, 0.71, endpoint, 2)
     assert "job on 2 instances" in said and "**not** the 0.7000 found in notebook 02, since several instances" in said
     assert "since" not in deploy.describe(deployments.choice(), 0.7, 0.7, endpoint, 2)
+    said = deploy.describe(deployments.choice(), 0.7, 0.71, endpoint, 1, 0.25)
+    assert "was trained as a SageMaker job on all rows and served" in said
+    assert "since the job learned from all legitimate rows, notebook 02 from 25\xa0% of them" in said
