@@ -179,6 +179,9 @@ def _fit(number: int, fit: Fit, y: np.ndarray, X: np.ndarray) -> tuple[int, Fitt
     from sklearn.exceptions import ConvergenceWarning
 
     train = X[fit.train]
+    if fit.candidate.kind == "unsupervised" and fit.share < 1:  # it is to see frauds as rare as they are
+        seen = (y == 0) | (np.random.default_rng(fit.seed).random(len(y)) < fit.share)
+        train, y = train[seen], y[seen]
     empty = np.isnan(train).all(axis=0)  # a column that begins later; some learners stop at one without a value
     train[:, empty] = 0
     start = time.perf_counter()

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fraud_utils import intervals, words
 from fraud_utils.artifact import Model, Reference
-from fraud_utils.data import SIMULATED, Schema, load_transactions, share_of, split_transactions
+from fraud_utils.data import SIMULATED, Schema, load_transactions, split_transactions, uniform
 from fraud_utils.data.simulate import simulate_transactions
 from fraud_utils.monitor import drift, performance
 from fraud_utils.monitor.traffic import WEEK, reference_of
@@ -52,9 +52,7 @@ def unseen(data: str, schema: Schema, seed: int = 7, test_share: float = 0.2) ->
     if transactions.attrs["provenance"]["simulated"]:
         return simulate_transactions(FRESH_ROWS, seed=seed + 1)
     test = split_transactions(transactions, schema, test_share, seed).test
-    # A sample has all frauds: as many as the table has among so many rows are kept.
-    fraud, drawn = test[schema.label] == 1, np.random.default_rng(seed).random(len(test)) < share_of(test)
-    return test[~fraud | drawn]
+    return uniform(test, schema, seed)
 
 
 def pools(frame: pd.DataFrame, model: Model, schema: Schema, seed: int = 7) -> dict[str, Pool]:

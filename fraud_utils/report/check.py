@@ -31,6 +31,7 @@ from fraud_utils.data import (
     keep,
     load_transactions,
     split_transactions,
+    uniform,
     unresolved,
 )
 from fraud_utils.record import Choice, Data, Sections, Threshold
@@ -194,7 +195,8 @@ def _facts(frame: pd.DataFrame, split: Split, schema: Schema) -> dict[str, str]:
             f"{words.count(frame[column].nunique(), 'value')} of {column}{without}"
         )
     if schema.amount:
-        low, middle, high = (words.money(each, schema.currency) for each in frame[schema.amount].quantile([0, 0.5, 1]))
+        amounts = uniform(frame, schema)[schema.amount]
+        low, middle, high = (words.money(each, schema.currency) for each in amounts.quantile([0, 0.5, 1]))
         facts["amounts"] = f"{low} to {high}, median {middle}"
     return facts
 
