@@ -131,7 +131,7 @@ class Endpoint:
         step = max(1, min(MOST_ROWS, int(MOST_BYTES / width)))
         parts = (rows.iloc[start : start + step] for start in range(0, len(rows), step))
         answers = [self.invoke(part.to_csv(index=False)) for part in parts]
-        return jobs.scores_of("".join(answers))
+        return jobs.scores_of("".join(answers).split("\n"))
 
     def latency_ms(self, rows: pd.DataFrame, count: int = 200) -> dict[str, float]:
         """Median and 99th percentile of the milliseconds from request to answer, for single rows one by one."""

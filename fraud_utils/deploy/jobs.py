@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -169,14 +169,18 @@ def transform(site: Site, model: str, url: str, instance: str) -> np.ndarray:
         reason = f": {job.failure_reason}" if job.transform_job_status == "Failed" else ""
         raise DeployError("\n".join([f"the batch transform is {job.transform_job_status}{reason}", *last]))
     with explained("reading the batch transform's scores"):
-        urls = storage.list_objects(site.connection, f"{site.url}/scored/")
-        scores = b"".join(storage.read(site.connection, each) for each in urls)
-    return scores_of(scores.decode())
+        urls = sorted(storage.list_objects(site.connection, f"{site.url}/scored/"), key=_input_of)
+        return scores_of(line for each in urls for line in storage.lines(site.connection, each))
 
 
-def scores_of(answer: str) -> np.ndarray:
-    """The scores in an answer in CSV, where an id stands before each if the schema has one."""
-    return np.array([line.rpartition(",")[2] for line in answer.split("\n") if line], dtype=np.float64)
+def _input_of(url: str) -> str:
+    """What the batch transform made an object of, by which objects are in order."""
+    return url.removesuffix(".out")
+
+
+def scores_of(lines: Iterable[str]) -> np.ndarray:
+    """The scores in lines of CSV, where an id stands before each if the schema has one."""
+    return np.fromiter((float(line.rpartition(",")[2]) for line in lines if line.strip()), dtype=np.float64)
 
 
 def _ended(status: str) -> bool:

@@ -2,13 +2,19 @@
 
 import io
 import json
+import tempfile
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
+from typing import IO, Any
 
 from fraud_utils.data import Schema, Split
 from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.place import Site
 from fraud_utils.deploy.security import encryption
 from fraud_utils.deploy.session import Connection
+
+PART_ROWS = 100_000  # of an object of test rows: some 50 MB, and the instances of a batch transform share objects
 
 
 def split_url(url: str) -> tuple[str, str]:
@@ -29,6 +35,14 @@ def read(connection: Connection, url: str) -> bytes:
     """One object's content."""
     bucket, key = split_url(url)
     return connection.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+def lines(connection: Connection, url: str) -> Iterator[str]:
+    """One object's lines, read while they are used."""
+    bucket, key = split_url(url)
+    body = connection.s3.get_object(Bucket=bucket, Key=key)["Body"]
+    with io.TextIOWrapper(io.BufferedReader(body, 1 << 20), "utf-8", newline="\n") as text:
+        yield from text
 
 
 def delete_objects(connection: Connection, urls: list[str]) -> None:
@@ -53,8 +67,8 @@ def upload(site: Site, split: Split, schema: Schema) -> dict[str, str]:
 
     `train` and `validation` are tables with labels, before and after the cut in time. Nothing is chosen on the
     validation rows: the job only reports on them. `test` are the rows after the cut as a client would send them: CSV
-    without a header and without labels. `schema` says what the columns mean; a file, since a hyperparameter ends at
-    2,500 characters, which 300 columns exceed.
+    without a header and without labels, in several objects where they are many. `schema` says what the columns mean; a
+    file, since a hyperparameter ends at 2,500 characters, which 300 columns exceed.
 
     Returns
     -------
@@ -63,15 +77,20 @@ def upload(site: Site, split: Split, schema: Schema) -> dict[str, str]:
     """
     loaded = schema.as_loaded
     columns = [column for column in loaded.columns if column != loaded.label]
-    contents = {
-        "train/train.parquet": split.train.to_parquet(index=False),
-        "validation/validation.parquet": split.test.to_parquet(index=False),
-        "schema/schema.json": json.dumps(loaded.to_dict(), indent=1).encode(),
-        "test/test.csv": split.test[columns].to_csv(index=False, header=False).encode(),
+    contents: dict[str, Callable[[IO[bytes]], Any]] = {
+        "train/train.parquet": partial(split.train.to_parquet, index=False),
+        "validation/validation.parquet": partial(split.test.to_parquet, index=False),
+        "schema/schema.json": lambda file: file.write(json.dumps(loaded.to_dict(), indent=1).encode()),
     }
+    for start in range(0, len(split.test), PART_ROWS):
+        name = f"part-{start // PART_ROWS:05}" if len(split.test) > PART_ROWS else "test"
+        rows = split.test.iloc[start : start + PART_ROWS]
+        contents[f"test/{name}.csv"] = partial(rows.to_csv, columns=columns, index=False, header=False, mode="wb")
     encrypted = encryption(site.place.security.upload_key)
     with explained(f"uploading to {site.url}"):
-        for file, content in contents.items():
-            bucket, key = split_url(f"{site.url}/{file}")
-            site.connection.s3.upload_fileobj(io.BytesIO(content), bucket, key, ExtraArgs=encrypted)
-    return {file.split("/")[0]: f"{site.url}/{file.split('/')[0]}/" for file in contents}
+        for name, write in contents.items():
+            with tempfile.TemporaryFile() as file:  # rows in memory are not there again as text
+                write(file)
+                file.seek(0)
+                site.connection.s3.upload_fileobj(file, *split_url(f"{site.url}/{name}"), ExtraArgs=encrypted)
+    return {name.split("/")[0]: f"{site.url}/{name.split('/')[0]}/" for name in contents}

@@ -1,7 +1,9 @@
 """`python -m fraud_utils.local_sagemaker` serves SageMaker's API on this machine."""
 
 import argparse
+import contextlib
 import os
+import queue
 import signal
 import sys
 import threading
@@ -27,9 +29,9 @@ def main() -> int:
     options = parser.parse_args()
     if not options.engine and (message := missing()):
         parser.error(message)
-    ended = threading.Event()
+    ended: queue.SimpleQueue[bool] = queue.SimpleQueue()  # an Event that is waited for must not be set by a handler
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: ended.put(True))
     account = start(options.port, options.engine, options.ping_seconds)
     print(account.address, flush=True)
     if options.owned:
@@ -38,16 +40,18 @@ def main() -> int:
     else:
         print(f"point clients at it:  export AWS_ENDPOINT_URL={account.address} AWS_DEFAULT_REGION=us-east-1 ", end="")
         print("AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local", flush=True)
-    while not ended.wait(1):  # a signal that another thread takes does not wake this one
-        pass
+    while True:
+        with contextlib.suppress(queue.Empty):
+            ended.get(timeout=1)  # a signal that another thread takes does not wake this one
+            break
     account.close()
     return 0
 
 
-def _watch(ended: threading.Event) -> None:
+def _watch(ended: queue.SimpleQueue[bool]) -> None:
     while os.read(0, 1024):
         pass
-    ended.set()
+    ended.put(True)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
+import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ ANSWER_SECONDS = 600  # for a payload of a transform job
 PAYLOAD, CONCURRENT = "MaxPayloadInMB", "MaxConcurrentTransforms"
 VARIABLES = {PAYLOAD: "SAGEMAKER_MAX_PAYLOAD_IN_MB", CONCURRENT: "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS"}
 DEFAULTS = {PAYLOAD: 6, CONCURRENT: 1}
+MOST_MB = 100  # of one payload, and of all that are sent at a time
 
 
 class TrainingJob(Job):
@@ -172,12 +176,22 @@ class TrainingJob(Job):
 
 
 class TransformJob(Job):
-    """Each object under a prefix is sent to `serve`, and its answers become one object."""
+    """Each object under a prefix is sent to `serve`, and its answers become one object.
+
+    One object comes after the other, read as a stream while its answers are written to a file: in memory are
+    MaxConcurrentTransforms payloads and a few more, however long it is. An object that fails leaves no answers; the
+    others leave theirs, and then the job fails.
+    """
 
     kind, word, title = "TransformJob", "transform-job", "transform job"
 
     def prepare(self) -> None:
         self._model = self.account.find(Model, self.record["ModelName"], self.region)
+        payload, concurrent = self.record.get(PAYLOAD), self.record.get(CONCURRENT) or 1
+        if payload == 0:
+            raise ApiError(f"SageMaker on this machine does not support a {PAYLOAD} of 0, payloads without a limit")
+        if payload and payload * concurrent > MOST_MB:
+            raise ApiError(f"{PAYLOAD} is {payload} and {CONCURRENT} {concurrent}; their product ends at {MOST_MB} MB")
         self.record["TransformJobStatus"] = "InProgress"
 
     def run(self, folder: Path) -> None:
@@ -188,60 +202,78 @@ class TransformJob(Job):
         environment |= {v: str(self.record[name]) for name, v in VARIABLES.items() if name in self.record}
         with self._model.serving(folder, environment, log) as program:
             if program.wait_until_ready(self.account.ping_seconds, self.stop_asked):
-                suggested = json.loads(program.ask("GET", "/execution-parameters").data or b"{}")
-                settings = {name: self.record.get(name, suggested.get(name, DEFAULTS[name])) for name in DEFAULTS}
-                self._transform_all(settings, program, log)
+                self._transform_all(folder, program, log)
             elif not self.stop_asked.is_set():
                 raise JobError("AlgorithmError: the container did not pass the ping health check; see the job's log")
         self.account.writer.flush()
         status = "Stopped" if self.stop_asked.is_set() else "Completed"
         self.set_status(status, TransformEndTime=time.time())
 
-    def _transform_all(self, settings: Mapping[str, int], program: Serving, log: Callable[[str], None]) -> None:
-        s3 = self.account.client("s3", self.region)
+    def _transform_all(self, folder: Path, program: Serving, log: Callable[[str], None]) -> None:
+        s3, output = self.account.client("s3", self.region), self.record["TransformOutput"]
+        url = self.record["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+        (bucket, prefix), (target, place) = storage.split(url), storage.split(output["S3OutputPath"])
+        if not (keys := storage.keys(s3, url)):
+            raise JobError("ClientError: no objects found under the input's S3 URL")
+        suggested = json.loads(program.ask("GET", "/execution-parameters").data or b"{}")
+        settings = {name: self.record.get(name) or suggested.get(name) or DEFAULTS[name] for name in DEFAULTS}
+        encrypted, failed = storage.encryption(output.get("KmsKeyId", "")), False
+        with ThreadPoolExecutor(settings[CONCURRENT]) as pool:
+            for key in keys:
+                with tempfile.TemporaryFile(dir=folder) as results:
+                    try:
+                        payloads = self._payloads(s3.get_object(Bucket=bucket, Key=key)["Body"], settings[PAYLOAD])
+                        for answer in _in_order(pool, partial(self._send, program), payloads, settings[CONCURRENT]):
+                            results.write(answer)
+                    except JobError as error:
+                        failed = True
+                        for line in str(error).splitlines():
+                            log(f"{bucket}/{key}: {line}")
+                        continue
+                    if self.stop_asked.is_set():
+                        return
+                    results.seek(0)
+                    name = f"{place.rstrip('/')}/{storage.below(key, prefix)}.out"
+                    s3.upload_fileobj(results, target, name, ExtraArgs=encrypted)
+        if failed:
+            raise JobError("ClientError: See job logs for more information")
+
+    def _send(self, program: Serving, payload: bytes) -> bytes:
         source, output = self.record["TransformInput"], self.record["TransformOutput"]
         headers = {"Content-Type": source.get("ContentType", ""), "Accept": output.get("Accept", "")}
         headers = {name: value for name, value in headers.items() if value}
-        url = source["DataSource"]["S3DataSource"]["S3Uri"]
-        (bucket, _), (target, prefix) = storage.split(url), storage.split(output["S3OutputPath"])
-        if not (keys := storage.keys(s3, url)):
-            raise JobError("ClientError: no objects found under the input's S3 URL")
+        if self.stop_asked.is_set():
+            return b""
+        answer = program.ask("POST", "/invocations", payload, headers, ANSWER_SECONDS)
+        if answer.status != 200:
+            message = answer.data.decode(errors="replace")
+            raise JobError(f"Bad HTTP status received from algorithm: {answer.status}\nMessage: {message}")
+        return answer.data.removesuffix(b"\n") + b"\n" if output.get("AssembleWith") == "Line" else answer.data
 
-        def send(payload: bytes) -> bytes:
-            if self.stop_asked.is_set():
-                return b""
-            answer = program.ask("POST", "/invocations", payload, headers, ANSWER_SECONDS)
-            if answer.status != 200:
-                log(f"{bucket}/{key}: Bad HTTP status received from algorithm: {answer.status}")
-                log(f"{bucket}/{key}: Message: {answer.data.decode(errors='replace')}")
-                raise JobError("ClientError: See job logs for more information")
-            return answer.data
-
-        with ThreadPoolExecutor(settings[CONCURRENT]) as pool:
-            for key in keys:
-                content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-                answers = list(pool.map(send, self._payloads(content, settings[PAYLOAD] << 20)))
-                if self.stop_asked.is_set():
-                    return
-                if output.get("AssembleWith") == "Line":
-                    answers = [answer.removesuffix(b"\n") + b"\n" for answer in answers]
-                name = f"{prefix.rstrip('/')}/{Path(key).name}.out"
-                key_of_theirs = storage.encryption(output.get("KmsKeyId", ""))
-                s3.put_object(Bucket=target, Key=name, Body=b"".join(answers), **key_of_theirs)
-
-    def _payloads(self, content: bytes, limit: int) -> Iterator[bytes]:
-        """The whole object, or lines: one, or as many as fit into a payload of `limit` bytes."""
-        if self.record["TransformInput"].get("SplitType") != "Line":
-            yield content
-            return
+    def _payloads(self, content: Any, megabytes: int) -> Iterator[bytes]:
+        """A stream whole, or its lines: one, or as many as fit into a payload."""
+        lines = self.record["TransformInput"].get("SplitType") == "Line"
         single = self.record.get("BatchStrategy") == "SingleRecord"
-        kept: list[bytes] = []
-        size = 0
-        for line in content.splitlines(keepends=True):
-            if kept and (single or size + len(line) > limit):
-                yield b"".join(kept)
-                kept, size = [], 0
-            kept.append(line)
-            size += len(line)
-        if kept:
-            yield b"".join(kept)
+        limit, kept = megabytes << 20, b""
+        while not self.stop_asked.is_set() and (kept := kept + content.read(limit + 1 - len(kept))):
+            end = len(kept)
+            if end > limit:
+                end = kept.rfind(b"\n", 0, limit) + 1 if lines else 0
+            if not end:
+                what = "a line" if lines else "the object, which SplitType=Line would cut at its lines,"
+                raise JobError(f"Too much data for max payload size: {what} is over {PAYLOAD}={megabytes}")
+            payload, kept = kept[:end], kept[end:]
+            yield from io.BytesIO(payload) if lines and single else [payload]
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, send: Callable[[bytes], bytes], payloads: Iterable[bytes], most: int
+) -> Iterator[bytes]:
+    """The answers to payloads, in their order; one payload more than are sent at a time is ready."""
+    waiting: deque[Future[bytes]] = deque()
+    for payload in payloads:
+        waiting.append(pool.submit(send, payload))
+        if len(waiting) > most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

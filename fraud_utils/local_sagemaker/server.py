@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
 import threading
@@ -21,6 +22,7 @@ from fraud_utils.local_sagemaker.account import Account
 from fraud_utils.local_sagemaker.checks import ApiError
 
 Environ = dict[str, Any]  # WSGI's
+SPOOLED_BYTES = 1 << 20  # objects in S3 over which moto keeps them on disk; its own 5 MB let many answers fill memory
 
 
 class Front:
@@ -28,7 +30,7 @@ class Front:
 
     def __init__(self, account: Account) -> None:
         self.account = account
-        self.moto = DomainDispatcherApplication(create_backend_app)
+        self.moto = DomainDispatcherApplication(_backend)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
@@ -75,6 +77,13 @@ class Front:
         return endpoints.invoke(self.account, name, region, _body(environ), headers)
 
 
+def _backend(service: Any) -> Any:
+    """Moto's app for a service, not as moto makes it: in debug mode Flask keeps bodies until a late run of gc."""
+    app = create_backend_app(service)
+    app.debug = False
+    return app
+
+
 def _body(environ: Environ) -> bytes:
     return environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
 
@@ -102,6 +111,7 @@ class _Handler(MotoRequestHandler):
 
 def start(port: int, engine: str, ping_seconds: float) -> Account:
     """Listen on a loopback port, 0 for a free one; returns the account, whose `address` it is."""
+    os.environ.setdefault("MOTO_S3_DEFAULT_KEY_BUFFER_SIZE", str(SPOOLED_BYTES))
     server = make_server("127.0.0.1", port, lambda *_: [], threaded=True, request_handler=_Handler)
     server.daemon_threads = True  # type: ignore[attr-defined]
     account = Account(f"http://127.0.0.1:{server.port}", engine, ping_seconds)

@@ -40,6 +40,12 @@ def keys(s3: Any, url: str) -> list[str]:
     return [key for key in found if not key.endswith("/")]
 
 
+def below(key: str, prefix: str) -> str:
+    """The part of a key that comes after the folder that a prefix ends in."""
+    whole = prefix.endswith("/") or key.startswith(f"{prefix}/")
+    return key[len(prefix if whole else prefix.rpartition("/")[0]) :].lstrip("/")
+
+
 def download(s3: Any, url: str, folder: Path, shard: tuple[int, int] = (0, 1)) -> int:
     """Lay the objects under a prefix into a folder; returns their number.
 

@@ -14,6 +14,7 @@ import states
 from fraud_utils import artifact
 from fraud_utils.data import ULB, Schema, split_transactions
 from fraud_utils.deploy import DeployError, Serving, Training
+from fraud_utils.deploy.jobs import scores_of
 
 
 def test_a_failing_training_says_what_the_program_left_in_its_failure_file(deployment, split):
@@ -53,6 +54,10 @@ def test_what_several_instances_cannot_train_is_refused_before_anything_starts(d
     with pytest.raises(DeployError, match="train_count is 0; a training job runs on at least 1 instance"):
         deployment.plan(Training(count=0), Serving(), smote)
     assert "USD" in deployment.plan(Training(count=1), Serving(), smote)
+
+
+def test_a_line_of_an_answer_ends_with_its_score():
+    assert scores_of(['"a,b",0.25\n', "\n", "c,1e-05"]).tolist() == [0.25, 1e-05]
 
 
 def test_a_value_too_long_for_sagemaker_is_refused_with_its_name(deployment):

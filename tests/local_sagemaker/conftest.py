@@ -114,9 +114,10 @@ class Local:
 
     def lines(self, group, name):
         """What a job has logged."""
-        asked = {"logGroupName": f"/aws/sagemaker/{group}", "logStreamNamePrefix": name if "/" in name else f"{name}/"}
-        pages = self.client("logs").get_paginator("filter_log_events").paginate(**asked)
-        return [event["message"] for page in pages for event in page["events"]]
+        begin = name if "/" in name else f"{name}/"  # moto gives all streams, whichever are asked for
+        pages = self.client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/aws/sagemaker/{group}")
+        events = [event for page in pages for event in page["events"]]
+        return [event["message"] for event in events if event["logStreamName"].startswith(begin)]
 
     def running(self, program):
         """The processes of a program, not their guards."""

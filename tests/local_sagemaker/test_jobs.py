@@ -151,36 +151,62 @@ def test_a_job_ends_when_one_of_its_hosts_is_killed(local):
     until(lambda: not any(tree.exists() for tree in trees), "the end of the job's folders")
 
 
-def test_batch_transform_splits_by_line_and_stays_within_the_payload(local, model, loaded, split):
-    rows = local.get(local.url("test/rows.csv"))
+def transform(local, name, model, **more):
+    """A batch transform of what lies under its name, ended."""
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": local.url(f"{name}/")}}
+    request = {
+        "TransformJobName": name,
+        "ModelName": model,
+        "MaxPayloadInMB": 1,
+        "MaxConcurrentTransforms": 2,
+        "TransformInput": {"DataSource": source, "ContentType": "text/csv", "SplitType": "Line"},
+        "TransformOutput": {"S3OutputPath": local.url(f"scored/{name}"), "Accept": "text/csv", "AssembleWith": "Line"},
+        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    }
+    local.sagemaker.create_transform_job(**request | more)
+
+    def ended():
+        described = local.sagemaker.describe_transform_job(TransformJobName=name)
+        return described["TransformJobStatus"] != "InProgress" and described
+
+    return until(ended, f"the end of the transform job {name}")
+
+
+def requests(local, name):
+    return [line for line in local.lines("TransformJobs", name) if "/invocations" in line]
+
+
+def test_batch_transform_splits_objects_by_line_and_stays_within_the_payload(local, model, loaded, split):
+    rows, scores = local.get(local.url("test/rows.csv")), loaded.score(split.test)
     local.s3.put_object(Bucket=local.bucket, Key="large/rows.csv", Body=rows * 8)
-    local.s3.put_object(Bucket=local.bucket, Key="bad/rows.csv", Body=b"1,2,3\n")
+    local.s3.put_object(Bucket=local.bucket, Key="large/more/rows.csv", Body=rows.removesuffix(b"\n"))
+    assert transform(local, "large", model)["TransformJobStatus"] == "Completed"
+    for name, expected in (("rows", np.tile(scores, 8)), ("more/rows", scores)):
+        answers = np.loadtxt(io.BytesIO(local.get(local.url(f"scored/large/{name}.csv.out"))))
+        np.testing.assert_allclose(answers, expected, atol=1e-9)
+    assert len(requests(local, "large")) == -(-len(rows) * 8 // (1 << 20)) + 1
 
-    def transform(name):
-        source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": local.url(f"{name}/")}}
-        local.sagemaker.create_transform_job(
-            TransformJobName=name,
-            ModelName=model,
-            MaxPayloadInMB=1,
-            MaxConcurrentTransforms=2,
-            TransformInput={"DataSource": source, "ContentType": "text/csv", "SplitType": "Line"},
-            TransformOutput={"S3OutputPath": local.url("scored"), "Accept": "text/csv", "AssembleWith": "Line"},
-            TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
-        )
 
-        def ended():
-            described = local.sagemaker.describe_transform_job(TransformJobName=name)
-            return described["TransformJobStatus"] != "InProgress" and described
+def test_objects_that_fail_leave_no_answers_and_the_others_theirs(local, model):
+    first, second, _ = local.get(local.url("test/rows.csv")).split(b"\n", 2)
+    good = first + b"\n" + second + b"\n"
+    for name, body in (("bad", b"1,2,3\n"), ("good", good), ("long", good + b"1," * (1 << 19) + good)):
+        local.s3.put_object(Bucket=local.bucket, Key=f"some/{name}.csv", Body=body)
+    described = transform(local, "some", model, BatchStrategy="SingleRecord")
+    assert described["TransformJobStatus"] == "Failed"
+    assert described["FailureReason"] == "ClientError: See job logs for more information"
+    found = local.s3.list_objects_v2(Bucket=local.bucket, Prefix="scored/some/")["Contents"]
+    assert [each["Key"] for each in found] == ["scored/some/good.csv.out"]
+    messages = local.lines("TransformJobs", "some")
+    assert "mine/some/bad.csv: Bad HTTP status received from algorithm: 400" in messages
+    assert "mine/some/long.csv: Too much data for max payload size: a line is over MaxPayloadInMB=1" in messages
+    assert len(requests(local, "some")) == 1 + 2 + 2  # a line each
 
-        return until(ended, f"the end of the transform job {name}")
 
-    assert transform("large")["TransformJobStatus"] == "Completed"
-    scores = np.loadtxt(io.BytesIO(local.get(local.url("scored/rows.csv.out"))))
-    np.testing.assert_allclose(scores, np.tile(loaded.score(split.test), 8), atol=1e-9)
-    requests = [line for line in local.lines("TransformJobs", "large") if "/invocations" in line]
-    assert len(requests) == -(-len(rows) * 8 // (1 << 20))
-    failed = transform("bad")
-    assert failed["TransformJobStatus"] == "Failed"
-    assert failed["FailureReason"] == "ClientError: See job logs for more information"
-    messages = local.lines("TransformJobs", "bad")
-    assert any("Bad HTTP status received from algorithm: 400" in line for line in messages)
+@pytest.mark.parametrize(
+    ("megabytes", "concurrent", "message"),
+    [(51, 2, "their product ends at 100 MB"), (0, 1, "does not support a MaxPayloadInMB of 0")],
+)
+def test_a_batch_transform_of_payloads_that_are_too_large_is_refused(local, model, megabytes, concurrent, message):
+    with pytest.raises(ClientError, match=message):
+        transform(local, "vast", model, MaxPayloadInMB=megabytes, MaxConcurrentTransforms=concurrent)
