@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import IO, Any
 
-from fraud_utils.data import Schema, Split
+from fraud_utils.data import Schema, Split, all_rows
 from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.place import Site
 from fraud_utils.deploy.security import encryption
@@ -65,32 +65,38 @@ def delete_objects(connection: Connection, urls: list[str]) -> None:
 def upload(site: Site, split: Split, schema: Schema) -> dict[str, str]:
     """Put a deployment's rows where its jobs read them.
 
-    `train` and `validation` are tables with labels, before and after the cut in time. Nothing is chosen on the
-    validation rows: the job only reports on them. `test` are the rows after the cut as a client would send them: CSV
-    without a header and without labels, in several objects where they are many. `schema` says what the columns mean; a
-    file, since a hyperparameter ends at 2,500 characters, which 300 columns exceed.
+    `train` and `validation` are tables with labels, before and after the cut in time: all rows, also where the frames
+    are samples of them. Nothing is chosen on the validation rows: the job only reports on them. `test` are the frame's
+    rows after the cut as a client would send them: CSV without a header and without labels. What are many rows are
+    several objects. `schema` says what the columns mean; a file, since a hyperparameter ends at 2,500 characters, which
+    300 columns exceed.
 
     Returns
     -------
     dict
         The S3 addresses by name.
     """
-    loaded = schema.as_loaded
-    columns = [column for column in loaded.columns if column != loaded.label]
-    contents: dict[str, Callable[[IO[bytes]], Any]] = {
-        "train/train.parquet": partial(split.train.to_parquet, index=False),
-        "validation/validation.parquet": partial(split.test.to_parquet, index=False),
-        "schema/schema.json": lambda file: file.write(json.dumps(loaded.to_dict(), indent=1).encode()),
-    }
-    for start in range(0, len(split.test), PART_ROWS):
-        name = f"part-{start // PART_ROWS:05}" if len(split.test) > PART_ROWS else "test"
-        rows = split.test.iloc[start : start + PART_ROWS]
-        contents[f"test/{name}.csv"] = partial(rows.to_csv, columns=columns, index=False, header=False, mode="wb")
-    encrypted = encryption(site.place.security.upload_key)
+    encrypted, folders = encryption(site.place.security.upload_key), []
     with explained(f"uploading to {site.url}"):
-        for name, write in contents.items():
+        for name, write in _contents(split, schema):
+            folders.append(name.split("/")[0])
             with tempfile.TemporaryFile() as file:  # rows in memory are not there again as text
                 write(file)
                 file.seek(0)
                 site.connection.s3.upload_fileobj(file, *split_url(f"{site.url}/{name}"), ExtraArgs=encrypted)
-    return {name.split("/")[0]: f"{site.url}/{name.split('/')[0]}/" for name in contents}
+    return {folder: f"{site.url}/{folder}/" for folder in dict.fromkeys(folders)}
+
+
+def _contents(split: Split, schema: Schema) -> Iterator[tuple[str, Callable[[IO[bytes]], Any]]]:
+    """The objects of an upload by their names, and what writes each."""
+    loaded = schema.as_loaded
+    for folder, frame in (("train", split.train), ("validation", split.test)):
+        for number, rows in enumerate(all_rows(frame, schema)):
+            name = folder if rows is frame else f"part-{number:05}"
+            yield f"{folder}/{name}.parquet", partial(rows.to_parquet, index=False)
+    yield "schema/schema.json", lambda file: file.write(json.dumps(loaded.to_dict(), indent=1).encode())
+    columns = [column for column in loaded.columns if column != loaded.label]
+    for start in range(0, len(split.test), PART_ROWS):
+        name = f"part-{start // PART_ROWS:05}" if len(split.test) > PART_ROWS else "test"
+        rows = split.test.iloc[start : start + PART_ROWS]
+        yield f"test/{name}.csv", partial(rows.to_csv, columns=columns, index=False, header=False, mode="wb")
