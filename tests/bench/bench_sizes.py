@@ -55,7 +55,8 @@ def measured(command: list[str], **variables: str) -> dict[str, float]:
     """Seconds, CPU seconds and the peak memory of one of a command's processes."""
     script = (
         "import json, resource, subprocess, sys\n"
-        "done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
+        "done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)\n"
+        "sys.stderr.buffer.write(done.stdout[-2000:] if done.returncode else b'')\n"
         "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
         "print(json.dumps([done.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))"
     )
