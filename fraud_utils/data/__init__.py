@@ -8,7 +8,7 @@ from fraud_utils.data.guesses import Draft
 from fraud_utils.data.history import add_history
 from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_transactions
 from fraud_utils.data.schema import SIMULATED, TIME_UNITS, ULB, DataError, Schema, Written
-from fraud_utils.data.split import WITHOUT_TIME, Split, duplicate_groups, fold_groups, split_transactions
+from fraud_utils.data.split import WITHOUT_TIME, Split, duplicate_groups, fold_groups, row_hashes, split_transactions
 
 __all__ = [
     "DEFAULT_PATH",
@@ -36,6 +36,7 @@ __all__ = [
     "later_parts",
     "load_transactions",
     "read_transactions",
+    "row_hashes",
     "split_transactions",
     "unresolved",
 ]
