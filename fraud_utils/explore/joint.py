@@ -79,13 +79,14 @@ def _chance(
     """By pair, what the difference of two classes' rank correlations stays under if labels mean nothing.
 
     Each difference is measured in its own standard deviations over the draws; the largest of all pairs gives the
-    limit (Westfall and Young 1993). Of many rows a sample is drawn from, in which a fraud is as rare as in the whole
-    table, and the limit is scaled to their number.
+    limit (Westfall and Young 1993). Of many rows a sample is drawn from, and the limit is scaled to their number. Where
+    only a share of the legitimate rows is here, frauds are drawn from as large a share.
     """
     rng, frauds = np.random.default_rng(seed), int(label.sum())
-    few, rest = min(frauds, 1_000), min(len(X) - frauds, 20_000)
-    weight = None if share == 1 else np.where(label == 1, share, 1) / (share * frauds + len(X) - frauds)
-    sample = pd.DataFrame(X[rng.choice(len(X), few + rest, replace=False, p=weight)]).rank()
+    pool = np.flatnonzero((label == 0) | (np.random.default_rng([seed, 1]).random(len(X)) < share))
+    few = min(frauds, 1_000)
+    rest = min(len(X) - frauds, len(pool) - few, 20_000)
+    sample = pd.DataFrame(X[pool[rng.choice(len(pool), few + rest, replace=False)]]).rank()
     known = sample.notna().to_numpy(float)
     ranks = ((sample - sample.mean()) / max(len(sample), 1)).fillna(0).to_numpy()
 
