@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from fraud_utils import intervals, words
 from fraud_utils.data import Schema, Split
 from fraud_utils.explore.summaries import Texts, is_number, known, quantiles
 from fraud_utils.explore.time import DAY, HOUR, NO_TIME
-from fraud_utils.explore.whole import parts, span, tally
+from fraud_utils.explore.whole import parts_of, span, tally
 from fraud_utils.words import Finding
 
 BANDS = {"moderate": 0.1, "large": 0.25}  # the usual ones of the stability index (Siddiqi 2006)
@@ -43,11 +43,10 @@ def stability(split: Split, schema: Schema, bins: int = 10) -> pd.DataFrame:
     deciles = quantiles(split.train, schema, numbers, np.linspace(0, 1, bins + 1))
     edges = {name: _edges(values) for name, values in deciles.items()}
     hours = tally(split.test, schema, schema.time, lambda time: time % DAY // HOUR, 24)[0] > 0
-    train = _counted(split.train, schema, edges, hours)
-    test = _counted(split.test, schema, edges, np.zeros(24, dtype=bool))
+    counted = _counted(split, schema, edges, hours)
     rows: list[dict[str, Any]] = []
     for name in columns:
-        before, after, before_same = _aligned(train[name][0], test[name][0], train[name][1])
+        before, after, before_same = _aligned(counted[name])
         freedom = max(int(((before + after) > 0).sum()) - 1, 1)
         scale = 1 / before.sum() + 1 / after.sum()
         rows.append(
@@ -85,20 +84,22 @@ class _Bins:
 
 
 def _counted(
-    frame: pd.DataFrame, schema: Schema, edges: Mapping[str, np.ndarray], hours: np.ndarray
+    split: Split, schema: Schema, edges: Mapping[str, np.ndarray], hours: np.ndarray
 ) -> dict[str, list[_Bins | Texts]]:
-    """By column, how many rows each bin or text has: of all rows, and of those in these hours of the day."""
+    """By column, how many training rows, test rows, and training rows in these hours each bin or text has."""
     columns = [*schema.numeric, *schema.categorical]
-    counts = {name: [_Bins(edges[name]) if name in edges else Texts() for _ in range(2)] for name in columns}
-    for part in parts(frame, schema, [str(schema.time), *columns]):
-        same = hours[(part[schema.time].to_numpy() % DAY // HOUR).astype(np.int64)]
+    counts = {name: [_Bins(edges[name]) if name in edges else Texts() for _ in range(3)] for name in columns}
+    for train, test in parts_of(split, schema, [str(schema.time), *columns]):
+        chosen = [train, test]
+        if not hours.all():
+            chosen.append(train[hours[(train[schema.time].to_numpy() % DAY // HOUR).astype(np.int64)]])
         for name in columns:
-            for counted, column in zip(counts[name], (part[name], part.loc[same, name]), strict=True):
-                counted.add(column)
-    return counts
+            for counted, rows in zip(counts[name], chosen, strict=False):
+                counted.add(rows[name])
+    return {name: [train, test, train if hours.all() else same] for name, (train, test, same) in counts.items()}
 
 
-def _aligned(*counted: _Bins | Texts) -> list[np.ndarray]:
+def _aligned(counted: Sequence[_Bins | Texts]) -> list[np.ndarray]:
     """The counts of the same bins from several parts, that of missing values first."""
     bins = list(dict.fromkeys(key for each in counted for key in each.counts))
     return [np.array([each.missing, *(each.counts[key] for key in bins)]) for each in counted]

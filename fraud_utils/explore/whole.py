@@ -7,13 +7,14 @@ files that hold every row in any order, that `share`, and the seconds `since` an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fraud_utils.data import Schema
+from fraud_utils.data import Schema, Split
 
 PART = 1 << 18  # rows that are looked at together
 
@@ -39,18 +40,39 @@ def parts(frame: pd.DataFrame, schema: Schema, columns: Sequence[str]) -> Iterat
 
     if not (files := sorted(Path(whole["folder"]).glob("part-*.parquet"))):
         raise FileNotFoundError(f"{whole['folder']}: no part-*.parquet of the whole table; load the table again")
-    since, until = (-np.inf if whole["since"] is None else whole["since"]), whole["until"]
-    bounded = whole["since"] is not None or until is not None
+    bounded = whole["since"] is not None or whole["until"] is not None
     read = list(dict.fromkeys([*columns, schema.time] if bounded else columns))
     for file in files:
         with parquet.ParquetFile(file, read_dictionary=[name for name in read if name in schema.text]) as opened:
             for batch in opened.iter_batches(PART, columns=read):
-                part = batch.select(read).to_pandas(split_blocks=True)
-                if bounded:
-                    time = part[schema.time].to_numpy()
-                    part = part[(time >= since) & (time < (np.inf if until is None else until))]
+                part = _within(batch.select(read).to_pandas(split_blocks=True), whole, schema)
                 if len(part):
                     yield part[list(columns)]
+
+
+def parts_of(split: Split, schema: Schema, columns: Sequence[str]) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """All rows of the training and of the test part, side by side as `parts` yields them, from one reading.
+
+    The columns have the time among them.
+    """
+    both = (split.train, split.test)
+    bounds = [frame.attrs.get("whole") for frame in both]
+    if not bounds[0]:
+        yield tuple(frame[list(columns)] for frame in both)
+        return
+    whole = pd.DataFrame()
+    whole.attrs["whole"] = bounds[0] | {"since": None, "until": None}
+    for part in parts(whole, schema, columns):
+        yield tuple(_within(part, bound, schema) for bound in bounds)
+
+
+def _within(part: pd.DataFrame, whole: Mapping[str, Any], schema: Schema) -> pd.DataFrame:
+    """The rows from `since` to before `until`."""
+    since, until = whole["since"], whole["until"]
+    if since is None and until is None:
+        return part
+    time = part[schema.time].to_numpy()
+    return part[(time >= (-np.inf if since is None else since)) & (time < (np.inf if until is None else until))]
 
 
 def tally(
