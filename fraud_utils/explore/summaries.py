@@ -261,7 +261,7 @@ class _Column:
     def add(self, values: pd.Series) -> None:
         self.missing += int(values.isna().sum())
         if is_number(values):
-            self.distinct.add(pd.util.hash_array(known(values) + 0.0))  # no minus zero
+            self.distinct.add(pd.util.hash_array(known(values)))  # one hash for both zeros
         else:
             self.distinct.add(pd.util.hash_array(values.dropna().unique().astype(object)))
             self.texts.add(values)

@@ -27,6 +27,16 @@ def test_distinct_values_are_counted_and_beyond_a_bound_estimated(tmp_path):
     assert found["q"].distinct % 1_000 == 0  # as many digits as are known
 
 
+def test_a_sample_of_one_value_does_not_hide_the_others(tmp_path):
+    frame = noise(rows=10_000)
+    frame["p"] = np.where(np.arange(10_000) < 4_000, 0.0, 1.0)
+    parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), tmp_path / "part-0.parquet")
+    sample = frame[frame["p"] == 0].copy()
+    sample.attrs["whole"] = {"folder": str(tmp_path), "share": 0.4, "since": None, "until": None}
+    tenths = [0.2, 0.4, 0.5, 0.9]
+    assert summaries.quantiles(sample, SCHEMA, ["p"], tenths)["p"].tolist() == [*np.quantile(frame["p"], tenths)]
+
+
 def test_frequent_texts_stay_among_more_than_are_counted(monkeypatch):
     monkeypatch.setattr(summaries, "COMMON", 1_000)
     texts, rng = summaries.Texts(), np.random.default_rng(0)

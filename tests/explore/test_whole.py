@@ -158,6 +158,12 @@ def test_rates_and_volume_by_any_unit_with_labels_still_to_come(table, tmp_path,
     pd.testing.assert_frame_equal(volume, of_all, check_exact=True)
 
 
+def test_days_are_counted_from_the_first_row_of_all(both, table):
+    late = bounded(table[table["Time"] > 2 * 86_400], both["sample"][0].attrs["whole"])
+    assert explore.on_time_axis(86_400.0, late, SCHEMA) == 1
+    pd.testing.assert_frame_equal(explore.volume(late, SCHEMA), both["memory"][2]["volume"])
+
+
 def test_quantiles_are_exact_even_where_the_sample_misleads(both, table):
     sample, _, _ = both["sample"]
     low = bounded(table[(table["Amount"] < 5) & (table["V1"] > 1)], sample.attrs["whole"])
