@@ -10,7 +10,7 @@ from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_in_piece
 from fraud_utils.data.parts import check_alike, joined, memory_bytes, one_digest, shifts
 from fraud_utils.data.sample import all_rows, parts_of, share_of, uniform
 from fraud_utils.data.schema import SIMULATED, TIME_UNITS, ULB, DataError, Schema, Written
-from fraud_utils.data.split import WITHOUT_TIME, Split, duplicate_groups, fold_groups, split_transactions
+from fraud_utils.data.split import WITHOUT_TIME, Split, duplicate_groups, fold_groups, row_hashes, split_transactions
 
 __all__ = [
     "DEFAULT_PATH",
@@ -45,6 +45,7 @@ __all__ = [
     "parts_of",
     "read_in_pieces",
     "read_transactions",
+    "row_hashes",
     "share_of",
     "shifts",
     "split_transactions",

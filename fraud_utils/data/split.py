@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,8 +31,23 @@ def duplicate_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
     numpy.ndarray of int64, shape (rows,)
         Equal numbers for copies; a number of its own for every other row.
     """
-    inputs = frame[[column for column in schema.columns if column not in (schema.label, schema.id)]]
-    return pd.factorize(pd.util.hash_pandas_object(inputs, index=False).to_numpy())[0]
+    return pd.factorize(row_hashes(frame, schema))[0]
+
+
+def row_hashes(frame: pd.DataFrame, schema: Schema, but: Collection[str | None] = ()) -> np.ndarray:
+    """Number each row by what it holds, the label and the id aside: equal numbers for copies.
+
+    Parameters
+    ----------
+    but : collection of str, optional
+        Further columns to leave aside.
+
+    Returns
+    -------
+    numpy.ndarray of uint64, shape (rows,)
+    """
+    inputs = frame[[column for column in schema.columns if column not in (schema.label, schema.id, *but)]]
+    return pd.util.hash_pandas_object(inputs, index=False).to_numpy()
 
 
 def fold_groups(frame: pd.DataFrame, schema: Schema) -> np.ndarray:

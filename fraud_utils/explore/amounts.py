@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from fraud_utils import intervals, words
 from fraud_utils.data import Schema
 from fraud_utils.explore.rates import KINDS, apart, in_words, shares
+from fraud_utils.explore.summaries import quantiles
+from fraud_utils.explore.whole import tally
 from fraud_utils.words import Finding
 
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -15,16 +20,35 @@ QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 def amount_distribution(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Share of each class at or below an amount: `kind`, `amount`, `share`; steps kept, at most 2,000 a class."""
-    parts = []
+    steps = {}
     for label, kind in enumerate(KINDS):
         amount = np.sort(frame.loc[frame[schema.label] == label, schema.amount].to_numpy())
         values, last = np.unique(amount[::-1], return_index=True)
         share = (len(amount) - last) / len(amount)
         if len(values) > 2_000:  # keep the first, the last, and steps evenly up the curve: large steps always stay
-            keep = np.unique(np.searchsorted(share, np.linspace(0, 1, 2_000)).clip(max=len(values) - 1))
-            values, share = values[keep], share[keep]
-        parts.append(pd.DataFrame({"kind": kind, "amount": values, "share": share}))
-    return pd.concat(parts, ignore_index=True)
+            values = values[np.unique(np.searchsorted(share, np.linspace(0, 1, 2_000)).clip(max=len(values) - 1))]
+        steps[kind] = np.union1d(values, _of_class(frame, schema, label, (0, 1)))
+    edges = np.unique(np.concatenate([*steps.values()]))
+    reached = _reached(frame, schema, edges, "left")
+    curves = []
+    for kind, values in steps.items():
+        share = reached[kind][np.searchsorted(edges, values)] / reached[kind][-1]
+        curves.append(pd.DataFrame({"kind": kind, "amount": values, "share": share}))
+    return pd.concat(curves, ignore_index=True)
+
+
+def _of_class(frame: pd.DataFrame, schema: Schema, label: int, probabilities: Sequence[float]) -> np.ndarray:
+    """Quantiles of one class's amounts."""
+    amount = str(schema.amount)
+    return quantiles(frame, schema, [amount], probabilities, lambda rows: rows[schema.label] == label)[amount]
+
+
+def _reached(frame: pd.DataFrame, schema: Schema, edges: np.ndarray, side: Any) -> dict[str, np.ndarray]:
+    """By class, how many amounts lie at or below each edge (`left`) or below it (`right`), and last how many in all."""
+    rows, frauds = tally(
+        frame, schema, str(schema.amount), lambda amount: np.searchsorted(edges, amount, side), len(edges) + 1
+    )
+    return dict(zip(KINDS, (np.cumsum(rows - frauds), np.cumsum(frauds)), strict=True))
 
 
 def amounts_below(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -36,18 +60,17 @@ def amounts_below(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
         By `below`, in the amount's currency: `fraud_share`, `fraud_low`, `fraud_high`, and the same for legitimate
         ones; the intervals hold together. Empty without an amount column or an amount above zero.
     """
-    if not schema.amount or not (frame[schema.amount] > 0).any():
+    if not (amount := schema.amount):
         return pd.DataFrame()
-    amount, label = frame[schema.amount].to_numpy(), frame[schema.label].to_numpy()
-    exactly = np.unique(np.quantile(amount[amount > 0], QUANTILES))
+    exactly = np.unique(quantiles(frame, schema, [amount], QUANTILES, lambda rows: rows[amount] > 0)[amount])
+    if np.isnan(exactly).any():
+        return pd.DataFrame()
     rounded = np.unique([float(f"{edge:.2g}") for edge in exactly])
     edges = rounded if len(rounded) > len(exactly) / 2 else exactly  # unless all amounts are nearly alike
     index, level = pd.Index(edges, name="below"), intervals.together(2 * len(edges))
-    parts = []
-    for kind in ("fraud", "legitimate"):
-        of_kind = np.sort(amount[label == KINDS.index(kind)])
-        parts.append(shares(np.searchsorted(of_kind, edges), len(of_kind), level, index).add_prefix(f"{kind}_"))
-    return pd.concat(parts, axis=1)
+    below = _reached(frame, schema, edges, "right")
+    of_each = (shares(below[kind][:-1], below[kind][-1], level, index).add_prefix(f"{kind}_") for kind in KINDS[::-1])
+    return pd.concat(of_each, axis=1)
 
 
 def amounts_finding(table: pd.DataFrame, frame: pd.DataFrame, schema: Schema) -> Finding:
@@ -80,9 +103,9 @@ _MIRRORED = {f"{kind}_{end}": f"{kind}_{other}" for kind in KINDS for end, other
 
 def _medians(frame: pd.DataFrame, schema: Schema) -> str:
     """Medians and largest amounts of both classes, and what share of the fraud amounts a tenth of the frauds holds."""
-    legitimate, fraud = (frame.loc[frame[schema.label] == label, schema.amount].to_numpy() for label in (0, 1))
-    medians, largest = ([words.money(summary(part), schema.currency) for part in (fraud, legitimate)]
-                        for summary in (np.median, np.max))  # fmt: skip
+    fraud = frame.loc[frame[schema.label] == 1, schema.amount].to_numpy()
+    of_classes = np.transpose([_of_class(frame, schema, label, (0.5, 1)) for label in (1, 0)])
+    medians, largest = ([words.money(amount, schema.currency) for amount in of_each] for of_each in of_classes)
     sentence = (
         f"The median amount is {medians[0]} among frauds and {medians[1]} among legitimate ones, the largest "
         f"{largest[0]} and {largest[1]}."
@@ -108,18 +131,26 @@ def price_points(frame: pd.DataFrame, schema: Schema, top: int = 10) -> pd.DataF
     """
     if not schema.amount:
         return pd.DataFrame()
-    legitimate, fraud = (frame.loc[frame[schema.label] == label, schema.amount] for label in (0, 1))
+    fraud = frame.loc[frame[schema.label] == 1, schema.amount]
     counts = fraud.value_counts().sort_index().sort_values(ascending=False, kind="stable")
     level = intervals.together(2 * len(counts))  # any amount could have come out on top, so the intervals cover all
     table = counts[counts > 1].head(top).rename("frauds").rename_axis("amount").to_frame()
-    table["legitimate"] = [int((legitimate == amount).sum()) for amount in table.index]
+    points = table.index.to_numpy()
+    rows, frauds = tally(frame, schema, schema.amount, lambda amount: _which(amount, points), len(points) + 1)
+    legitimate = rows - frauds
+    table["legitimate"] = legitimate[1:]
     parts = [
         shares(table[column], total, level, table.index).add_prefix(f"{kind}_")
-        for kind, column, total in (("fraud", "frauds", len(fraud)), ("legitimate", "legitimate", len(legitimate)))
+        for kind, column, total in (("fraud", "frauds", len(fraud)), ("legitimate", "legitimate", legitimate.sum()))
     ]
     table = pd.concat([table, *parts], axis=1)
     table.attrs["second_high"] = float(intervals.exact(counts.iloc[1], len(fraud), level)[1]) if len(counts) > 1 else 0
     return table
+
+
+def _which(amount: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Which of the points each amount is, counted from 1; 0 for none."""
+    return sum((place * (amount == point) for place, point in enumerate(points, 1)), np.zeros(len(amount)))
 
 
 def price_points_finding(table: pd.DataFrame, schema: Schema) -> Finding:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from fraud_utils import intervals, words
 from fraud_utils.data import Schema, Split
+from fraud_utils.explore.summaries import Texts, is_number, known, quantiles
 from fraud_utils.explore.time import DAY, HOUR, NO_TIME
+from fraud_utils.explore.whole import parts_of, span, tally
 from fraud_utils.words import Finding
 
 BANDS = {"moderate": 0.1, "large": 0.25}  # the usual ones of the stability index (Siddiqi 2006)
@@ -32,42 +38,71 @@ def stability(split: Split, schema: Schema, bins: int = 10) -> pd.DataFrame:
     """
     if not schema.time:
         return pd.DataFrame()
-    hour_train, hour_test = (part[schema.time].to_numpy() % DAY // HOUR for part in (split.train, split.test))
-    same = np.isin(hour_train, np.unique(hour_test))
     columns = [*schema.numeric, *schema.categorical]
-    rows = []
+    numbers = [name for name in columns if is_number(split.train[name])]
+    deciles = quantiles(split.train, schema, numbers, np.linspace(0, 1, bins + 1))
+    edges = {name: _edges(values) for name, values in deciles.items()}
+    hours = tally(split.test, schema, schema.time, lambda time: time % DAY // HOUR, 24)[0] > 0
+    counted = _counted(split, schema, edges, hours)
+    rows: list[dict[str, Any]] = []
     for name in columns:
-        train, test = _binned(split.train[name], split.test[name], bins)
-        size = max(train.max(), test.max()) + 1
-        before, after, before_same = (np.bincount(codes, minlength=size) for codes in (train, test, train[same]))
+        before, after, before_same = _aligned(counted[name])
         freedom = max(int(((before + after) > 0).sum()) - 1, 1)
-        scale = 1 / len(train) + 1 / len(test)
+        scale = 1 / before.sum() + 1 / after.sum()
         rows.append(
             {
                 "column": name,
                 "psi": _psi(before, after),
                 "chance": float(stats.chi2.ppf(intervals.together(len(columns)), freedom) * scale),
-                "psi_same_hours": _psi(before_same, after) if same.any() else np.nan,
+                "psi_same_hours": _psi(before_same, after) if before_same.any() else np.nan,
             }
         )
     table = pd.DataFrame(rows).sort_values("psi", ascending=False, kind="stable").set_index("column")
-    edges = [-np.inf, *BANDS.values(), np.inf]
-    table.insert(2, "band", pd.cut(table["psi"], edges, right=False, labels=["stable", *BANDS]).astype(str))
+    limits = [-np.inf, *BANDS.values(), np.inf]
+    table.insert(2, "band", pd.cut(table["psi"], limits, right=False, labels=["stable", *BANDS]).astype(str))
     return table
 
 
-def _binned(train: pd.Series, test: pd.Series, bins: int) -> tuple[np.ndarray, np.ndarray]:
-    """Codes of bins learned from `train`; 0 stands for a missing value."""
-    if train.dtype.kind not in "fiu":
-        both = pd.concat([train.astype(object), test.astype(object)])
-        codes = pd.factorize(both)[0] + 1
-        return codes[: len(train)], codes[len(train) :]
-    known = train.dropna().to_numpy()
-    if not len(known):
-        return train.notna().to_numpy(np.int64), test.notna().to_numpy(np.int64)
-    inner = np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1])
-    edges = np.unique(np.concatenate([[np.nextafter(known.min(), -np.inf)], inner, [known.max()]]))
-    return tuple(np.where(part.isna(), 0, 1 + np.searchsorted(edges, part.to_numpy())) for part in (train, test))  # type: ignore[return-value]
+def _edges(quantiles: np.ndarray) -> np.ndarray:
+    """Edges of bins from the smallest value over inner quantiles to the largest; none where no value is known."""
+    return np.unique([np.nextafter(quantiles[0], -np.inf), *quantiles[1:]])[: 0 if np.isnan(quantiles[0]) else None]
+
+
+class _Bins:
+    """How many numbers lie up to each edge and beyond the last one."""
+
+    def __init__(self, edges: np.ndarray) -> None:
+        self.edges, self.missing, self.counts = edges, 0, Counter[Any]()
+
+    def add(self, column: pd.Series) -> None:
+        values = known(column)
+        self.missing += len(column) - len(values)
+        place = np.zeros(len(values), dtype=np.int16)
+        for edge in self.edges:  # several times faster than a search
+            place += values > edge
+        self.counts.update(dict(enumerate(np.bincount(place.astype(np.int64)).tolist())))
+
+
+def _counted(
+    split: Split, schema: Schema, edges: Mapping[str, np.ndarray], hours: np.ndarray
+) -> dict[str, list[_Bins | Texts]]:
+    """By column, how many training rows, test rows, and training rows in these hours each bin or text has."""
+    columns = [*schema.numeric, *schema.categorical]
+    counts = {name: [_Bins(edges[name]) if name in edges else Texts() for _ in range(3)] for name in columns}
+    for train, test in parts_of(split, schema, [str(schema.time), *columns]):
+        chosen = [train, test]
+        if not hours.all():
+            chosen.append(train[hours[(train[schema.time].to_numpy() % DAY // HOUR).astype(np.int64)]])
+        for name in columns:
+            for counted, rows in zip(counts[name], chosen, strict=False):
+                counted.add(rows[name])
+    return {name: [train, test, train if hours.all() else same] for name, (train, test, same) in counts.items()}
+
+
+def _aligned(counted: Sequence[_Bins | Texts]) -> list[np.ndarray]:
+    """The counts of the same bins from several parts, that of missing values first."""
+    bins = list(dict.fromkeys(key for each in counted for key in each.counts))
+    return [np.array([each.missing, *(each.counts[key] for key in bins)]) for each in counted]
 
 
 def _psi(before: np.ndarray, after: np.ndarray) -> float:
@@ -107,10 +142,10 @@ def stability_finding(table: pd.DataFrame, split: Split, schema: Schema) -> Find
 
 def _other_hours(shifted: pd.DataFrame, split: Split, schema: Schema) -> str:
     """How much of the shift is the time of day, where the test part is shorter than a day."""
-    time = split.test[schema.time].to_numpy()
-    if time[-1] - time[0] >= DAY:
+    first, last = span(split.test, schema)
+    if last - first >= DAY:
         return ""
-    sentence = f" The test part spans {words.duration(time[-1] - time[0])}, less than a day"
+    sentence = f" The test part spans {words.duration(last - first)}, less than a day"
     if len(shifted) and shifted["psi_same_hours"].notna().all():
         again = int((shifted["psi_same_hours"] >= BANDS["moderate"]).sum())
         sentence += (

@@ -66,21 +66,27 @@ def correlations(frame: pd.DataFrame, schema: Schema, columns: Sequence[str], se
     known = table["difference"].notna()
     table["chance"] = np.nan
     if known.any():
-        table.loc[known, "chance"] = _chance(X, int(label.sum()), (first[known], second[known]), seed)
+        share = frame.attrs.get("whole", {}).get("share", 1.0)  # of the legitimate rows, where not all are here
+        table.loc[known, "chance"] = _chance(X, label, share, (first[known], second[known]), seed)
     clear = (table["low"] > 0) | (table["high"] < 0)
     table["differ"] = clear & (table["difference"].abs() > table["chance"])
     return table
 
 
-def _chance(X: np.ndarray, frauds: int, pairs: tuple[np.ndarray, ...], seed: int, draws: int = 499) -> np.ndarray:
+def _chance(
+    X: np.ndarray, label: np.ndarray, share: float, pairs: tuple[np.ndarray, ...], seed: int, draws: int = 499
+) -> np.ndarray:
     """By pair, what the difference of two classes' rank correlations stays under if labels mean nothing.
 
     Each difference is measured in its own standard deviations over the draws; the largest of all pairs gives the
-    limit (Westfall and Young 1993). Of many rows a sample is drawn from, and the limit is scaled to their number.
+    limit (Westfall and Young 1993). Of many rows a sample is drawn from, and the limit is scaled to their number. Where
+    only a share of the legitimate rows is here, frauds are drawn from as large a share.
     """
-    rng = np.random.default_rng(seed)
-    few, rest = min(frauds, 1_000), min(len(X) - frauds, 20_000)
-    sample = pd.DataFrame(X[rng.choice(len(X), few + rest, replace=False)]).rank()
+    rng, frauds = np.random.default_rng(seed), int(label.sum())
+    pool = np.flatnonzero((label == 0) | (np.random.default_rng([seed, 1]).random(len(X)) < share))
+    few = min(frauds, 1_000)
+    rest = min(len(X) - frauds, len(pool) - few, 20_000)
+    sample = pd.DataFrame(X[pool[rng.choice(len(pool), few + rest, replace=False)]]).rank()
     known = sample.notna().to_numpy(float)
     ranks = ((sample - sample.mean()) / max(len(sample), 1)).fillna(0).to_numpy()
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from fraud_utils import words
 from fraud_utils.data import WITHOUT_TIME, Schema
+from fraud_utils.explore.summaries import DISTINCT
 
 
 def heading(frame: pd.DataFrame, schema: Schema) -> str:
@@ -18,9 +19,21 @@ def heading(frame: pd.DataFrame, schema: Schema) -> str:
     if provenance["simulated"]:
         warning = f"> **SIMULATED {words.plural(schema.noun)}.** They show how the notebook works and say nothing about"
         parts.insert(0, f"{warning} real fraud.")
-    if notes := [*provenance.get("read_as", ()), *(() if schema.time else (WITHOUT_TIME,))]:
+    if notes := [*provenance.get("read_as", ()), *(() if schema.time else (WITHOUT_TIME,)), *_sampled(frame)]:
         parts.append("\n".join(f"- {note}" for note in notes))
     return words.markdown("\n\n".join(parts))
+
+
+def _sampled(frame: pd.DataFrame) -> tuple[str, ...]:
+    """What rests on a sample, where not all rows are in memory."""
+    if not (whole := frame.attrs.get("whole")):
+        return ()
+    return (
+        "The table is larger than memory. Integrity, imbalance, time, hours, amounts, price points, duplicates and "
+        f"drift are those of all its rows (above {DISTINCT:,} the number of distinct values is an estimate). The first "
+        "rows, and what compares the classes column by column (separation, histograms, correlations, the plane), are "
+        f"from a sample: all frauds and {words.percent(whole['share'])} of the legitimate rows, drawn at random.",
+    )
 
 
 def first_rows(frame: pd.DataFrame, schema: Schema, rows: int = 5) -> pd.DataFrame:

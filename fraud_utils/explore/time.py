@@ -10,6 +10,7 @@ import pandas as pd
 from fraud_utils import words
 from fraud_utils.data import Schema
 from fraud_utils.explore.rates import chi_square, in_words, rates
+from fraud_utils.explore.whole import span, tally
 from fraud_utils.intervals import LEVEL
 from fraud_utils.words import Finding
 
@@ -28,15 +29,14 @@ def volume(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """
     if not schema.time:
         return pd.DataFrame()
-    time = frame[schema.time].to_numpy()
-    span = (time[-1] - time[0]) / DAY
-    width = HOUR if span <= 14 else DAY if span <= 731 else 7 * DAY
-    first = time[0] // DAY * DAY
-    place = ((time - first) // width).astype(np.int64)
-    rows = np.bincount(place - place[0])
-    frauds = np.bincount(place - place[0], weights=frame[schema.label]).astype(np.int64)
-    edges = first + np.arange(place[0], place[-1] + 2) * width
-    known = np.minimum(edges[1:], time[-1]) <= time[-1] - schema.label_delay_days * DAY
+    earliest, latest = span(frame, schema)
+    days = (latest - earliest) / DAY
+    width = HOUR if days <= 14 else DAY if days <= 731 else 7 * DAY
+    first = earliest // DAY * DAY
+    bins = np.arange((earliest - first) // width, (latest - first) // width + 1)
+    rows, frauds = tally(frame, schema, schema.time, lambda time: (time - first) // width - bins[0], len(bins))
+    edges = first + np.append(bins, bins[-1] + 1) * width
+    known = np.minimum(edges[1:], latest) <= latest - schema.label_delay_days * DAY
     start = on_time_axis(edges[:-1], frame, schema)
     return pd.DataFrame({"start": start, "rows": rows, "frauds": frauds, "bin_hours": width // HOUR, "known": known})
 
@@ -47,7 +47,7 @@ def on_time_axis(time: Any, frame: pd.DataFrame, schema: Schema) -> Any:
         return None
     if origin := _origin(frame):
         return origin + pd.to_timedelta(time, unit="s")
-    return (time - frame[schema.time].iloc[0] // DAY * DAY) / DAY
+    return (time - span(frame, schema)[0] // DAY * DAY) / DAY
 
 
 def _origin(frame: pd.DataFrame) -> pd.Timestamp | None:
@@ -64,34 +64,47 @@ def rate_along_time(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     known at the table's end are left out.
     """
     if not schema.time:
-        return _rates_by(np.empty(0), pd.Series(dtype=float), "day")
-    frame = frame[frame[schema.time] <= frame[schema.time].iloc[-1] - schema.label_delay_days * DAY]
-    time, label = frame[schema.time].to_numpy(), frame[schema.label]
-    first = time[0] // DAY * DAY
-    span = (time[-1] - first) / DAY
-    unit = words.pace(label.sum() / max(span, 1), span, most=56)
-    place = ((time - first) // (unit.days * DAY)).astype(np.int64)
-    if not _origin(frame):
-        return _rates_by(place + 1, label, unit.unit)
-    if unit.unit == "month":
-        of_month = on_time_axis(time, frame, schema).to_period("M").to_timestamp()
-        return _rates_by(of_month, label, "month")
-    return _rates_by(on_time_axis(first + place * unit.days * DAY, frame, schema), label, unit.unit)
+        return _no_rates("day")
+    earliest, latest = span(frame, schema)
+    first, until = earliest // DAY * DAY, latest - schema.label_delay_days * DAY
+    last = span(frame, schema, until)[1]
+    days = (last - first) / DAY
+
+    def counted(width: float) -> tuple[np.ndarray, np.ndarray]:
+        bins = int((last - first) // width) + 1
+
+        def place(time: np.ndarray) -> np.ndarray:
+            return np.where(time <= until, (time - first) // width, bins)
+
+        rows, frauds = tally(frame, schema, str(schema.time), place, bins + 1)
+        return rows[:-1], frauds[:-1]
+
+    rows, frauds = counted(DAY)
+    unit, dated = words.pace(frauds.sum() / max(days, 1), days, most=56), _origin(frame) is not None
+    width = DAY if dated and unit.unit == "month" else unit.days * DAY
+    if width > DAY:
+        rows, frauds = counted(width)
+    index: Any = np.arange(len(rows)) + 1
+    if dated:
+        index = on_time_axis(first + np.arange(len(rows)) * width, frame, schema)
+    if dated and unit.unit == "month":
+        index = index.to_period("M").to_timestamp()
+    of_unit = pd.DataFrame({"rows": rows, "frauds": frauds}).groupby(pd.Index(index, name=unit.unit)).sum()
+    of_unit = of_unit[of_unit["rows"] > 0]
+    return rates(of_unit["rows"].to_numpy(), of_unit["frauds"].to_numpy(), of_unit.index)
 
 
 def rate_by_hour(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Fraud rate by hour of the day, 0 to 23, counted from where the time is a multiple of 86,400 seconds."""
     if not schema.time:
-        return _rates_by(np.empty(0), pd.Series(dtype=float), "hour")
-    hour = (frame[schema.time].to_numpy() % DAY // HOUR).astype(np.int64)
-    return _rates_by(hour, frame[schema.label], "hour", range(24))
+        return _no_rates("hour")
+    counts = tally(frame, schema, schema.time, lambda time: time % DAY // HOUR, 24)
+    return rates(*counts, pd.RangeIndex(24, name="hour"))
 
 
-def _rates_by(group: Any, label: pd.Series, name: str, index: Any = None) -> pd.DataFrame:
-    index = pd.Index(np.unique(group) if index is None else index, name=name)
-    place = index.get_indexer(group)
-    rows = np.bincount(place, minlength=len(index))
-    return rates(rows, np.bincount(place, weights=label, minlength=len(index)).astype(np.int64), index)
+def _no_rates(unit: str) -> pd.DataFrame:
+    nothing = np.empty(0, dtype=np.int64)
+    return rates(nothing, nothing, pd.Index([], name=unit))
 
 
 def rate_finding(table: pd.DataFrame, seed: int) -> Finding:

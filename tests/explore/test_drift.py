@@ -25,6 +25,17 @@ def test_stability_index_by_hand():
     assert list(drift["band"]) == ["large", "large"]
 
 
+def test_a_bin_holds_its_upper_edge():
+    schema = Schema(name="one", label="fraud", time="at", amount=None, features=("p",))
+    frame = pd.DataFrame(
+        {"at": np.arange(1000.0), "p": np.arange(1000.0) % 3, "fraud": (np.arange(1000) % 10 == 0) * 1}
+    )
+    frame.loc[800:, "p"] = 0.0  # of 800 before the cut 267 are zero, 267 one, the median, and 266 two
+    drift = explore.stability(split_transactions(frame, schema), schema, bins=2)
+    p, q = np.array([534.5, 266.5]) / 801, np.array([200.5, 0.5]) / 201
+    assert drift["psi"]["p"] == pytest.approx(((q - p) * np.log(q / p)).sum())
+
+
 def test_drift_is_claimed_where_it_is_and_not_for_few_rows():
     frame = noise(rows=20_000)
     assert "No column is shown to have shifted" in drift_of(frame)

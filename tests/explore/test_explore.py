@@ -24,7 +24,7 @@ def all_findings(frame: pd.DataFrame, schema: Schema, seed: int = 7) -> dict[str
     train, effects = split.train, explore.effects(split.train, schema)
     return {
         "integrity": explore.integrity_finding(explore.integrity(frame, schema), frame, schema),
-        "imbalance": explore.imbalance_finding(explore.class_sizes(split), schema),
+        "imbalance": explore.imbalance_finding(explore.class_sizes(split, schema), schema),
         "bursts": explore.bursts_finding(explore.volume(frame, schema), seed),
         "days": explore.rate_finding(explore.rate_along_time(frame, schema), seed),
         "hours": explore.rate_finding(explore.rate_by_hour(train, schema), seed),
@@ -190,7 +190,7 @@ def test_the_reference_set(real_data):
     integrity = text(explore.integrity_finding(explore.integrity(frame, ULB), frame, ULB))
     assert "284,807 transactions, 492 frauds; no value is missing" in integrity
     assert "1,825 amounts are zero, 27 of them fraud" in integrity
-    assert "75 of them in the test part" in explore.imbalance_finding(explore.class_sizes(split), ULB).headline
+    assert "75 of them in the test part" in explore.imbalance_finding(explore.class_sizes(split, ULB), ULB).headline
     days = explore.rate_along_time(frame, ULB)
     assert days[["rows", "frauds"]].to_numpy().tolist() == [[144_786, 281], [140_021, 211]]
     copies = explore.duplicates_finding(explore.duplicates(frame, split, ULB))

@@ -65,9 +65,9 @@ def test_unusual_amounts_are_counted_with_their_frauds():
 
 def test_imbalance_says_whether_the_parts_differ():
     frame = noise()
-    same = explore.imbalance_finding(explore.class_sizes(split_transactions(frame, SCHEMA)), SCHEMA)
+    same = explore.imbalance_finding(explore.class_sizes(split_transactions(frame, SCHEMA), SCHEMA), SCHEMA)
     assert "no change is claimed" in same.detail
     frame.loc[frame.index >= 2400, "fraud"] = (np.arange(600) % 3 == 0).astype("int8")
-    sizes = explore.class_sizes(split_transactions(frame, SCHEMA))
+    sizes = explore.class_sizes(split_transactions(frame, SCHEMA), SCHEMA)
     assert (sizes["frauds"]["test"], sizes["rows"]["test"], sizes["rows"]["all"]) == (200, 600, 3000)
     assert "fraud is more frequent in the test part" in explore.imbalance_finding(sizes, SCHEMA).detail

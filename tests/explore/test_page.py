@@ -43,3 +43,12 @@ def test_the_page_says_how_the_table_was_read_what_was_left_out_and_what_it_cann
     assert "no times" not in explore.heading(frame, SCHEMA)
     frame.attrs["provenance"]["simulated"] = True
     assert "SIMULATED claims" in explore.heading(frame, timeless)
+
+
+def test_the_page_of_a_table_larger_than_memory_says_what_rests_on_a_sample():
+    frame = noise()
+    assert "memory" not in explore.heading(frame, SCHEMA)
+    frame.attrs["whole"] = {"folder": "parts", "share": 0.05, "since": None, "until": None}
+    shown = explore.heading(frame, SCHEMA).replace("\N{NO-BREAK SPACE}", " ")
+    assert "- The table is larger than memory." in shown and "drift are those of all its rows" in shown
+    assert "from a sample: all frauds and 5 % of the legitimate rows" in shown

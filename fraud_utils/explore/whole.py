@@ -1,0 +1,110 @@
+"""All rows of a table, whether a frame holds them or, of a table larger than memory, only a sample of them.
+
+A sample has all frauds and a share of the legitimate rows. `frame.attrs["whole"]` then names the `folder` of parquet
+files that hold every row in any order, that `share`, and the seconds `since` and `until` which the frame's rows have
+(None where it has no such bound). What is counted over both classes is counted here, part by part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fraud_utils.data import Schema, Split
+
+PART = 1 << 18  # rows that are looked at together
+
+
+def parts(frame: pd.DataFrame, schema: Schema, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """All rows that a frame stands for: the frame itself, or part by part those of the table it is a sample of.
+
+    Yields
+    ------
+    pandas.DataFrame
+        These columns, in no order of time; text as `category`.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder of the whole table is empty, or gone.
+    """
+    whole = frame.attrs.get("whole")
+    if not whole:
+        yield frame[list(columns)]
+        return
+    from pyarrow import parquet
+
+    if not (files := sorted(Path(whole["folder"]).glob("part-*.parquet"))):
+        raise FileNotFoundError(f"{whole['folder']}: no part-*.parquet of the whole table; load the table again")
+    bounded = whole["since"] is not None or whole["until"] is not None
+    read = list(dict.fromkeys([*columns, schema.time] if bounded else columns))
+    for file in files:
+        with parquet.ParquetFile(file, read_dictionary=[name for name in read if name in schema.text]) as opened:
+            for batch in opened.iter_batches(PART, columns=read):
+                part = _within(batch.select(read).to_pandas(split_blocks=True), whole, schema)
+                if len(part):
+                    yield part[list(columns)]
+
+
+def parts_of(split: Split, schema: Schema, columns: Sequence[str]) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """All rows of the training and of the test part, side by side as `parts` yields them, from one reading.
+
+    The columns have the time among them.
+    """
+    both = (split.train, split.test)
+    bounds = [frame.attrs.get("whole") for frame in both]
+    if not bounds[0]:
+        yield tuple(frame[list(columns)] for frame in both)
+        return
+    whole = pd.DataFrame()
+    whole.attrs["whole"] = bounds[0] | {"since": None, "until": None}
+    for part in parts(whole, schema, columns):
+        yield tuple(_within(part, bound, schema) for bound in bounds)
+
+
+def _within(part: pd.DataFrame, whole: Mapping[str, Any], schema: Schema) -> pd.DataFrame:
+    """The rows from `since` to before `until`."""
+    since, until = whole["since"], whole["until"]
+    if since is None and until is None:
+        return part
+    time = part[schema.time].to_numpy()
+    return part[(time >= (-np.inf if since is None else since)) & (time < (np.inf if until is None else until))]
+
+
+def tally(
+    frame: pd.DataFrame, schema: Schema, column: str, place: Callable[[np.ndarray], np.ndarray], cells: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count rows and frauds by where a column's value belongs.
+
+    Parameters
+    ----------
+    place : callable
+        From values to whole numbers from 0 to `cells` - 1.
+
+    Returns
+    -------
+    rows, frauds : numpy.ndarray of int64, shape (cells,)
+    """
+    counts = np.zeros((2, cells), dtype=np.int64)
+    for part in parts(frame, schema, list(dict.fromkeys([column, schema.label]))):
+        at = place(part[column].to_numpy()).astype(np.int64)
+        fraud = part[schema.label].to_numpy() == 1
+        counts += [np.bincount(at, minlength=cells), np.bincount(at[fraud], minlength=cells)]
+    return counts[0], counts[1]
+
+
+def sizes(frame: pd.DataFrame, schema: Schema) -> tuple[int, int]:
+    """Rows and frauds."""
+    legitimate, frauds = tally(frame, schema, schema.label, np.asarray, 2)[0].tolist()
+    return legitimate + frauds, frauds
+
+
+def span(frame: pd.DataFrame, schema: Schema, until: float = np.inf) -> tuple[float, float]:
+    """The first and the last time, in seconds; of rows up to `until` only."""
+    times = (part.to_numpy()[:, 0] for part in parts(frame, schema, [str(schema.time)]))
+    ends = [(time.min(), time.max()) for each in times if len(time := each[each <= until])]
+    return float(min(first for first, _ in ends)), float(max(last for _, last in ends))
