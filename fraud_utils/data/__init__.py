@@ -8,7 +8,7 @@ from fraud_utils.data.guesses import Draft
 from fraud_utils.data.history import add_history
 from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_in_pieces, read_transactions
 from fraud_utils.data.parts import check_alike, joined, memory_bytes, one_digest, shifts
-from fraud_utils.data.sample import all_rows, parts_of, share_of, uniform
+from fraud_utils.data.sample import all_rows, share_of, uniform
 from fraud_utils.data.schema import SIMULATED, TIME_UNITS, ULB, DataError, Schema, Written
 from fraud_utils.data.split import WITHOUT_TIME, Split, duplicate_groups, fold_groups, row_hashes, split_transactions
 
@@ -42,7 +42,6 @@ __all__ = [
     "load_transactions",
     "memory_bytes",
     "one_digest",
-    "parts_of",
     "read_in_pieces",
     "read_transactions",
     "row_hashes",

@@ -32,11 +32,11 @@ from fraud_utils.data.schema import Schema
 from fraud_utils.project import resolve, write
 
 CACHE = ".table_cache"
+PART_ROWS = 1 << 18  # rows of all that are looked at together
 KEPT_DAYS = 7  # since all rows of a table were last asked for
 # So many rows (the reference table has 284,807) are compared in minutes on two cores; all processes together take so
 # many times the size of the rows as numbers of 64 bits.
 MOST_ROWS, TIMES = 300_000, 16
-_SIDES = (("since", -1), ("until", 1))
 _CODE = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 
@@ -123,7 +123,7 @@ def between(frame: pd.DataFrame, schema: Schema, since: float | None, until: flo
     if whole := frame.attrs.get("whole"):
         whole = whole | {"since": since, "until": until}
         legitimate, frauds = (int((frame[schema.label] == label).sum()) for label in (0, 1))
-        whole["rows"] = sum(piece.count_rows() for piece in _fragments(whole, schema))
+        whole["rows"] = _rows(whole, schema)
         whole["share"] = legitimate / max(whole["rows"] - frauds, 1)
         frame.attrs["whole"] = whole
     return frame
@@ -141,30 +141,55 @@ def count(frame: pd.DataFrame) -> int:
     return int(frame.attrs.get("whole", {}).get("rows", len(frame)))
 
 
-def all_rows(frame: pd.DataFrame, schema: Schema) -> Iterator[pd.DataFrame]:
-    """The rows that a frame stands for, of a sample some at a time and not in order of time."""
+def all_rows(frame: pd.DataFrame, schema: Schema, columns: Sequence[str] = ()) -> Iterator[pd.DataFrame]:
+    """The rows that a frame stands for: its own or, of a sample, all of its times, some at a time and in no order.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Those wanted; all where none is named.
+
+    Raises
+    ------
+    FileNotFoundError
+        Somebody has deleted the rows.
+    """
+    columns = [*columns] or [*frame.columns]
     if not (whole := frame.attrs.get("whole")):
-        yield frame
+        yield frame if columns == [*frame.columns] else frame[columns]
         return
-    for piece in _fragments(whole, schema):
-        rows = piece.to_table().to_pandas()
-        if len(rows):
-            yield rows
+    from pyarrow import parquet
+
+    read = list(dict.fromkeys([*columns, str(schema.time)]))
+    since, until = _bounds(whole)
+    for file in _files(whole):
+        with parquet.ParquetFile(file, read_dictionary=[name for name in read if name in schema.text]) as opened:
+            for batch in opened.iter_batches(PART_ROWS, columns=read):
+                part = batch.select(read).to_pandas(split_blocks=True)
+                time = part[schema.time].to_numpy()
+                if np.any(within := (time >= since) & (time < until)):
+                    yield part.loc[within, columns]
 
 
-def _fragments(whole: Mapping[str, Any], schema: Schema) -> Iterator[Any]:
-    """Of each file with all rows, those of the sample's times."""
+def _files(whole: Mapping[str, Any]) -> list[Path]:
+    """The parquet files that hold all rows."""
+    if files := sorted(Path(whole["folder"]).glob("part-*.parquet")):
+        return files
+    raise FileNotFoundError(f"{whole['folder']}: the rows of the whole table are gone; load the table again")
+
+
+def _bounds(whole: Mapping[str, Any]) -> tuple[float, float]:
+    since, until = whole["since"], whole["until"]
+    return -np.inf if since is None else since, np.inf if until is None else until
+
+
+def _rows(whole: Mapping[str, Any], schema: Schema) -> int:
+    """How many of all rows lie in a sample's times."""
     from pyarrow import dataset
 
-    when = dataset.field(str(schema.time))
-    since, until = (whole[side] if whole[side] is not None else sign * np.inf for side, sign in _SIDES)
-    for path in parts_of(whole):
-        yield dataset.dataset(path).scanner(filter=(when >= since) & (when < until))
-
-
-def parts_of(whole: Mapping[str, Any]) -> list[str]:
-    """The parquet files that hold all rows."""
-    return sorted(map(str, Path(whole["folder"]).glob("part-*.parquet")))
+    when, (since, until) = dataset.field(str(schema.time)), _bounds(whole)
+    files = [str(file) for file in _files(whole)]
+    return dataset.dataset(files).count_rows(filter=(when >= since) & (when < until))
 
 
 # Reading all rows once ----------------------------------------------------------------------------------------------

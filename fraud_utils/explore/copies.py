@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import intervals, words
-from fraud_utils.data import Schema, Split, row_hashes
+from fraud_utils.data import Schema, Split, all_rows, row_hashes
 from fraud_utils.explore.rates import apart, in_words, shares
-from fraud_utils.explore.whole import parts, sizes
+from fraud_utils.explore.whole import sizes
 from fraud_utils.words import Finding
 
 KEYS = np.dtype([("row", "u8"), ("time", "f8"), ("label", "i1"), ("test", "?")])
@@ -53,7 +53,7 @@ def duplicates(frame: pd.DataFrame, split: Split, schema: Schema) -> pd.DataFram
 
 def _compared(frame: pd.DataFrame, split: Split, schema: Schema, rows: int) -> Iterator[np.ndarray]:
     """Keys of all rows, those of equal rows together: at once, or through files in shares that fit in memory."""
-    keys = (_keys(part, split, schema) for part in parts(frame, schema, schema.columns))
+    keys = (_keys(part, split, schema) for part in all_rows(frame, schema, schema.columns))
     folder = frame.attrs.get("whole", {}).get("folder")
     if not folder or rows <= COMPARED:
         yield np.concatenate([*keys])

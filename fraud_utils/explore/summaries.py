@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from fraud_utils.data import Schema
-from fraud_utils.explore.whole import parts, sizes
+from fraud_utils.data import Schema, all_rows
+from fraud_utils.explore.whole import sizes
 
 DISTINCT = 1 << 16  # the standard error of an estimate is 1 / sqrt of it, 0.4 %
 COMMON = 1 << 18
@@ -42,7 +42,7 @@ def describe(frame: pd.DataFrame, schema: Schema) -> dict[str, Description]:
         return {name: _described(frame[name]) for name in columns}
     orders = _orders(frame, schema, [name for name in columns if is_number(frame[name])], RANGE)
     for block in _blocks(columns, orders, frame, schema):
-        for part in parts(frame, schema, block):
+        for part in all_rows(frame, schema, block):
             for name in block:
                 columns[name].add(part[name])
                 if name in orders:
@@ -198,7 +198,7 @@ def _found(
         for block in _blocks(left, orders, frame, schema):
             for name in block:
                 orders[name].clear()
-            for part in parts(frame, schema, list(dict.fromkeys([*block, schema.label]))):
+            for part in all_rows(frame, schema, list(dict.fromkeys([*block, schema.label]))):
                 chosen = part[where(part)] if where else part
                 for name in block:
                     orders[name].add(known(chosen[name]))

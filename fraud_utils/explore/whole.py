@@ -1,57 +1,18 @@
-"""All rows of a table, whether a frame holds them or, of a table larger than memory, only a sample of them.
-
-A sample has all frauds and a share of the legitimate rows. `frame.attrs["whole"]` then names the `folder` of parquet
-files that hold every row in any order, that `share`, and the seconds `since` and `until` which the frame's rows have
-(None where it has no such bound). What is counted over both classes is counted here, part by part.
-"""
+"""What is counted over both classes, of all rows of a table: a frame's, or part by part all it stands for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fraud_utils.data import Schema, Split
-
-PART = 1 << 18  # rows that are looked at together
-
-
-def parts(frame: pd.DataFrame, schema: Schema, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """All rows that a frame stands for: the frame itself, or part by part those of the table it is a sample of.
-
-    Yields
-    ------
-    pandas.DataFrame
-        These columns, in no order of time; text as `category`.
-
-    Raises
-    ------
-    FileNotFoundError
-        The folder of the whole table is empty, or gone.
-    """
-    whole = frame.attrs.get("whole")
-    if not whole:
-        yield frame[list(columns)]
-        return
-    from pyarrow import parquet
-
-    if not (files := sorted(Path(whole["folder"]).glob("part-*.parquet"))):
-        raise FileNotFoundError(f"{whole['folder']}: no part-*.parquet of the whole table; load the table again")
-    bounded = whole["since"] is not None or whole["until"] is not None
-    read = list(dict.fromkeys([*columns, schema.time] if bounded else columns))
-    for file in files:
-        with parquet.ParquetFile(file, read_dictionary=[name for name in read if name in schema.text]) as opened:
-            for batch in opened.iter_batches(PART, columns=read):
-                part = _within(batch.select(read).to_pandas(split_blocks=True), whole, schema)
-                if len(part):
-                    yield part[list(columns)]
+from fraud_utils.data import Schema, Split, all_rows
 
 
 def parts_of(split: Split, schema: Schema, columns: Sequence[str]) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """All rows of the training and of the test part, side by side as `parts` yields them, from one reading.
+    """All rows of the training and of the test part, side by side as `data.all_rows` yields them, from one reading.
 
     The columns have the time among them.
     """
@@ -62,7 +23,7 @@ def parts_of(split: Split, schema: Schema, columns: Sequence[str]) -> Iterator[t
         return
     whole = pd.DataFrame()
     whole.attrs["whole"] = bounds[0] | {"since": None, "until": None}
-    for part in parts(whole, schema, columns):
+    for part in all_rows(whole, schema, columns):
         yield tuple(_within(part, bound, schema) for bound in bounds)
 
 
@@ -90,7 +51,7 @@ def tally(
     rows, frauds : numpy.ndarray of int64, shape (cells,)
     """
     counts = np.zeros((2, cells), dtype=np.int64)
-    for part in parts(frame, schema, list(dict.fromkeys([column, schema.label]))):
+    for part in all_rows(frame, schema, list(dict.fromkeys([column, schema.label]))):
         at = place(part[column].to_numpy()).astype(np.int64)
         fraud = part[schema.label].to_numpy() == 1
         counts += [np.bincount(at, minlength=cells), np.bincount(at[fraud], minlength=cells)]
@@ -105,6 +66,6 @@ def sizes(frame: pd.DataFrame, schema: Schema) -> tuple[int, int]:
 
 def span(frame: pd.DataFrame, schema: Schema, until: float = np.inf) -> tuple[float, float]:
     """The first and the last time, in seconds; of rows up to `until` only."""
-    times = (part.to_numpy()[:, 0] for part in parts(frame, schema, [str(schema.time)]))
+    times = (part.to_numpy()[:, 0] for part in all_rows(frame, schema, [str(schema.time)]))
     ends = [(time.min(), time.max()) for each in times if len(time := each[each <= until])]
     return float(min(first for first, _ in ends)), float(max(last for _, last in ends))

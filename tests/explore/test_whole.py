@@ -197,5 +197,5 @@ def test_the_chance_limit_of_correlations_takes_frauds_as_rare_as_they_are(table
 
 
 def test_a_folder_without_files_is_named(table, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no part-\*\.parquet of the whole table; load the table again"):
+    with pytest.raises(FileNotFoundError, match=r"the rows of the whole table are gone; load the table again"):
         explore.volume(sampled(table, tmp_path), SCHEMA)
