@@ -213,7 +213,7 @@ def _keep_all(tables: Sequence[TableFile], name: str, share: float, seed: int, f
             kept.append(frame[fraud | (np.random.default_rng([seed, number]).random(len(frame)) < share)])
             rows += len(frame)
             largest += [float(frame[schema.amount].max())] if schema.amount else []
-            read[source] = replace(part, frame=frame[:0])
+            read[source] = replace(part, frame=pd.DataFrame())  # its rows can be let go of
         drawn = joined(kept, [0.0] * len(kept), schema)
         frauds = int(drawn[schema.label].sum())
         check_alike({source: part.origin for source, part in read.items()}, rows, frauds, name, schema)

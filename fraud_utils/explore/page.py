@@ -29,10 +29,10 @@ def _sampled(frame: pd.DataFrame) -> tuple[str, ...]:
     if not (whole := frame.attrs.get("whole")):
         return ()
     return (
-        "The table is larger than memory. Integrity, imbalance, time, hours, amounts, price points, duplicates and "
-        f"drift are those of all its rows (above {DISTINCT:,} the number of distinct values is an estimate). The first "
-        "rows, and what compares the classes column by column (separation, histograms, correlations, the plane), are "
-        f"from a sample: all frauds and {words.percent(whole['share'])} of the legitimate rows, drawn at random.",
+        f"Not all rows are in memory. The figures on integrity (above {DISTINCT:,} the number of distinct values is an "
+        "estimate), imbalance, time, hours, amounts, price points, duplicates and drift are those of all rows. The "
+        "first rows, and what compares the classes column by column (separation, histograms, correlations, the plane), "
+        f"are from a sample: all frauds and {words.percent(whole['share'])} of the legitimate rows, drawn at random.",
     )
 
 

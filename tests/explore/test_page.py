@@ -50,5 +50,5 @@ def test_the_page_of_a_table_larger_than_memory_says_what_rests_on_a_sample():
     assert "memory" not in explore.heading(frame, SCHEMA)
     frame.attrs["whole"] = {"folder": "parts", "share": 0.05, "since": None, "until": None}
     shown = explore.heading(frame, SCHEMA).replace("\N{NO-BREAK SPACE}", " ")
-    assert "- The table is larger than memory." in shown and "drift are those of all its rows" in shown
+    assert "- Not all rows are in memory." in shown and "price points, duplicates and drift" in shown
     assert "from a sample: all frauds and 5 % of the legitimate rows" in shown

@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from sklearn.metrics import average_precision_score
 from table_shapes import SHAPES
+
+from fraud_utils import artifact
+from fraud_utils.data.simulate import simulate_transactions
 
 ROOT = Path(__file__).resolve().parents[2]
 ALWAYS = ("sparkov",)
@@ -115,3 +119,39 @@ def test_pages_speak_the_table_s_language(report):
 def test_groups_of_people_are_compared_where_the_schema_names_them(report):
     if "groups:" in SHAPES[report.shape].schema:
         assert "customer_age" in report.pages["index"]
+
+
+@pytest.mark.long
+def test_a_report_on_a_sample_is_about_the_whole_table(project):
+    """Many files, of whose legitimate rows a fifth are compared: counts are exact, the rest within its intervals."""
+    frame = simulate_transactions(40_000, fraud_rate=0.01, seed=11)
+    folder = project / "data" / "many"
+    folder.mkdir()
+    for number in range(3):
+        frame[number::3].to_parquet(folder / f"{number}.parquet", index=False)
+    settings = {"DATA": "data/many", "RUN": "many", "PROFILE": "quick", "PARAMS": "tuning_trials=1 most_rows=8000"}
+    done = subprocess.run(
+        [sys.executable, "-m", "fraud_utils.report"],
+        cwd=project, env=os.environ | settings, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = project / "runs" / "many"
+    metrics = json.loads((run / "metrics.json").read_text())
+    data, split, chosen = (metrics[name] for name in ("data", "split", "chosen"))
+    assert (data["rows"], data["frauds"]) == (40_000, int(frame["Class"].sum()))
+    assert data["share"] == pytest.approx(0.2, abs=0.01)
+    test = frame[frame["Time"] >= split["test_from"]]
+    assert (split["test_rows"], split["train_rows"]) == (len(test), 40_000 - len(test))
+    assert (run / "model" / "manifest.json").is_file()
+    score, y = (
+        artifact.load(run / "model").score(test),
+        test["Class"].to_numpy(),
+    )  # of a model that learned from all rows
+    model = next(each for each in metrics["models"] if each["name"] == chosen["name"])
+    low, high = model["test"]["average_precision_ci"]
+    assert low <= average_precision_score(y, score) <= high
+    assert score.mean() == pytest.approx(y.mean(), rel=0.3)
+    pages = {name: text(run / f"{name}.html") for name in ("index", *NOTEBOOKS)}
+    for name in pages:
+        assert "of the legitimate rows, drawn at random" in pages[name], name
+    assert f"{len(test):,}" in pages["02_compare_models"] and "on all rows" in pages["03_deploy"]
