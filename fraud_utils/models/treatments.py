@@ -96,7 +96,7 @@ class Treatment:
             return "values are missing, between which it cannot interpolate"
         frauds = int((y == 1).sum())
         if self.method != "none" and self.counts(y) == (len(y) - frauds, frauds):
-            return f"1 row in {len(y) / frauds:.2g} is a fraud already, so that it changes nothing"
+            return f"1 row in {len(y) / frauds:.2g} to learn from is a fraud already, so that it changes nothing"
         return ""
 
     def kept_share(self, y: np.ndarray) -> float:

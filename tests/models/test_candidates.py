@@ -116,7 +116,7 @@ def test_treatments_that_change_nothing_are_left_out_and_named():
     listed = models.candidates("quick", y=y, features=FEATURES)
     assert {candidate.imbalance for candidate in listed} == {"none"}
     assert set(models.left_out("quick", y=y)) == {"undersample 1:10", "SMOTE 1:10"}
-    assert "1 row in 5 is a fraud already" in models.left_out("quick", y=y)["SMOTE 1:10"]
+    assert "1 row in 5 to learn from is a fraud already" in models.left_out("quick", y=y)["SMOTE 1:10"]
     full = {candidate.imbalance for candidate in models.candidates("full", y=y)}
     assert full == {"none", "class weight", "undersample 1:1", "SMOTE"}
     assert list(models.left_out("full", y=Y)) == ["undersample 1:50"]  # 1 in 30
