@@ -33,15 +33,15 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 REPORTED = [path for path in NOTEBOOKS if path.stem != "04_monitor"]  # that one make monitor runs
 PARAMETERS = {
-    "01_explore": {"data", "schema", "simulate", "seed", "profile", "run_folder", "test_share"},
+    "01_explore": {"data", "schema", "simulate", "seed", "profile", "run_folder", "test_share", "most_rows"},
     "02_compare_models": {
-        *("data", "schema", "simulate", "seed", "profile", "run_folder", "test_share"),
+        *("data", "schema", "simulate", "seed", "profile", "run_folder", "test_share", "most_rows"),
         *("review_cost", "block_cost", "alerts_per_day", "cards_per_day"),
         *("tuning_trials", "tuning_seconds", "tune_jobs", "cache"),
         *("target", "region", "role", "bucket", "prefix", "image", "security", "train_instance"),
     },
     "03_deploy": {
-        *("data", "schema", "simulate", "seed", "run_folder", "test_share"),
+        *("data", "schema", "simulate", "seed", "run_folder", "test_share", "most_rows"),
         *("target", "region", "role", "bucket", "prefix", "image", "security"),
         *("train_instance", "train_count", "serve_instance", "serve_count", "serverless", "spot", "capture"),
         "register_in",
