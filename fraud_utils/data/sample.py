@@ -65,7 +65,7 @@ def whole_only(schema: Schema) -> str:
     """Why a table of this kind is never sampled; "" where it can be."""
     if not schema.time:
         return "it has no times by which parts of it could be told apart"
-    if schema.entity or schema.history:
+    if schema.to_compute:
         return "what an entity did before can only be seen among all its rows"
     return ""
 

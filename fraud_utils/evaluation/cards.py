@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import words
-from fraud_utils.data import Schema
+from fraud_utils.data import DataError, Schema
 from fraud_utils.evaluation.rows import Rows, cards_of
 from fraud_utils.intervals import LEVEL
 from fraud_utils.record import Known, Reviewed
 
 DAY = 86_400
 WHOSE: dict[Known, str] = {"kept": "all cards", "known ones dropped": "without cards known as compromised"}
+SAMPLED = "cards_per_day counts all rows of a card, and some are left out; set most_rows to as many as the table has"
 MOST, SHARE = 100, 0.05  # cards that are reviewed a day where nobody says how many: so many, or that share of a day's
 
 
@@ -25,7 +26,14 @@ def budget(rows: Rows, cards_per_day: int = 0) -> int:
     """How many cards are reviewed a day: as many as are given, else 100, or 5 % of a day's cards where that is fewer.
 
     0 where the rows name no cards or have no times.
+
+    Raises
+    ------
+    DataError
+        A number is given, and the rows are a sample.
     """
+    if cards_per_day and rows.share < 1:
+        raise DataError(SAMPLED)
     if rows.card is None or rows.time is None:
         return 0
     if cards_per_day:
@@ -127,7 +135,10 @@ def _interval(daily: pd.Series) -> tuple[float, float] | None:
 def describe(reviewed: Sequence[Reviewed]) -> str:
     """Say what reviewing cards finds on the test set, or why that is not known."""
     if not reviewed:
-        return "The schema names no entity or no time, so nothing is said of cards reviewed a day."
+        return (
+            "Nothing is said of cards reviewed a day: the schema names no entity or no time, or rows are a sample, "
+            "which lacks rows of most cards."
+        )
     said = []
     for each in reviewed:
         whose = "of all cards" if each.cards == "kept" else "without the cards known as compromised when a day begins"

@@ -120,7 +120,7 @@ def describe(found: Feedback | None, schema: Schema) -> str:
         return loss(found)
     if not schema.entity or not any("fraud_rate" in each.of for each in schema.history):
         return "Asked only of tables whose schema names an entity, and fraud rates in its history."
-    return "Not asked: there are no blocks of whole days, or reviews label too few frauds to fit on."
+    return "Not asked: there are no blocks of whole days, reviews label too few frauds to fit on, or rows are a sample."
 
 
 def loss(found: Feedback) -> str:

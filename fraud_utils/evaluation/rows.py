@@ -37,7 +37,7 @@ class Rows:
         The instant of second 0, as ISO 8601; None where it is not known.
     card : numpy.ndarray of uint64, shape (rows,), or None
         Equal numbers for an entity's rows, the same in every part of a table; a row whose entity is not known has one
-        of its own. None where the table names no entity.
+        of its own. None where the table names no entity, and of a sample, which lacks rows of most cards.
     label_delay_days : float
         How long after a row its label is known.
     share : float
@@ -66,7 +66,7 @@ class Rows:
             frame[schema.amount].to_numpy() if schema.amount else None,
             features.names,
             frame.attrs.get("provenance", {}).get("origin"),
-            cards_of(frame, schema.entity) if schema.entity else None,
+            cards_of(frame, schema.entity) if schema.entity and share_of(frame) == 1 else None,
             schema.label_delay_days,
             share_of(frame),
         )

@@ -30,6 +30,7 @@ from fraud_utils.data import (
     fold_groups,
     keep,
     load_transactions,
+    share_of,
     split_transactions,
     uniform,
     unresolved,
@@ -73,6 +74,8 @@ def check(values: Mapping[str, Any]) -> Checked:
     UsageError
         With every fault that was found, a line each.
     """
+    from fraud_utils.evaluation import cards
+
     schema_file = str(values["schema"])
     asked = [f"{schema_file}, {each}" for each in unresolved(project.resolve(schema_file))] if schema_file else []
     try:
@@ -82,6 +85,8 @@ def check(values: Mapping[str, Any]) -> Checked:
         split = split_transactions(frame, schema, values["test_share"], values["seed"])
         _foldable(split, schema, values)
         constant = _constant(split, schema)
+        if values.get("cards_per_day") and share_of(frame) < 1:
+            raise DataError(cards.SAMPLED)
     except DataError as error:
         raise _refused(values["data"], asked, error) from None
     if asked:
@@ -189,11 +194,11 @@ def _facts(frame: pd.DataFrame, split: Split, schema: Schema) -> dict[str, str]:
     if names := [name for each in schema.history for name in each.columns]:
         facts["history"] = f"{words.count(len(names), 'column')}: {words.listed(names, 6)}"
     for column in (*([schema.entity] if schema.entity else []), *schema.entities):
-        known = frame[column].notna()
-        without = f", none in {words.count((~known).sum(), 'row')}" if not known.all() else ""
-        facts["entities" if column == schema.entity else f"and by {column}"] = (
-            f"{words.count(frame[column].nunique(), 'value')} of {column}{without}"
-        )
+        known, named = frame[column].notna(), column
+        if share_of(frame) == 1:
+            without = f", none in {words.count((~known).sum(), 'row')}" if not known.all() else ""
+            named = f"{words.count(frame[column].nunique(), 'value')} of {column}{without}"
+        facts["entities" if column == schema.entity else f"and by {column}"] = named
     if schema.amount:
         amounts = uniform(frame, schema)[schema.amount]
         low, middle, high = (words.money(each, schema.currency) for each in amounts.quantile([0, 0.5, 1]))

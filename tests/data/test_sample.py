@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_utils import data
+from fraud_utils import data, evaluation
+from fraud_utils.artifact import FeatureMap
 from fraud_utils.data import ULB, DataError, Schema, load_transactions, split_transactions
 from fraud_utils.data.simulate import simulate_cards, simulate_transactions
 
@@ -99,9 +100,25 @@ def test_a_fault_in_any_row_is_found_and_nothing_is_kept(frame, table):
     assert len(load_transactions(table, MANY, 7, 5_000))
 
 
-def test_tables_whose_rows_depend_on_each_other_are_read_whole(table):
+def test_a_table_whose_history_is_computed_is_read_whole(table):
     cards = simulate_cards(3)
     cards.to_parquet(table.parent / "cards.parquet", index=False)
     schema = replace(Schema.read("", "cards"), source="")
     assert data.share_of(load_transactions(table.parent / "cards.parquet", schema, 7, 1_000)) == 1
     assert not (table.parent / ".table_cache").exists()
+
+
+def test_of_a_sample_nothing_is_said_of_cards(frame, table):
+    """A sample lacks rows of most cards, so that no figure of a card could be right."""
+    file, schema = table.parent / "with_cards.parquet", replace(MANY, entity="card")
+    cards = pd.Series(np.random.default_rng(1).integers(0, 900, len(frame))).astype(str)
+    frame.assign(card=cards).to_parquet(file, index=False)
+    whole, sampled = (load_transactions(file, schema, 7, most) for most in (0, 5_000))
+    assert 0 < data.share_of(sampled) < 1 == data.share_of(whole)
+    features = FeatureMap.fit(schema, whole)
+    rows = {name: evaluation.Rows.of(each, schema, features) for name, each in {"all": whole, "some": sampled}.items()}
+    assert rows["all"].card is not None and rows["some"].card is None
+    assert evaluation.cards.budget(rows["all"]) > 0 == evaluation.cards.budget(rows["some"])
+    assert len(np.unique(rows["some"].groups)) <= 900  # a card's rows share a fold as before
+    with pytest.raises(DataError, match="set most_rows to as many as the table has"):
+        evaluation.cards.budget(rows["some"], 5)

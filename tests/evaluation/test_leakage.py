@@ -204,4 +204,6 @@ def test_the_lab_leaves_out_smote_where_it_changes_nothing():
     test_scores = made.scores(often, pd.DataFrame({"xgboost": X[:, 0].astype(float)}))
     table = leakage.lab(Candidate("xgboost", "none", {"num_round": 5}), made.rows(X, often), test_scores, 0.5, ONCE)
     assert len(table) == 4
-    assert "SMOTE 1:10 before the folds is left out: 1 row in 5 to learn from is a fraud already" in leakage.describe(table)
+    assert "SMOTE 1:10 before the folds is left out: 1 row in 5 to learn from is a fraud already" in leakage.describe(
+        table
+    )
