@@ -165,3 +165,6 @@ def test_a_score_that_rows_reach_counts_each_for_so_many():
     assert [reached_by(score, count) for count in (0, 1, 3, 9)] == [0.9, 0.9, 0.7, 0.6]
     precision, recall = top_k(np.array([1, 0, 1, 0]), score, 12, share=0.1)
     assert (precision, recall) == (2 / 12, 1)
+    for share in (0.31, 0.347, 0.6):  # of fewer rows, all
+        y, few = np.arange(17) % 4 == 0, np.linspace(0, 1, 17)
+        assert top_k(y.astype(int), few, 100, share) == pytest.approx((5 / (5 + 12 / share), 1))

@@ -17,7 +17,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 from table_shapes import SHAPES
 
-from fraud_utils import artifact
+from fraud_utils import artifact, record
 from fraud_utils.data.simulate import simulate_transactions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,3 +155,24 @@ def test_a_report_on_a_sample_is_about_the_whole_table(project):
     for name in pages:
         assert "of the legitimate rows, drawn at random" in pages[name], name
     assert f"{len(test):,}" in pages["02_compare_models"] and "on all rows" in pages["03_deploy"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [name for name, shape in SHAPES.items() if "\ntime:" in shape.schema])
+def test_a_sample_of_any_shape_is_explored_and_compared(project, name, tmp_path):
+    """Few rows a day, entities, gaps, dates: the figures that a sample can give are there, and no others."""
+    table, schema = SHAPES[name].write(tmp_path, name)
+    given = {"data": table, "schema": schema, "run_folder": tmp_path / "run", "most_rows": 500, "profile": "quick"}
+    options = [word for key, value in given.items() for word in ("-p", key, str(value))]
+    for notebook in NOTEBOOKS[:2]:
+        done = subprocess.run(
+            [sys.executable, "-m", "papermill", f"notebooks/{notebook}.ipynb", tmp_path / "out.ipynb", *options],
+            cwd=project, env=os.environ, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3_000:]
+    run = record.read(tmp_path / "run")
+    assert run.data.rows + run.data.unlabelled == len(SHAPES[name].frame())
+    assert 0 < run.data.share < 1
+    judged = {model.name: model.oof for model in run.models}[run.chosen.name]
+    assert judged.average_precision_ci[0] > run.data.frauds / run.data.rows
+    assert judged.card_precision is None and not run.reviewed
