@@ -28,7 +28,7 @@ from fraud_utils.data.check import Loaded, checked
 from fraud_utils.data.files import TableFile
 from fraud_utils.data.parts import check_alike, joined, memory_bytes, one_digest, row_count
 from fraud_utils.data.read import read_pieces
-from fraud_utils.data.schema import Schema
+from fraud_utils.data.schema import DataError, Schema
 from fraud_utils.project import resolve, write
 
 CACHE = ".table_cache"
@@ -87,19 +87,25 @@ def sample(tables: Sequence[TableFile], name: str, most: int, seed: int) -> Samp
     DataError
         As `load_transactions` does.
     """
-    share = min(1.0, most / max(row_count(tables), 1))
-    cache = resolve(CACHE)
+    rows, schema, cache = row_count(tables), tables[0].schema, resolve(CACHE)
+    share = min(1.0, most / max(rows, 1))
     cache.mkdir(exist_ok=True)
     _forget(cache)
     folder = cache / _key(tables, share, seed)
     if not folder.is_dir():
+        needed, free = rows * len(schema.columns) * 8, shutil.disk_usage(cache).free
+        if needed > free:
+            raise DataError(
+                f"{name}: keeping its {rows:,} rows takes {needed / 1e9:,.0f} GB, and {cache} has "
+                f"{free / 1e9:,.0f} GB; make room, or link that folder to a larger disk"
+            )
         _keep_all(tables, name, share, seed, folder)
     with suppress(FileNotFoundError):
         os.utime(folder)
     about = json.loads((folder / "table.json").read_text())
     frame = pd.read_parquet(folder / "sample" / "rows.parquet")
     frame.attrs["whole"] = {"folder": str(folder)}
-    frame = between(frame, tables[0].schema, None, None)
+    frame = between(frame, schema, None, None)
     said, unlabelled, origin = tuple(about["read_as"]), about["unlabelled"], about["origin"]
     loaded = Loaded(frame, about["sha256"], said, unlabelled, origin, about["simulated"])
     return Sampled(loaded, about["rows"], about["frauds"], about["largest_amount"])

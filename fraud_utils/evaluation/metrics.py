@@ -69,7 +69,7 @@ def top_k(y: np.ndarray, score: np.ndarray, k: int = 100, share: float = 1.0) ->
         edge = np.partition(score, len(score) - int(most))[len(score) - int(most)]
     else:
         order = np.argsort(-score)
-        place = np.searchsorted(np.cumsum(weight[order]), most)
+        place = int(np.searchsorted(np.cumsum(weight[order]), most))
         edge = score[order[min(place, len(score) - 1)]]  # sums of fractions in another order may end a little lower
     above, at = score > edge, score == edge
     caught = y[above].sum() + (most - counts[above].sum()) * y[at].sum() / counts[at].sum()
