@@ -1,5 +1,6 @@
 """Tables of transactions: what their columns mean, loading with every check, splitting, downloading, simulating."""
 
+from fraud_utils.data.check import Loaded
 from fraud_utils.data.download import download
 from fraud_utils.data.draft import draft, keep, unresolved
 from fraud_utils.data.files import FORMATS, TableFile
@@ -22,6 +23,7 @@ __all__ = [
     "WITHOUT_TIME",
     "DataError",
     "Draft",
+    "Loaded",
     "Parts",
     "Schema",
     "Split",

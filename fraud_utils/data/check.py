@@ -32,6 +32,8 @@ class Loaded:
         The instant of second 0; None where times have no date.
     simulated : bool
         Whether the file says that the simulator wrote it.
+    legitimate : frozenset of str
+        The values of a label in words that do not mean fraud.
     """
 
     frame: pd.DataFrame
@@ -40,6 +42,7 @@ class Loaded:
     unlabelled: int = 0
     origin: str | None = None
     simulated: bool = False
+    legitimate: frozenset[str] = frozenset()
 
 
 def checked(raw: Raw, table: TableFile) -> Loaded:
@@ -120,4 +123,4 @@ def _in_order(raw: Raw, schema: Schema, labelled: np.ndarray, origin: str | None
         frame[column] = frame[column].astype("category")
     if schema.time and not frame[schema.time].is_monotonic_increasing:
         frame = frame.sort_values(schema.time, kind="stable", ignore_index=True)
-    return Loaded(frame, raw.sha256, tuple(raw.said), unlabelled, origin, raw.simulated)
+    return Loaded(frame, raw.sha256, tuple(raw.said), unlabelled, origin, raw.simulated, raw.legitimate)

@@ -108,6 +108,8 @@ class Raw:
         Decimal signs that the numbers read so far show.
     simulated : bool
         Whether the file says that the simulator wrote it.
+    legitimate : frozenset of str
+        The values of a label in words that do not mean fraud.
     """
 
     frame: pd.DataFrame
@@ -116,6 +118,7 @@ class Raw:
     said: list[str]
     signs: frozenset[str] = frozenset()
     simulated: bool = False
+    legitimate: frozenset[str] = frozenset()
 
 
 def shown(value: Any) -> str:

@@ -59,6 +59,7 @@ def _among_words(raw: Raw, schema: Schema, cells: pd.Series, part: bool) -> np.n
     kinds = {value: _kind(value) for value in cells.dropna().unique()}
     meant = _kind(wanted or "1")
     others = sorted({*kinds.values()} - {meant})
+    raw.legitimate = frozenset(others)
     if not wanted:
         strange = cells.map({value: kind not in ("0", "1") for value, kind in kinds.items()}, na_action="ignore")
         raw.faults.values(column, strange == True, lambda cell: _neither(cell, cells), cells)  # noqa: E712 - may be NaN

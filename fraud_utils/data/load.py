@@ -15,7 +15,7 @@ from fraud_utils.data import sample
 from fraud_utils.data.check import Loaded, checked
 from fraud_utils.data.files import TableFile
 from fraud_utils.data.history import add_history
-from fraud_utils.data.parts import check_alike, files_of, joined, one_digest, row_count, shifts
+from fraud_utils.data.parts import check_alike, files_of, joined, row_count, shifts, summed
 from fraud_utils.data.read import read, read_pieces
 from fraud_utils.data.schema import SIMULATED, ULB, DataError, Schema
 from fraud_utils.project import resolve
@@ -109,16 +109,10 @@ def _all_of(tables: Sequence[TableFile], name: str) -> Loaded:
     schema, filled = tables[0].schema, {source: part for source, part in parts.items() if len(part.frame)}
     rows = sum(len(part.frame) for part in filled.values())
     frauds = sum(int(part.frame[schema.label].sum()) for part in filled.values())
-    origins = {source: part.origin for source, part in filled.items()}
-    check_alike(origins, rows, frauds, name, schema)
-    return Loaded(
-        joined([part.frame for part in filled.values()], shifts(origins.values(), origins.values()), schema),
-        one_digest([part.sha256 for part in parts.values()]),
-        tuple(dict.fromkeys(sentence for part in filled.values() for sentence in part.read_as)),
-        sum(part.unlabelled for part in parts.values()),
-        min(filter(None, origins.values()), default=None),
-        any(part.simulated for part in parts.values()),
-    )
+    check_alike(filled, rows, frauds, name, schema)
+    origins = [part.origin for part in filled.values()]
+    frame = joined([part.frame for part in filled.values()], shifts(origins, origins), schema)
+    return summed(parts.values(), frame, [part.sha256 for part in parts.values()])
 
 
 def read_transactions(table: TableFile) -> Loaded:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 from zipfile import BadZipFile, ZipFile
 
 import pandas as pd
 
+from fraud_utils.data.check import Loaded
 from fraud_utils.data.files import FORMATS, TableFile, uncompressed
 from fraud_utils.data.schema import DataError, Schema
 
@@ -109,26 +111,53 @@ def shifts(origins: Iterable[str | None], among: Iterable[str | None]) -> list[f
     return [(known[origin] - start).total_seconds() if origin else 0.0 for origin in origins]
 
 
-def check_alike(origins: Mapping[str, str | None], rows: int, frauds: int, name: str, schema: Schema) -> None:
-    """Refuse a table of many files whose times cannot be compared, or whose rows are all of one class.
+def check_alike(parts: Mapping[str, Loaded], rows: int, frauds: int, name: str, schema: Schema) -> None:
+    """Refuse a table of many files whose times or labels cannot be compared, or whose rows are all of one class.
 
     Parameters
     ----------
-    origins : mapping of str to str
-        By file, the moment from which it counts its times.
+    parts : mapping of str to Loaded
+        By file, those with rows.
 
     Raises
     ------
     DataError
     """
-    undated = [source for source, origin in origins.items() if origin is None]
-    if 0 < len(undated) < len(origins):
+    undated = [source for source, part in parts.items() if part.origin is None]
+    if 0 < len(undated) < len(parts):
         raise DataError(
             f"{min(undated)}: its times have no dates, and those of other files of {name} have; write them alike"
+        )
+    if len(others := frozenset[str]().union(*(part.legitimate for part in parts.values()))) > 1:
+        raise DataError(
+            f"{name}: column {schema.label!r}: besides what means fraud there can be one other value, and there are "
+            f"{', '.join(map(repr, sorted(others)[:5]))}; code them as one, or leave cells empty and write "
+            "'unlabelled: leave_out'"
         )
     if frauds in (0, rows):
         kind = "fraud" if frauds else "legitimate"
         raise DataError(f"{name}: column {schema.label!r}: all {rows:,} rows are {kind}; learning needs both classes")
+
+
+def summed(parts: Collection[Loaded], frame: pd.DataFrame, digests: Sequence[str]) -> Loaded:
+    """What is known of all parts of a table, around a frame with their rows; times count from the earliest origin."""
+    return Loaded(
+        frame,
+        one_digest(digests),
+        _alike(sentence for part in parts for sentence in part.read_as),
+        sum(part.unlabelled for part in parts),
+        min((part.origin for part in parts if part.origin), default=None),
+        any(part.simulated for part in parts),
+    )
+
+
+def _alike(sentences: Iterable[str]) -> tuple[str, ...]:
+    """Sentences that differ in numbers alone once, with how many others there are."""
+    groups: dict[str, list[str]] = {}
+    for sentence in sentences:
+        groups.setdefault(re.sub(r"[\d.,:/-]+", "#", sentence), []).append(sentence)
+    more = ((first, len({first, *rest}) - 1) for first, *rest in groups.values())
+    return tuple(f"{first} Likewise in {others:,} more parts." if others else first for first, others in more)
 
 
 def one_digest(digests: Sequence[str]) -> str:

@@ -281,6 +281,8 @@ def _contents(table: TableFile, columns: list[str], rows: int | None) -> Iterato
     with parquet.ParquetFile(table.path) as file:
         for batch in file.iter_batches(rows, columns=columns):
             yield pa.Table.from_batches([batch])
+        if not file.metadata.num_rows:
+            yield file.read(columns)
 
 
 def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any:

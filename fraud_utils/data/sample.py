@@ -26,7 +26,7 @@ import pandas as pd
 from fraud_utils import words
 from fraud_utils.data.check import Loaded, checked
 from fraud_utils.data.files import TableFile
-from fraud_utils.data.parts import check_alike, joined, memory_bytes, one_digest, row_count
+from fraud_utils.data.parts import check_alike, joined, memory_bytes, row_count, shifts, summed
 from fraud_utils.data.read import read_pieces
 from fraud_utils.data.schema import DataError, Schema
 from fraud_utils.project import resolve, write
@@ -71,7 +71,7 @@ def whole_only(schema: Schema) -> str:
 
 
 def sample(tables: Sequence[TableFile], name: str, most: int, seed: int) -> Sampled:
-    """Keep all frauds and a random share of the legitimate rows, about `most` in all, and all rows on disk.
+    """Keep all frauds and a random share of the legitimate rows, about as many as of `most` rows, and all rows on disk.
 
     All rows stay under `.table_cache/` for the notebooks that come next, until nobody has asked for them for a week.
 
@@ -130,7 +130,7 @@ def between(frame: pd.DataFrame, schema: Schema, since: float | None, until: flo
         whole = whole | {"since": since, "until": until}
         legitimate, frauds = (int((frame[schema.label] == label).sum()) for label in (0, 1))
         whole["rows"] = _rows(whole, schema)
-        whole["share"] = legitimate / max(whole["rows"] - frauds, 1)
+        whole["share"] = max(legitimate, 1) / max(whole["rows"] - frauds, 1)
         frame.attrs["whole"] = whole
     return frame
 
@@ -205,55 +205,68 @@ def _keep_all(tables: Sequence[TableFile], name: str, share: float, seed: int, f
     """Write the folder of a table: its parts, the rows that were drawn, and what is known of all."""
     schema = tables[0].schema
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".reading-"))
-    read, kept, rows, largest = dict[str, Loaded](), [], 0, []
+    digests, empty, filled, kept, largest = dict[str, str](), [], dict[Path, Loaded](), [], []
+    rows, sources = 0, dict[str, Loaded]()
     try:
         for number, (source, part) in enumerate(_pieces(tables)):
-            frame = part.frame
+            frame, file = part.frame, beside / f"part-{number:05}.parquet"
+            digests.setdefault(source, part.sha256)
+            about = replace(part, frame=pd.DataFrame())  # its rows can be let go of
             if not len(frame):
+                empty.append(about)
                 continue
-            first = next(iter(read.values()), part)
-            if part.origin and first.origin:
-                frame[schema.time] += (pd.Timestamp(part.origin) - pd.Timestamp(first.origin)).total_seconds()
-            _write(frame, beside / f"part-{number:05}.parquet")
+            _write(frame, file)
+            filled[file] = sources[f"{source}, piece {number}"] = about
             fraud = frame[schema.label].to_numpy() == 1
             kept.append(frame[fraud | (np.random.default_rng([seed, number]).random(len(frame)) < share)])
             rows += len(frame)
             largest += [float(frame[schema.amount].max())] if schema.amount else []
-            read[source] = replace(part, frame=pd.DataFrame())  # its rows can be let go of
-        drawn = joined(kept, [0.0] * len(kept), schema)
+        moves = _from_the_first_day(filled, schema)
+        drawn = joined(kept, moves, schema)
         frauds = int(drawn[schema.label].sum())
-        check_alike({source: part.origin for source, part in read.items()}, rows, frauds, name, schema)
-        digests = dict.fromkeys(part.sha256 for part in read.values())
-        about = {
-            "rows": rows,
-            "frauds": frauds,
-            "largest_amount": max(largest, default=None),
-            "sha256": one_digest(list(digests)),
-            "origin": next(iter(read.values())).origin,
-            "read_as": [*dict.fromkeys(sentence for part in read.values() for sentence in part.read_as)],
-            "unlabelled": sum(part.unlabelled for part in read.values()),
-            "simulated": any(part.simulated for part in read.values()),
-        }
+        check_alike(sources, rows, frauds, name, schema)
+        known = summed([*empty, *filled.values()], drawn, list(digests.values()))
+        told = {each: getattr(known, each) for each in ("sha256", "read_as", "unlabelled", "origin", "simulated")}
+        told |= {"rows": rows, "frauds": frauds, "largest_amount": max(largest, default=None)}
         (beside / "sample").mkdir()
         _write(drawn, beside / "sample" / "rows.parquet")
-        write(beside / "table.json", json.dumps(about))
-        with suppress(OSError):  # another process was faster
-            beside.rename(folder)
+        write(beside / "table.json", json.dumps(told))
+        _rename(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def _from_the_first_day(filled: Mapping[Path, Loaded], schema: Schema) -> list[float]:
+    """Let times in all files count from the earliest of their origins, which only the end of reading tells."""
+    origins = [part.origin for part in filled.values()]
+    moves = shifts(origins, origins)
+    for file, move in zip(filled, moves, strict=True):
+        if move:
+            frame = pd.read_parquet(file)
+            frame[schema.time] += move
+            _write(frame, file)
+    return moves
+
+
+def _rename(folder: Path, wanted: Path) -> None:
+    try:
+        folder.rename(wanted)
+    except OSError:
+        if not wanted.is_dir():  # else another process was faster
+            raise
+
+
 def _pieces(tables: Sequence[TableFile]) -> Iterator[tuple[str, Loaded]]:
-    """Every piece of every table, checked, and where it is from."""
+    """Every piece of every table, checked, and which table it is of."""
     from tqdm import tqdm
 
     bar = tqdm(total=row_count(tables), desc="Reading all rows", unit="row", unit_scale=True, file=sys.stdout)
     with bar:
         for table in tables:
-            for number, raw in enumerate(read_pieces(table)):
+            for raw in read_pieces(table):
                 part = checked(raw, replace(table, part=True))
                 bar.update(len(part.frame))
-                yield f"{table.source}, piece {number + 1}" if number else table.source, part
+                yield table.source, part
 
 
 def _write(frame: pd.DataFrame, path: Path) -> None:
@@ -281,5 +294,6 @@ def _forget(cache: Path) -> None:
     """Remove what nobody has asked for in a week."""
     for folder in cache.iterdir():
         with suppress(FileNotFoundError):
-            if time.time() - folder.stat().st_mtime > KEPT_DAYS * 86_400:
+            days = 1 if folder.name.startswith(".reading-") else KEPT_DAYS  # a reading that was killed
+            if time.time() - folder.stat().st_mtime > days * 86_400:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -13,6 +13,7 @@ import pandas as pd
 from fraud_utils.data import (
     FORMATS,
     DataError,
+    Loaded,
     Schema,
     TableFile,
     check_alike,
@@ -102,7 +103,7 @@ def read_channel(
     channel = _Channel.of(parts, schema)
     if hosts.count > 1:
         channel = channel.joined(name, [_Channel(**each) for each in hosts.tell(asdict(channel))], bool(dealt))
-    check_alike(channel.origins, channel.rows, channel.frauds, name, schema)
+    check_alike(parts | channel.elsewhere(parts), channel.rows, channel.frauds, name, schema)
     digests = [channel.digests[source] for source in sorted(channel.digests, key=Path)]
     return _in_order(parts, schema, channel, store), one_digest(digests)
 
@@ -136,6 +137,13 @@ class _Channel:
             sum(len(part.frame) for part in parts.values()),
             sum(int(part.frame[schema.label].sum()) for part in parts.values()),
         )
+
+    def elsewhere(self, parts: Mapping[str, Any]) -> dict[str, Loaded]:
+        """What is known of other hosts' parts."""
+        nothing = pd.DataFrame()
+        return {
+            source: Loaded(nothing, "", origin=origin) for source, origin in self.origins.items() if source not in parts
+        }
 
     def joined(self, name: str, all_hosts: Sequence[_Channel], sharded: bool) -> _Channel:
         """The channel of all hosts; a SetupError where their files are not what its S3DistributionType says."""

@@ -41,7 +41,7 @@ started = [
 for each in started:
     said, _ = each.communicate()
     if each.returncode:
-        sys.exit(said[-2000:].decode())
+        sys.exit(f"{each.args}: status {each.returncode}: {said[-2000:].decode()}")
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}))
 """
@@ -94,8 +94,9 @@ def trained(folder: Path, table: Path, count: int = 1) -> Figures:
     for host in hosts:
         tree = folder / str(count) / host
         (tree / "input" / "config").mkdir(parents=True)
-        (tree / "input" / "data").mkdir()
-        (tree / "input" / "data" / "train").symlink_to(table)
+        (tree / "input" / "data" / "train").mkdir(parents=True)
+        for file in table.iterdir():
+            os.link(file, tree / "input" / "data" / "train" / file.name)
         config = {
             "hyperparameters": SETTINGS,
             "resourceconfig": {"current_host": host, "hosts": hosts},
