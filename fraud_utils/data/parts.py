@@ -12,6 +12,7 @@ from zipfile import BadZipFile, ZipFile
 
 import pandas as pd
 
+from fraud_utils import words
 from fraud_utils.data.check import Loaded
 from fraud_utils.data.files import FORMATS, TableFile, uncompressed
 from fraud_utils.data.schema import DataError, Schema
@@ -156,8 +157,8 @@ def _alike(sentences: Iterable[str]) -> tuple[str, ...]:
     groups: dict[str, list[str]] = {}
     for sentence in sentences:
         groups.setdefault(re.sub(r"[\d.,:/-]+", "#", sentence), []).append(sentence)
-    more = ((first, len({first, *rest}) - 1) for first, *rest in groups.values())
-    return tuple(f"{first} Likewise in {others:,} more parts." if others else first for first, others in more)
+    more = ((alike[0], len(alike) - 1 if len({*alike}) > 1 else 0) for alike in groups.values())
+    return tuple(f"{said} Likewise {words.count(others, 'more part')}." if others else said for said, others in more)
 
 
 def one_digest(digests: Sequence[str]) -> str:

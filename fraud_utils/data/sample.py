@@ -120,7 +120,7 @@ def describe(share: float) -> str:
     """Say what a sample holds, and what that means for figures."""
     return (
         f"Models are compared on all frauds and {words.percent(share)} of the legitimate rows, drawn at random: "
-        "figures are corrected for that, and intervals hold the chance of the draw."
+        "figures are corrected for that, and intervals are as wide as so few rows make them."
     )
 
 
@@ -205,18 +205,17 @@ def _keep_all(tables: Sequence[TableFile], name: str, share: float, seed: int, f
     """Write the folder of a table: its parts, the rows that were drawn, and what is known of all."""
     schema = tables[0].schema
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".reading-"))
-    digests, empty, filled, kept, largest = dict[str, str](), [], dict[Path, Loaded](), [], []
+    digests, read, filled, kept, largest = dict[str, str](), [], dict[Path, Loaded](), [], []
     rows, sources = 0, dict[str, Loaded]()
     try:
         for number, (source, part) in enumerate(_pieces(tables)):
             frame, file = part.frame, beside / f"part-{number:05}.parquet"
             digests.setdefault(source, part.sha256)
-            about = replace(part, frame=pd.DataFrame())  # its rows can be let go of
+            read.append(replace(part, frame=pd.DataFrame()))  # its rows can be let go of
             if not len(frame):
-                empty.append(about)
                 continue
             _write(frame, file)
-            filled[file] = sources[f"{source}, piece {number}"] = about
+            filled[file] = sources[f"{source}, piece {number}"] = read[-1]
             fraud = frame[schema.label].to_numpy() == 1
             kept.append(frame[fraud | (np.random.default_rng([seed, number]).random(len(frame)) < share)])
             rows += len(frame)
@@ -225,7 +224,7 @@ def _keep_all(tables: Sequence[TableFile], name: str, share: float, seed: int, f
         drawn = joined(kept, moves, schema)
         frauds = int(drawn[schema.label].sum())
         check_alike(sources, rows, frauds, name, schema)
-        known = summed([*empty, *filled.values()], drawn, list(digests.values()))
+        known = summed(read, drawn, list(digests.values()))
         told = {each: getattr(known, each) for each in ("sha256", "read_as", "unlabelled", "origin", "simulated")}
         told |= {"rows": rows, "frauds": frauds, "largest_amount": max(largest, default=None)}
         (beside / "sample").mkdir()

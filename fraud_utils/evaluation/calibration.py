@@ -139,8 +139,8 @@ def describe(quality: pd.DataFrame, review_cost: float, currency: str) -> str:
         )
     else:
         text = (
-            "Frauds are so frequent here that ten legitimate rows for each rebalance nothing: there is no correction "
-            "to show."
+            "Frauds are so frequent among the rows to learn from that ten legitimate ones for each rebalance nothing: "
+            "there is no correction to show."
         )
     lowest = loss.idxmin()
     text += f" On these rows the lowest log loss is that of {lowest}, {words.decimals(loss[lowest], 5)}"

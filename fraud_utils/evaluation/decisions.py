@@ -144,10 +144,19 @@ def savings(
 
     point = saved(lost[~alerted].sum(), alerted.sum() + alert[~fraud].sum() / share, lost.sum())
     drawn = rng.multinomial(frauds, np.full(frauds, 1 / frauds), size=protocol.resamples)
-    false_alerts = rng.binomial(others, alert[~fraud].mean(), size=protocol.resamples) / share
+    seen = int(alert[~fraud].sum())
+    if share == 1:
+        false_alerts = rng.binomial(others, seen / others, size=protocol.resamples)
+    else:
+        false_alerts = _stand_for(seen, share, protocol.resamples, rng)
     with np.errstate(divide="ignore", invalid="ignore"):
         replicates = saved(drawn @ (lost * ~alerted), drawn @ alerted + false_alerts, drawn @ lost)
     return float(point), percentile(replicates[np.isfinite(replicates)])
+
+
+def _stand_for(seen: int, share: float, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """How many rows those of a sample may stand for, more than none where none was seen (Jeffreys' prior)."""
+    return rng.gamma(seen + 0.5, size=draws) / share
 
 
 def savings_curve(rows: Rows, probabilities: pd.DataFrame, review_cost: float, protocol: Protocol) -> pd.DataFrame:
@@ -269,8 +278,13 @@ def _counted(rows: Rows, alert: np.ndarray, review_cost: float, protocol: Protoc
         return blanket - drawn @ (lost * ~seen) - review_cost * (drawn @ seen + false_alerts)
 
     rng = np.random.default_rng(protocol.seed)
-    drawn_false = rng.poisson(false_alerts, protocol.resamples) / share
-    drawn_rows = drawn_false + rng.poisson(quiet, protocol.resamples) / share
+    if share == 1:
+        drawn_false, drawn_quiet = (rng.poisson(count, protocol.resamples) for count in (false_alerts, quiet))
+    else:
+        drawn_false, drawn_quiet = (
+            _stand_for(count, share, protocol.resamples, rng) for count in (false_alerts, quiet)
+        )
+    drawn_rows = drawn_false + drawn_quiet
     drawn = rng.poisson(1, (protocol.resamples, len(lost)))
     point = saved(np.ones(len(lost)), (false_alerts + quiet) / share, false_alerts / share)
     low, high = percentile(saved(drawn, drawn_rows, drawn_false))

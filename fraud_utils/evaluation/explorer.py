@@ -100,10 +100,12 @@ def money(bins: Bins, step: int, review_cost: float) -> Money:
     alerts, frauds, caught, caught_squares = (
         (values[step] if step >= 0 else 0.0) for values in (bins.alerts, bins.frauds, bins.amount, bins.squares)
     )
-    more = review_cost**2 * (1 / bins.share - 1)
+    more, one = review_cost**2 * (1 / bins.share - 1), 1 / bins.share  # where none was seen, one may be there
     if total <= review_cost * bins.rows:
         saved = caught - review_cost * alerts
-        variance = caught_squares - 2 * review_cost * caught + review_cost**2 * alerts + more * (alerts - frauds)
+        variance = (
+            caught_squares - 2 * review_cost * caught + review_cost**2 * alerts + more * max(alerts - frauds, one)
+        )
         blanket = total
     else:
         quiet, missed = bins.rows - alerts, total - caught

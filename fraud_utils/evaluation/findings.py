@@ -14,6 +14,8 @@ import numpy as np
 from fraud_utils import intervals, words
 from fraud_utils.record import Data, Sections
 
+FEW = 10  # legitimate rows of a sample that score above the middle fraud: fewer make its average precision flatter
+
 # What to do ---------------------------------------------------------------------------------------------------------
 
 
@@ -67,6 +69,8 @@ def _uncertain(run: Sections) -> str:
     if run.data and run.data.share < 1:
         drawn = f"{words.percent(run.data.share)} of the legitimate rows, drawn at random"
         said.append(f"they come from all frauds and {drawn}, and are corrected for that")
+    if flattered(run):
+        said.append("so few of those drawn score like frauds that average precision flatters: raise most_rows")
     way = run.way
     if way and way.saved_ci and (sign := _sign(way.saved_ci)) < 1:
         said.append("alerting loses money there" if sign < 0 else "that it saves money is not shown")
@@ -74,6 +78,17 @@ def _uncertain(run: Sections) -> str:
         said.append(rivals)
     text = "; ".join(said)
     return f"{text[:1].upper()}{text[1:]}." if said else ""
+
+
+def flattered(run: Sections) -> bool:
+    """Whether a sample has too few legitimate rows above half of the frauds for its average precision.
+
+    Precision is convex in the number of false alarms, so that its mean over draws is too high where they are few.
+    """
+    if not run.bins or run.bins.share == 1:
+        return False
+    half = next(k for k, caught in enumerate(run.bins.frauds) if 2 * caught >= run.bins.frauds[-1])
+    return (run.bins.alerts[half] - run.bins.frauds[half]) * run.bins.share < FEW
 
 
 def _rivals(run: Sections) -> str:
@@ -96,7 +111,12 @@ def unlearned(run: Sections) -> str:
         what = "which are baselines" if len(baselines) > 1 else "a baseline"
         return f"the tie for the lead includes {words.listed(baselines)}, {what}, so none is shown to have learned"
     rows, frauds = (split.train_rows, split.train_frauds) if split else (None, None)
-    if tied and rows and frauds and max(known[name] for name in tied) <= chance(rows, frauds, 0.025 / len(known)):
+    if (
+        tied
+        and rows
+        and frauds
+        and max(known[name] for name in tied) <= chance(rows, frauds, 0.025 / len(known), _of_legitimate(run))
+    ):
         return f"the best of {len(known)} random rankings may do as well as the best candidate"
     if run.served and at_random(run):
         return f"on the test set, {run.served.name} is statistically tied with ranking at random"
@@ -167,7 +187,7 @@ def rates(run: Sections) -> dict[str, Any]:
     result: dict[str, Any] = {"alerts": alerts, "caught": caught}
     result |= {"recall": caught / frauds, "precision": caught / max(alerts, 1), "recall_ci": _exact(caught, frauds)}
     if caught:
-        result["precision_ci"] = _exact(caught, alerts, run.data.share if run.data else 1.0)
+        result["precision_ci"] = _exact(caught, alerts, _of_legitimate(run))
     return result
 
 
@@ -204,13 +224,30 @@ def at_random(run: Sections) -> bool | None:
     if value is None or not run.split or not run.split.test_rows or not run.split.test_frauds:
         return None
     rows, frauds = run.split.test_rows, run.split.test_frauds
-    return value <= chance(rows, frauds) or (interval is not None and interval[0] <= frauds / rows)
+    return value <= chance(rows, frauds, share=_of_legitimate(run)) or (
+        interval is not None and interval[0] <= frauds / rows
+    )
 
 
 @cache
-def chance(rows: int, frauds: int, tail: float = 0.025) -> float:
-    """Average precision that a ranking at random exceeds with the probability `tail`, simulated with a fixed seed."""
+def chance(rows: int, frauds: int, tail: float = 0.025, share: float = 1.0) -> float:
+    """Average precision that a ranking at random exceeds with the probability `tail`, simulated with a fixed seed.
+
+    Parameters
+    ----------
+    rows : int
+        All of them.
+    share : float
+        Of the legitimate ones, those that were ranked.
+    """
     rng, count = np.random.default_rng(0), np.arange(1, frauds + 1)
     draws = int(np.clip(2_000_000 // frauds, 200, 2_000))
-    places = (np.sort(rng.choice(rows, frauds, replace=False, shuffle=False)) + 1 for _ in range(draws))
-    return float(np.quantile([np.mean(count / place) for place in places], 1 - tail))
+    drawn = frauds + round((rows - frauds) * share)
+    places = (np.sort(rng.choice(drawn, frauds, replace=False, shuffle=False)) + 1 for _ in range(draws))
+    reached = [np.mean(count / (count + (place - count) / share)) for place in places]
+    return float(np.quantile(reached, 1 - tail))
+
+
+def _of_legitimate(run: Sections) -> float:
+    """Of the legitimate rows, those that models were compared on."""
+    return run.data.share if run.data else 1.0

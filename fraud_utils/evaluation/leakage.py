@@ -150,7 +150,7 @@ def lab(candidate: Candidate, rows: Rows, test_scores: Scores, threshold: float,
     smote, plain = candidate.treated(SMOTE), candidate.treated("none")
     if not (obstacle := smote.treatment.obstacle(rows.y, rows.complete)):
         X, labels = smote.treatment.resample(rows.X, rows.y, protocol.seed)
-        more = Rows(X, labels, np.arange(len(labels)), share=rows.share)
+        more = Rows(X, labels, np.arange(len(labels)))  # whose balance SMOTE has set
         wrong, right = _area(plain, more, protocol), _area(smote, rows, protocol)
         ways["SMOTE before the folds"] = ("average precision", wrong, right)
     apart = replace(rows, groups=np.arange(len(rows)))

@@ -44,9 +44,9 @@ class Pool:
     labels_come: bool = True
 
 
-def unseen(data: str, schema: Schema, seed: int = 7, test_share: float = 0.2) -> pd.DataFrame:
+def unseen(data: str, schema: Schema, seed: int = 7, test_share: float = 0.2, most_rows: int = 0) -> pd.DataFrame:
     """Rows that a run's model has not learned from: its test rows, or new ones where its own were simulated."""
-    transactions = load_transactions(data, schema, seed)
+    transactions = load_transactions(data, schema, seed, most_rows)
     if schema.source in SIMULATED.values():
         return load_transactions(data, schema, seed + 1)
     if transactions.attrs["provenance"]["simulated"]:

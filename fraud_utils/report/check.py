@@ -200,8 +200,8 @@ def _facts(frame: pd.DataFrame, split: Split, schema: Schema) -> dict[str, str]:
             named = f"{words.count(frame[column].nunique(), 'value')} of {column}{without}"
         facts["entities" if column == schema.entity else f"and by {column}"] = named
     if schema.amount:
-        amounts = uniform(frame, schema)[schema.amount]
-        low, middle, high = (words.money(each, schema.currency) for each in amounts.quantile([0, 0.5, 1]))
+        amounts, largest = uniform(frame, schema)[schema.amount], provenance["largest_amount"]
+        low, middle, high = (words.money(each, schema.currency) for each in (*amounts.quantile([0, 0.5]), largest))
         facts["amounts"] = f"{low} to {high}, median {middle}"
     return facts
 

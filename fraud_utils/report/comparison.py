@@ -50,7 +50,8 @@ class Comparable:
         self.facts = _facts(finished)
         data, split = finished.data, finished.split
         # Without a checksum nobody knows whether two tables are the same one.
-        at_random = finished.parameters.get("seed") if split and split.test_from is None else None
+        drawn = split and (split.test_from is None or (data and data.share < 1))
+        at_random = (finished.parameters.get("seed"), data and data.share) if drawn else None
         test = split and (split.test_from, split.test_rows, at_random)
         self.rows = (data.sha256, test) if data and data.sha256 else None
         try:
@@ -154,6 +155,7 @@ def _facts(run: RunRecord) -> dict[tuple[str, str], str]:
             "SHA-256": data and data.sha256 and data.sha256[:12],
             "rows": data and data.rows,
             "frauds": data and data.frauds,
+            "share of legitimate rows": data and (data.share if data.share < 1 else None),
             "test set from": _begin(run),
             "test rows": split and split.test_rows,
             "frauds among them": split and split.test_frauds,

@@ -10,7 +10,7 @@ import pytest
 
 from fraud_utils import data, evaluation
 from fraud_utils.artifact import FeatureMap
-from fraud_utils.data import ULB, DataError, Schema, load_transactions, split_transactions
+from fraud_utils.data import ULB, DataError, Schema, Written, load_transactions, split_transactions
 from fraud_utils.data.simulate import simulate_cards, simulate_transactions
 
 MANY = replace(ULB, name="many")
@@ -122,3 +122,37 @@ def test_of_a_sample_nothing_is_said_of_cards(frame, table):
     assert len(np.unique(rows["some"].groups)) <= 900  # a card's rows share a fold as before
     with pytest.raises(DataError, match="set most_rows to as many as the table has"):
         evaluation.cards.budget(rows["some"], 5)
+
+
+def test_what_is_known_of_files_is_the_same_whether_they_are_sampled_or_read_whole(frame, table):
+    """Days in any order, a file without a label, one without rows, one twice: facts, times and counts agree."""
+    written = Written(time_unit="timestamp", unlabelled="leave_out")
+    schema, folder = Schema("dated", "Class", "Time", "Amount", ("V1", "V2"), written=written), table.parent / "dated"
+    folder.mkdir()
+    rows = frame[["Time", "Amount", "V1", "V2", "Class"]].astype({"Class": float})
+    for number, start in enumerate(range(0, 12_000, 3_000)):
+        part = rows[start : start + 3_000].copy()
+        part["Time"] = pd.Timestamp(2026, 3, 9 - 2 * number) + pd.to_timedelta(part["Time"] % 80_000, unit="s")
+        part.loc[part.index[:40], "Class"] = np.nan
+        part.to_parquet(folder / f"{number}.parquet", index=False)
+    part.assign(Class=np.nan).to_parquet(folder / "unlabelled.parquet", index=False)
+    part[:0].to_parquet(folder / "empty.parquet", index=False)
+    whole, sampled = (load_transactions(folder, schema, 7, most) for most in (0, 3_000))
+    one, other = (each.attrs["provenance"] for each in (whole, sampled))
+    assert one["unlabelled"] == 4 * 40 + 3_000
+    assert one["origin"][:10] == "2026-03-03"
+    assert {**other, "share": None} == {**one, "share": None}
+    assert sampled["Time"].min() >= 0 and sampled["Time"].max() == pytest.approx(whole["Time"].max(), abs=20_000)
+    assert one["read_as"] == ("40 rows without a label left out. Likewise 4 more parts.",)
+    pieces = pd.concat(data.all_rows(sampled, schema)).sort_values([*whole.columns], ignore_index=True)
+    pd.testing.assert_frame_equal(pieces, whole.sort_values([*whole.columns], ignore_index=True))
+
+
+@pytest.mark.parametrize("most", [0, 1_000])
+def test_a_label_of_three_values_is_refused_however_they_are_spread(frame, table, most):
+    schema, folder = replace(MANY, written=Written(fraud="chargeback")), table.parent / "words"
+    folder.mkdir()
+    for other, part in (("ok", frame[:4_000]), ("pending", frame[4_000:8_000])):
+        part.assign(Class=np.where(part["Class"] == 1, "chargeback", other)).to_parquet(folder / f"{other}.parquet")
+    with pytest.raises(DataError, match="one other value, and there are 'ok', 'pending'"):
+        load_transactions(folder, schema, 7, most)

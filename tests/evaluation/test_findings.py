@@ -144,6 +144,7 @@ def test_chance_is_what_scikit_learn_finds_for_random_scores():
     rng, y = np.random.default_rng(5), np.arange(1000) < 10
     low, high = np.quantile([average_precision_score(y, rng.random(1000)) for _ in range(2000)], [0.96, 0.985])
     assert low < findings.chance(1000, 10) < high
+    assert findings.chance(1000, 10) < findings.chance(1000, 10, share=0.1) < 1  # fewer rows, more luck
 
 
 def test_the_best_of_several_random_rankings_has_learned_nothing():

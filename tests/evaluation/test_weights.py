@@ -168,3 +168,18 @@ def test_a_score_that_rows_reach_counts_each_for_so_many():
     for share in (0.31, 0.347, 0.6):  # of fewer rows, all
         y, few = np.arange(17) % 4 == 0, np.linspace(0, 1, 17)
         assert top_k(y.astype(int), few, 100, share) == pytest.approx((5 / (5 + 12 / share), 1))
+
+
+def test_money_is_uncertain_where_a_sample_has_no_false_alarm():
+    """A thousand legitimate rows stand for a hundred thousand: none that alerts among them is not none at all."""
+    y, amount = np.repeat([1, 0], [30, 1_000]), np.full(1_030, 50.0)
+    scores = made.scores(y, pd.DataFrame({"dummy": y.astype(float)}), amount=amount, share=0.01)
+    _, (low, _) = decisions.savings(y, y == 1, amount, 20.0, 0.01)
+    assert low < 0 < decisions.savings(y, y == 1, amount, 20.0)[1][0]
+    way = decisions.on_test(scores, ONE, ALERTING, 20.0, FEW)["f1"]
+    assert way.false_alarms == 0 and way.false_alarms_ci[1] > 100
+    assert way.saved_ci[0] < way.saved - 20 * 100
+    bins = explorer.binned(scores, ONE)
+    place = int(np.argmax(bins.frauds))
+    money = explorer.money(explorer.Bins(**{**vars(bins), "alerts": bins.frauds[:1]}), place, 20.0)
+    assert money.low < money.saved - 20 * 100

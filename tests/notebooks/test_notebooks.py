@@ -49,7 +49,7 @@ PARAMETERS = {
         *("canary_minutes", "canary_percent"),
     },
     "04_monitor": {
-        *("data", "schema", "simulate", "seed", "run_folder", "test_share", "review_cost"),
+        *("data", "schema", "simulate", "seed", "run_folder", "test_share", "most_rows", "review_cost"),
         *("captured", "labels", "label_delay_days", "challenger", "rehearsal_weeks", "requests_per_day"),
     },
 }

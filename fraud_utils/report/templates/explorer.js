@@ -11,7 +11,7 @@ if (given) {
     let saved, variance, blanket;
     if (total <= review * bins.rows) {
       saved = caught - review * alerts;
-      variance = caughtSquares - 2 * review * caught + review ** 2 * alerts + more * (alerts - frauds);
+      variance = caughtSquares - 2 * review * caught + review ** 2 * alerts + more * Math.max(alerts - frauds, 1 / bins.share);
       blanket = total;
     } else {
       const [quiet, missed] = [bins.rows - alerts, total - caught];
