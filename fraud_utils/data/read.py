@@ -19,7 +19,7 @@ from fraud_utils.data.files import Hashed, TableFile, check_format, uncompressed
 from fraud_utils.data.header import INDEX, SIMULATED, match, nameless
 from fraud_utils.data.schema import DataError
 
-PIECE_ROWS = 500_000
+PIECE_ROWS = 200_000
 
 
 def read(table: TableFile) -> Raw:
@@ -278,11 +278,28 @@ def _contents(table: TableFile, columns: list[str], rows: int | None) -> Iterato
     if rows is None:
         yield parquet.read_table(table.path, columns=columns, partitioning=None)
         return
-    with parquet.ParquetFile(table.path) as file:
-        for batch in file.iter_batches(rows, columns=columns):
-            yield pa.Table.from_batches([batch])
+    # Of all row groups at once, Arrow would hold the bytes of all.
+    with parquet.ParquetFile(table.path, pre_buffer=False) as file:
+        for groups in _row_groups(file, rows):
+            for batch in file.iter_batches(rows, row_groups=groups, columns=columns):
+                yield pa.Table.from_batches([batch])
         if not file.metadata.num_rows:
             yield file.read(columns)
+
+
+def _row_groups(file: Any, rows: int) -> Iterator[list[int]]:
+    """Row groups that follow each other and have at most so many rows together, or one that has more."""
+    groups: list[int] = []
+    total = 0
+    for number in range(file.num_row_groups):
+        size = file.metadata.row_group(number).num_rows
+        if groups and total + size > rows:
+            yield groups
+            groups, total = [], 0
+        groups.append(number)
+        total += size
+    if groups:
+        yield groups
 
 
 def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any:

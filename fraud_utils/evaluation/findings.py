@@ -14,7 +14,7 @@ import numpy as np
 from fraud_utils import intervals, words
 from fraud_utils.record import Data, Sections
 
-FEW = 10  # legitimate rows of a sample that score above the middle fraud: fewer make its average precision flatter
+FLATTERS = 0.03  # of an average precision: by so much a sample may be too high before the summary says so
 
 # What to do ---------------------------------------------------------------------------------------------------------
 
@@ -83,12 +83,15 @@ def _uncertain(run: Sections) -> str:
 def flattered(run: Sections) -> bool:
     """Whether a sample has too few legitimate rows above half of the frauds for its average precision.
 
-    Precision is convex in the number of false alarms, so that its mean over draws is too high where they are few.
+    Precision is convex in the number of false alarms k / share, so that its mean over draws is too high where they are
+    few: by about its square's share of their variance (second-order Taylor), one more than were seen.
     """
     if not run.bins or run.bins.share == 1:
         return False
     half = next(k for k, caught in enumerate(run.bins.frauds) if 2 * caught >= run.bins.frauds[-1])
-    return (run.bins.alerts[half] - run.bins.frauds[half]) * run.bins.share < FEW
+    alerts, share = run.bins.alerts[half], run.bins.share
+    drawn = (alerts - run.bins.frauds[half]) * share
+    return (drawn + 1) / share**2 > FLATTERS * alerts**2
 
 
 def _rivals(run: Sections) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from fraud_utils.evaluation import findings
-from fraud_utils.record import Choice, Data, Day, Metrics, Model, Sections, Split, Threshold
+from fraud_utils.record import Bins, Choice, Data, Day, Metrics, Model, Sections, Split, Threshold
 
 WAY = Day(15.0, (8.4, 24.8), 12.0, (6.2, 21.0), 1302.6, (300.0, 2450.0), 3.0, (0.6, 8.8))
 
@@ -257,3 +257,14 @@ def test_what_is_not_known_of_the_split_is_left_unsaid():
     bare = replace(RUN, split=None)
     assert "at random" not in text(bare) and "0.700 [0.600, 0.790]" in text(bare)
     assert (findings.pace(bare).unit, findings.pace(bare).days) == ("day", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("share", "alerts", "flattered"),
+    [(1.0, 60, False), (0.43, 60, False), (0.02, 200, True), (0.02, 5_500, False), (0.001, 1_050, True)],
+)
+def test_a_sample_says_where_its_average_precision_flatters(share, alerts, flattered):
+    """By the square of how uncertain the number of false alarms above half of the frauds is."""
+    frauds = 2_500 if alerts > 5_000 else 50
+    bins = Bins(300_000, 1.0, (0.5, 0.1), (alerts, 300_000), (frauds, 2 * frauds), share=share)
+    assert findings.flattered(Sections(bins=bins)) == flattered
