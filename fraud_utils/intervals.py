@@ -67,7 +67,7 @@ def poisson(count: float, level: float = LEVEL, share: float = 1.0, seen: float 
     from scipy.stats import chi2
 
     tail, most = (1 - level) / 2, 1 / share
-    variance = seen + (count - seen) * most if share < 1 else count
+    variance = seen + (count - seen) * most
     low = chi2.ppf(tail, 2 * count**2 / variance) * variance / (2 * count) if count else 0.0
     above, spread = count + most, variance + most**2
     return float(low), float(chi2.ppf(1 - tail, 2 * above**2 / spread) * spread / (2 * above))

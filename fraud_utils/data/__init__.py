@@ -7,9 +7,9 @@ from fraud_utils.data.files import FORMATS, TableFile
 from fraud_utils.data.folds import LEAST, Parts, assign_folds, labelled, later_parts
 from fraud_utils.data.guesses import Draft
 from fraud_utils.data.history import add_history
-from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_in_pieces, read_transactions
-from fraud_utils.data.parts import check_alike, joined, memory_bytes, one_digest, shifts
-from fraud_utils.data.sample import all_rows, share_of, uniform
+from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_transactions
+from fraud_utils.data.parts import check_alike, joined, memory_bytes, one_digest, parquet_rows, read_in_pieces, shifts
+from fraud_utils.data.sample import all_rows, count, share_of, uniform, weights, within
 from fraud_utils.data.schema import SIMULATED, TIME_UNITS, ULB, DataError, Schema, Written
 from fraud_utils.data.split import WITHOUT_TIME, Split, duplicate_groups, fold_groups, row_hashes, split_transactions
 
@@ -33,6 +33,7 @@ __all__ = [
     "all_rows",
     "assign_folds",
     "check_alike",
+    "count",
     "download",
     "draft",
     "duplicate_groups",
@@ -44,6 +45,7 @@ __all__ = [
     "load_transactions",
     "memory_bytes",
     "one_digest",
+    "parquet_rows",
     "read_in_pieces",
     "read_transactions",
     "row_hashes",
@@ -52,4 +54,6 @@ __all__ = [
     "split_transactions",
     "uniform",
     "unresolved",
+    "weights",
+    "within",
 ]

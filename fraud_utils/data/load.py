@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fraud_utils.data.check import Loaded, checked
 from fraud_utils.data.files import TableFile
 from fraud_utils.data.history import add_history
 from fraud_utils.data.parts import check_alike, files_of, joined, row_count, shifts, summed
-from fraud_utils.data.read import read, read_pieces
+from fraud_utils.data.read import read
 from fraud_utils.data.schema import SIMULATED, ULB, DataError, Schema
 from fraud_utils.project import resolve
 
@@ -70,14 +71,7 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
     if not file.exists():
         raise DataError(f"{path}: no such file; check the path, or fetch the reference data with 'make data'")
     tables = files_of(file, schema, str(path))
-    most, reason = sample.most_rows(schema, most_rows), sample.whole_only(schema)
-    if row_count(tables) > most and not reason:
-        drawn = sample.sample(tables, str(path), most, seed)
-        loaded = drawn.loaded
-        known = {"rows": drawn.rows, "share": loaded.frame.attrs["whole"]["share"]}
-        known |= {"largest_amount": drawn.largest_amount}
-    else:
-        loaded, known = _all_of(tables, str(path)), {}
+    loaded, known = _loaded(tables, str(path), seed, most_rows)
     frame, sha256 = add_history(loaded.frame, schema), loaded.sha256
     name = schema.name
     if schema == ULB and sha256 != ULB_SHA256:
@@ -99,6 +93,19 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
         **known,
     }
     return frame
+
+
+def _loaded(tables: Sequence[TableFile], name: str, seed: int, most_rows: int) -> tuple[Loaded, dict[str, Any]]:
+    """A table or, where it has too many rows, a sample of it; and what a sample's provenance has of the whole table."""
+    most, reason = sample.most_rows(tables[0].schema, most_rows), sample.whole_only(tables[0].schema)
+    if row_count(tables) <= most:
+        return _all_of(tables, name), {}
+    if reason:
+        loaded, said = _all_of(tables, name), f"All rows are in memory, though more than {most:,}, since {reason}."
+        return replace(loaded, read_as=(*loaded.read_as, said)), {}
+    drawn = sample.sample(tables, name, most, seed)
+    share = sample.share_of(drawn.loaded.frame)
+    return drawn.loaded, {"rows": drawn.rows, "share": share, "largest_amount": drawn.largest_amount}
 
 
 def _all_of(tables: Sequence[TableFile], name: str) -> Loaded:
@@ -124,12 +131,6 @@ def read_transactions(table: TableFile) -> Loaded:
         As `load_transactions` does; nothing is known of which file this should be, so any checksum will do.
     """
     return checked(read(table), table)
-
-
-def read_in_pieces(table: TableFile) -> Iterator[Loaded]:
-    """As `read_transactions`, of a large parquet file some rows at a time."""
-    for raw in read_pieces(table):
-        yield checked(raw, table)
 
 
 def _simulated(seed: int, schema: Schema) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 from zipfile import BadZipFile, ZipFile
@@ -13,8 +13,9 @@ from zipfile import BadZipFile, ZipFile
 import pandas as pd
 
 from fraud_utils import words
-from fraud_utils.data.check import Loaded
+from fraud_utils.data.check import Loaded, checked
 from fraud_utils.data.files import FORMATS, TableFile, uncompressed
+from fraud_utils.data.read import read_pieces
 from fraud_utils.data.schema import DataError, Schema
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")  # what a container may use
@@ -64,16 +65,17 @@ def _given(path: Path) -> dict[str, str | None]:
 
 def row_count(tables: Sequence[TableFile]) -> int:
     """About how many rows tables have: parquet files say so, of a CSV it follows from its size and its first rows."""
-    return sum(_parquet_rows(table.path) if table.is_parquet else _csv_rows(table) for table in tables)
+    return sum(parquet_rows(table.path) if table.is_parquet else _csv_rows(table) for table in tables)
 
 
-def _parquet_rows(path: Path) -> int:
+def parquet_rows(path: Path) -> int:
+    """How many rows a parquet file says it has; 0 where it is damaged, for whoever reads it to say."""
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
         return parquet.read_metadata(path).num_rows
-    except (pa.ArrowInvalid, OSError):  # whoever reads it says what is wrong
+    except (pa.ArrowInvalid, OSError):
         return 0
 
 
@@ -90,6 +92,18 @@ def _csv_rows(table: TableFile) -> int:
     with uncompressed(table) as stream:
         sample = stream.read(1 << 16)
     return round(size * sample.count(b"\n") / max(len(sample), 1))
+
+
+def read_in_pieces(table: TableFile) -> Iterator[Loaded]:
+    """Read a file and check every value, of a large parquet file some rows at a time.
+
+    Raises
+    ------
+    DataError
+        As `load_transactions` does.
+    """
+    for raw in read_pieces(table):
+        yield checked(raw, table)
 
 
 def joined(frames: Sequence[pd.DataFrame], shifts: Sequence[float], schema: Schema) -> pd.DataFrame:
@@ -124,6 +138,8 @@ def check_alike(parts: Mapping[str, Loaded], rows: int, frauds: int, name: str, 
     ------
     DataError
     """
+    if not rows:
+        raise DataError(f"{name}: its files have no row with a label; learning needs both classes")
     undated = [source for source, part in parts.items() if part.origin is None]
     if 0 < len(undated) < len(parts):
         raise DataError(

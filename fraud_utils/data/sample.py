@@ -24,10 +24,9 @@ import numpy as np
 import pandas as pd
 
 from fraud_utils import words
-from fraud_utils.data.check import Loaded, checked
+from fraud_utils.data.check import Loaded
 from fraud_utils.data.files import TableFile
-from fraud_utils.data.parts import check_alike, joined, memory_bytes, row_count, shifts, summed
-from fraud_utils.data.read import read_pieces
+from fraud_utils.data.parts import check_alike, joined, memory_bytes, read_in_pieces, row_count, shifts, summed
 from fraud_utils.data.schema import DataError, Schema
 from fraud_utils.project import resolve, write
 
@@ -37,16 +36,14 @@ KEPT_DAYS = 7  # since all rows of a table were last asked for
 # So many rows (the reference table has 284,807) are compared in minutes on two cores; all processes together take so
 # many times the size of the rows as numbers of 64 bits.
 MOST_ROWS, TIMES = 300_000, 16
-_CODE = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """A sample of a table: what was read and kept, its SHA-256, all its rows and frauds, and the largest amount."""
+    """A sample of a table: what was read and kept, how many rows there are in all, and the largest amount."""
 
     loaded: Loaded
     rows: int
-    frauds: int
     largest_amount: float | None
 
 
@@ -64,9 +61,9 @@ def most_rows(schema: Schema, asked: int = 0) -> int:
 def whole_only(schema: Schema) -> str:
     """Why a table of this kind is never sampled; "" where it can be."""
     if not schema.time:
-        return "it has no times by which parts of it could be told apart"
+        return "the table has no times by which a part could be told apart"
     if schema.to_compute:
-        return "what an entity did before can only be seen among all its rows"
+        return "what an entity did before is seen among all rows alone"
     return ""
 
 
@@ -108,7 +105,7 @@ def sample(tables: Sequence[TableFile], name: str, most: int, seed: int) -> Samp
     frame = between(frame, schema, None, None)
     said, unlabelled, origin = tuple(about["read_as"]), about["unlabelled"], about["origin"]
     loaded = Loaded(frame, about["sha256"], said, unlabelled, origin, about["simulated"])
-    return Sampled(loaded, about["rows"], about["frauds"], about["largest_amount"])
+    return Sampled(loaded, about["rows"], about["largest_amount"])
 
 
 def share_of(frame: pd.DataFrame) -> float:
@@ -142,6 +139,11 @@ def uniform(frame: pd.DataFrame, schema: Schema, seed: int = 7) -> pd.DataFrame:
     return frame[(frame[schema.label] == 0) | (np.random.default_rng(seed).random(len(frame)) < share)]
 
 
+def weights(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
+    """How many rows of the table each row of a frame stands for, shape (rows,)."""
+    return np.where(frame[schema.label] == 1, 1.0, 1 / share_of(frame))
+
+
 def count(frame: pd.DataFrame) -> int:
     """How many rows a frame stands for: its own or, of a sample, those of the whole table in its times."""
     return int(frame.attrs.get("whole", {}).get("rows", len(frame)))
@@ -167,14 +169,18 @@ def all_rows(frame: pd.DataFrame, schema: Schema, columns: Sequence[str] = ()) -
     from pyarrow import parquet
 
     read = list(dict.fromkeys([*columns, str(schema.time)]))
-    since, until = _bounds(whole)
     for file in _files(whole):
         with parquet.ParquetFile(file, read_dictionary=[name for name in read if name in schema.text]) as opened:
             for batch in opened.iter_batches(PART_ROWS, columns=read):
                 part = batch.select(read).to_pandas(split_blocks=True)
-                time = part[schema.time].to_numpy()
-                if np.any(within := (time >= since) & (time < until)):
-                    yield part.loc[within, columns]
+                if np.any(inside := within(part, schema, whole)):
+                    yield part.loc[inside, columns]
+
+
+def within(part: pd.DataFrame, schema: Schema, whole: Mapping[str, Any]) -> np.ndarray:
+    """Which of some rows lie in a sample's times, shape (rows,)."""
+    time, (since, until) = part[schema.time].to_numpy(), _bounds(whole)
+    return (time >= since) & (time < until)
 
 
 def _files(whole: Mapping[str, Any]) -> list[Path]:
@@ -206,7 +212,7 @@ def _keep_all(tables: Sequence[TableFile], name: str, share: float, seed: int, f
     schema = tables[0].schema
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".reading-"))
     digests, read, filled, kept, largest = dict[str, str](), [], dict[Path, Loaded](), [], []
-    rows, sources = 0, dict[str, Loaded]()
+    rows, frauds, sources = 0, 0, dict[str, Loaded]()
     try:
         for number, (source, part) in enumerate(_pieces(tables)):
             frame, file = part.frame, beside / f"part-{number:05}.parquet"
@@ -218,15 +224,13 @@ def _keep_all(tables: Sequence[TableFile], name: str, share: float, seed: int, f
             filled[file] = sources[f"{source}, piece {number}"] = read[-1]
             fraud = frame[schema.label].to_numpy() == 1
             kept.append(frame[fraud | (np.random.default_rng([seed, number]).random(len(frame)) < share)])
-            rows += len(frame)
+            rows, frauds = rows + len(frame), frauds + int(fraud.sum())
             largest += [float(frame[schema.amount].max())] if schema.amount else []
-        moves = _from_the_first_day(filled, schema)
-        drawn = joined(kept, moves, schema)
-        frauds = int(drawn[schema.label].sum())
         check_alike(sources, rows, frauds, name, schema)
+        drawn = joined(kept, _from_the_first_day(filled, schema), schema)
         known = summed(read, drawn, list(digests.values()))
         told = {each: getattr(known, each) for each in ("sha256", "read_as", "unlabelled", "origin", "simulated")}
-        told |= {"rows": rows, "frauds": frauds, "largest_amount": max(largest, default=None)}
+        told |= {"rows": rows, "largest_amount": max(largest, default=None)}
         (beside / "sample").mkdir()
         _write(drawn, beside / "sample" / "rows.parquet")
         write(beside / "table.json", json.dumps(told))
@@ -262,8 +266,7 @@ def _pieces(tables: Sequence[TableFile]) -> Iterator[tuple[str, Loaded]]:
     bar = tqdm(total=row_count(tables), desc="Reading all rows", unit="row", unit_scale=True, file=sys.stdout)
     with bar:
         for table in tables:
-            for raw in read_pieces(table):
-                part = checked(raw, replace(table, part=True))
+            for part in read_in_pieces(replace(table, part=True)):
                 bar.update(len(part.frame))
                 yield table.source, part
 
@@ -280,7 +283,8 @@ def _write(frame: pd.DataFrame, path: Path) -> None:
 def _key(tables: Sequence[TableFile], share: float, seed: int) -> str:
     """Of a table as it lies there, what its schema says, and this code."""
     files = [[table.source, str(table.path), *_stamp(table.path)] for table in tables]
-    given = [files, tables[0].schema.to_dict(), share, seed, _CODE]
+    code = [file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parent.glob("*.py"))]
+    given = [files, tables[0].schema.to_dict(), share, seed, code]
     return hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 

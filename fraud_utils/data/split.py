@@ -154,7 +154,7 @@ def split_transactions(frame: pd.DataFrame, schema: Schema, test_share: float = 
     changes = np.flatnonzero(np.diff(time)) + 1  # the rows at which a new time begins
     if not len(changes):
         raise DataError(f"column {schema.time!r}: all rows share one time; a chronological split needs at least two")
-    stands = np.where(frame[schema.label] == 1, 1.0, 1 / sample.share_of(frame)).cumsum()
+    stands = sample.weights(frame, schema).cumsum()
     cut = int(changes[np.argmin(np.abs(stands[changes - 1] - int((1 - test_share) * stands[-1])))])
     moment = float(time[cut])
     when = words.moment(moment, frame.attrs.get("provenance", {}).get("origin"))

@@ -58,11 +58,11 @@ def describe(
             f"is version {endpoint.version} of the model registry, trained elsewhere, and was",
             "in its own run",
         )
-    latency = endpoint.latency_ms
+    latency, rows = endpoint.latency_ms, "test rows of the sample" if share < 1 else "test rows"
     return words.bullets(
         [
             f"**{choice.name}** {came} served by an endpoint.",
-            f"All {endpoint.rows:,} test rows were scored through the endpoint and by a batch transform; the largest "
+            f"All {endpoint.rows:,} {rows} were scored through the endpoint and by a batch transform; the largest "
             f"difference from scoring in the notebook is {endpoint.max_abs_difference:.2g}.",
             f"Served scores reach an average precision of {reached:.4f} on the test set, {same} {where}.",
             f"Latency: {latency['p50']:.1f} ms median, {latency['p99']:.1f} ms p99, for single rows from this client.",

@@ -9,6 +9,7 @@ from fraud_utils import words
 from fraud_utils.artifact import prior_correction
 from fraud_utils.evaluation.metrics import metrics
 from fraud_utils.evaluation.rows import Rows, Scores
+from fraud_utils.evaluation.weights import stands_for
 from fraud_utils.intervals import exact
 from fraud_utils.models import Candidate
 
@@ -32,7 +33,7 @@ def calibrate(y: np.ndarray, score: np.ndarray, block: np.ndarray, method: str, 
     from sklearn.isotonic import IsotonicRegression
     from sklearn.linear_model import LogisticRegression
 
-    result, stands = np.empty(len(y)), np.where(y == 1, 1.0, 1 / share)
+    result, stands = np.empty(len(y)), stands_for(y, share)
     log_odds = np.log(np.clip(score, 1e-12, 1 - 1e-12) / (1 - np.clip(score, 1e-12, 1 - 1e-12)))
     for number in np.unique(block):
         here = block == number
@@ -87,8 +88,7 @@ def reliability(rows: Rows, probabilities: pd.DataFrame, bins: int = 8) -> pd.Da
         Tidy: `name`, `predicted` (mean of the bin), `observed` (share of frauds) with its exact interval `low`,
         `high`, and `rows`.
     """
-    tables, y = [], rows.y
-    stands = np.where(y == 1, 1.0, 1 / rows.share)
+    tables, y, stands = [], rows.y, rows.weight
     for name in probabilities:
         values = probabilities[name].to_numpy()
         edges = np.unique(np.quantile(values[y == 1], np.linspace(0, 1, bins + 1)[1:-1]))

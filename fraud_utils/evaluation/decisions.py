@@ -93,9 +93,9 @@ def thresholds(
         budget = alerts_per_day * scores.repeats * rows.days
         chosen.append(Threshold("alerts_a_day", reached_by(score, budget, stands_for(y, share)), float(alerts_per_day)))
     if rows.days and cards_per_day:
-        highest = [card_days(rows, once)["score"] for once in score.reshape(-1, len(rows))]
+        scored = np.concatenate([card_days(rows, once)["score"] for once in score.reshape(-1, len(rows))])
         budget = cards_per_day * scores.repeats * rows.days
-        chosen.append(Threshold("cards_a_day", reached_by(np.concatenate(highest), budget), float(cards_per_day)))
+        chosen.append(Threshold("cards_a_day", reached_by(scored, budget, np.ones(len(scored))), float(cards_per_day)))
     if rows.amount is not None:
         amount = scores.repeated(rows.amount)
         chosen.append(Threshold("cost", cheapest_threshold(y, score, amount, review_cost, share)))

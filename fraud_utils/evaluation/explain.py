@@ -163,9 +163,8 @@ def by_parts(rows: Rows, alert: np.ndarray) -> pd.DataFrame:
         alert), `recall` with `low` and `high`, `precision`. Empty without amounts and times.
     """
     amount = np.zeros(len(rows)) if rows.amount is None else rows.amount
-    stands = np.ones(len(rows), dtype=int) if rows.weight is None else rows.weight
-    flags = pd.DataFrame({"fraud": rows.y == 1, "alert": alert * stands, "caught": (rows.y == 1) & alert})
-    flags["stands"] = stands
+    flags = pd.DataFrame({"fraud": rows.y == 1, "alert": alert * rows.weight, "caught": (rows.y == 1) & alert})
+    flags["stands"] = rows.weight
     flags["missed"] = np.where(flags["fraud"] & ~alert, amount, 0.0)
     tables = []
     for kind, part in _parts(rows).items():

@@ -156,8 +156,7 @@ def lab(candidate: Candidate, rows: Rows, test_scores: Scores, threshold: float,
     apart = replace(rows, groups=np.arange(len(rows)))
     wrong, right = _area(candidate, apart, protocol), _area(candidate, rows, protocol)
     ways["copies on both sides"] = ("average precision", wrong, right)
-    weight = test_scores.rows.weight
-    of_all = {"sample_weight": weight}
+    of_all = {"sample_weight": test_scores.rows.weight}
     ways["threshold chosen on the test set"] = ("F1", f1_score(y, peeked, **of_all), f1_score(y, alert, **of_all))
     wrong = precision_score(y[balanced], alert[balanced], zero_division=0)
     right = precision_score(y, alert, zero_division=0, **of_all)

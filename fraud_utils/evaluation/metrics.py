@@ -62,15 +62,13 @@ def precision_at_frauds(caught_here: np.ndarray, false_alerts: np.ndarray) -> fl
 
 def top_k(y: np.ndarray, score: np.ndarray, k: int = 100, share: float = 1.0) -> tuple[float, float]:
     """Precision and recall among the k highest scores; ties at the edge count by their share of frauds."""
-    weight = stands_for(y, share)
-    counts = np.ones(len(y)) if weight is None else weight
-    most = min(k, float(counts.sum()))
-    if weight is None:
-        edge = np.partition(score, len(score) - int(most))[len(score) - int(most)]
-    else:
-        order = np.argsort(-score)
-        place = int(np.searchsorted(np.cumsum(weight[order]), most))
-        edge = score[order[min(place, len(score) - 1)]]  # sums of fractions in another order may end a little lower
+    counts = stands_for(y, share)
+    most, few = min(k, float(counts.sum())), min(k, len(y))
+    # Each row counts one at least, so that the edge is among the k highest.
+    highest = np.argpartition(score, len(score) - few)[len(score) - few :]
+    highest = highest[np.argsort(-score[highest], kind="stable")]
+    place = int(np.searchsorted(np.cumsum(counts[highest]), most))
+    edge = score[highest[min(place, few - 1)]]  # sums of fractions in another order may end a little lower
     above, at = score > edge, score == edge
     caught = y[above].sum() + (most - counts[above].sum()) * y[at].sum() / counts[at].sum()
     return float(caught / most), float(caught / max(y.sum(), 1))

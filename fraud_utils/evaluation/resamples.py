@@ -20,8 +20,8 @@ def bootstrap_average_precision(scores: Scores, protocol: Protocol) -> pd.DataFr
 
     Frauds and legitimate rows are resampled apart, so that each resample has as many of both as the data; candidates
     share resamples, so that their differences are paired; a row's repeats are drawn together; blocks are averaged, as
-    in `average_precision`. Where rows are a sample, so is each resample, and intervals hold the chance of the draw.
-    Rows are sorted once: a resample is a weight for each row, summed along the ranking.
+    in `average_precision`. Where rows are a sample, so is each resample. Rows are sorted once: a resample is a weight
+    for each row, summed along the ranking.
 
     Returns
     -------

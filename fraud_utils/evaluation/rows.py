@@ -81,8 +81,8 @@ class Rows:
         return len(self.y)
 
     @property
-    def weight(self) -> np.ndarray | None:
-        """How many rows of the table each row stands for, shape (rows,); None where it is one for all."""
+    def weight(self) -> np.ndarray:
+        """How many rows of the table each row stands for, shape (rows,)."""
         return stands_for(self.y, self.share)
 
     def count(self, of: np.ndarray | None = None) -> float:

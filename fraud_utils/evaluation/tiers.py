@@ -28,7 +28,7 @@ def choose(scores: Scores, candidate: Candidate, review_cost: float, block_cost:
         return None
     score = scores.of_all_repeats(candidate)
     fraud, amount = scores.repeated(scores.rows.y) == 1, scores.repeated(scores.rows.amount)
-    stands = np.where(fraud, 1.0, 1 / scores.rows.share)  # rows for each
+    stands = scores.repeated(scores.rows.weight)
     steps, place = np.unique(-score, return_inverse=True)
     # By how many of the highest scores: what reviewing them saves against accepting, blocking against reviewing.
     reviewed, blocked = (

@@ -5,21 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 
-def stands_for(y: np.ndarray, share: float) -> np.ndarray | None:
-    """How many rows of the table each row stands for, shape (rows,); None where it is one for all.
+def stands_for(y: np.ndarray, share: float) -> np.ndarray:
+    """How many rows of the table each row stands for, shape (rows,).
 
     Parameters
     ----------
     share : float
         Of the legitimate rows that are here; all frauds are.
     """
-    return None if share == 1 else np.where(y == 1, 1.0, 1 / share)
+    return np.where(y == 1, 1.0, 1 / share)
 
 
-def reached_by(score: np.ndarray, count: float, weight: np.ndarray | None = None) -> float:
+def reached_by(score: np.ndarray, count: float, weight: np.ndarray) -> float:
     """The score that so many rows reach, or nearly so many; at least one and at most all. Each counts its weight."""
-    if weight is None:
-        place = len(score) - min(max(round(count), 1), len(score))
-        return float(np.partition(score, place)[place])
     order = np.argsort(-score, kind="stable")
     return float(score[order[np.argmin(np.abs(np.cumsum(weight[order]) - count))]])

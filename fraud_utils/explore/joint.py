@@ -10,7 +10,7 @@ from scipy import stats
 
 from fraud_utils import intervals, words
 from fraud_utils.artifact import FeatureMap
-from fraud_utils.data import Schema, duplicate_groups
+from fraud_utils.data import Schema, duplicate_groups, share_of
 from fraud_utils.explore.rates import KINDS, apart, in_words, shares
 from fraud_utils.intervals import LEVEL
 from fraud_utils.words import Finding
@@ -66,7 +66,7 @@ def correlations(frame: pd.DataFrame, schema: Schema, columns: Sequence[str], se
     known = table["difference"].notna()
     table["chance"] = np.nan
     if known.any():
-        share = frame.attrs.get("whole", {}).get("share", 1.0)  # of the legitimate rows, where not all are here
+        share = share_of(frame)
         table.loc[known, "chance"] = _chance(X, label, share, (first[known], second[known]), seed)
     clear = (table["low"] > 0) | (table["high"] < 0)
     table["differ"] = clear & (table["difference"].abs() > table["chance"])

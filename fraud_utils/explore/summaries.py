@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from fraud_utils.data import Schema, all_rows
+from fraud_utils.data import Schema, all_rows, weights
 from fraud_utils.explore.whole import sizes
 
 DISTINCT = 1 << 16  # the standard error of an estimate is 1 / sqrt of it, 0.4 %
@@ -103,7 +103,7 @@ def _orders(
 ) -> dict[str, _Order]:
     """What looks for each column's quantiles, around where the sample has them."""
     sample = frame[where(frame)] if where else frame
-    weight = np.where(sample[schema.label] == 1, 1.0, 1 / frame.attrs["whole"]["share"])
+    weight = weights(sample, schema)
     p = np.asarray(probabilities, dtype=np.float64)
     return {name: _Order(p, *_around(known(sample[name]), weight[sample[name].notna()], p)) for name in columns}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow
-from pyarrow import parquet
+
+from fraud_utils.data import parquet_rows
 
 PAGE_ROWS = 500_000
 # A job in memory takes 3.5 times its rows as numbers of 64 bits (measured on two million); above this share of memory
@@ -18,13 +18,7 @@ TIMES, SHARE = 3.5, 0.5
 
 def needed_bytes(folder: Path, columns: int) -> float:
     """How much memory a job takes that reads the parquet files of a folder into it."""
-    files = [path for path in folder.rglob("*.parquet") if path.stat().st_size]
-    rows = 0
-    for path in files:
-        try:
-            rows += parquet.read_metadata(path).num_rows
-        except pyarrow.ArrowInvalid:  # whoever reads it says what is wrong
-            continue
+    rows = sum(parquet_rows(path) for path in folder.rglob("*.parquet"))
     return TIMES * rows * columns * 8
 
 

@@ -34,19 +34,15 @@ COUNTS = {
 }
 MEASURE = """
 import json, resource, sys, time
-from dataclasses import replace
 import pandas as pd
 from fraud_utils import explore
 from fraud_utils.data import ULB, split_transactions
-folder, share, expression = sys.argv[1], float(sys.argv[2]), sys.argv[3]
-def bounded(frame, since=None, until=None):
-    frame.attrs["whole"] = {"folder": folder, "share": share, "since": since, "until": until}
-    return frame
+from fraud_utils.data.sample import between
+folder, expression = sys.argv[1:]
 frame = pd.read_parquet(f"{folder}/sample.parquet")
-frame.attrs["provenance"] = {"name": "", "simulated": True, "origin": None}
-cut = split_transactions(frame, ULB)
-parts = bounded(cut.train, until=cut.test_from), bounded(cut.test, since=cut.test_from)
-split, frame = replace(cut, train=parts[0], test=parts[1]), bounded(frame)
+frame.attrs |= {"provenance": {"name": "", "simulated": True, "origin": None}, "whole": {"folder": folder}}
+frame = between(frame, ULB, None, None)
+split = split_transactions(frame, ULB)
 import scipy.stats, pyarrow.parquet  # not counted
 start, cpu = time.perf_counter(), time.process_time()
 eval(expression)
@@ -77,7 +73,7 @@ def measured(rows: int) -> dict[str, dict[str, float]]:
         subprocess.run([sys.executable, __file__, "--write", folder, str(rows)], check=True)
         found = {}
         for name, expression in COUNTS.items():
-            command = [sys.executable, "-c", MEASURE, folder, str(REPEATED / rows), expression]
+            command = [sys.executable, "-c", MEASURE, folder, expression]
             found[name] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
         total = {key: sum(each[key] for each in found.values()) for key in ("seconds", "cpu")}
         return found | {"all": total | {"peak_mb": max(each["peak_mb"] for each in found.values())}}

@@ -162,7 +162,7 @@ def test_a_score_that_rows_reach_counts_each_for_so_many():
     assert [reached_by(score, count, weight) for count in (0.5, 1, 2, 9, 11, 12, 16, 18, 99)] == [
         *(0.9, 0.9, 0.9, 0.8, 0.8, 0.7, 0.7, 0.6, 0.6)
     ]
-    assert [reached_by(score, count) for count in (0, 1, 3, 9)] == [0.9, 0.9, 0.7, 0.6]
+    assert [reached_by(score, count, np.ones(4)) for count in (0, 1, 3, 9)] == [0.9, 0.9, 0.7, 0.6]
     precision, recall = top_k(np.array([1, 0, 1, 0]), score, 12, share=0.1)
     assert (precision, recall) == (2 / 12, 1)
     for share in (0.31, 0.347, 0.6):  # of fewer rows, all

@@ -20,7 +20,7 @@ def test_distinct_values_are_counted_and_beyond_a_bound_estimated(tmp_path):
         part = pa.Table.from_pandas(frame.iloc[place::3], preserve_index=False)
         parquet.write_table(part, tmp_path / f"part-{place}.parquet")
     sample = frame[frame["fraud"] == 1].copy()
-    sample.attrs["whole"] = {"folder": str(tmp_path), "share": 1e-9, "since": None, "until": None}
+    sample.attrs["whole"] = {"folder": str(tmp_path), "share": 1e-9, "since": None, "until": None, "rows": rows}
     found, of_all = summaries.describe(sample, SCHEMA), summaries.describe(frame, SCHEMA)
     assert [found[name].distinct for name in ("p", "r", "fraud")] == [60_000, 1, 2]
     assert of_all["q"].distinct == 200_000 and found["q"].distinct == pytest.approx(200_000, rel=0.016)
@@ -32,7 +32,7 @@ def test_a_sample_of_one_value_does_not_hide_the_others(tmp_path):
     frame["p"] = np.where(np.arange(10_000) < 4_000, 0.0, 1.0)
     parquet.write_table(pa.Table.from_pandas(frame, preserve_index=False), tmp_path / "part-0.parquet")
     sample = frame[frame["p"] == 0].copy()
-    sample.attrs["whole"] = {"folder": str(tmp_path), "share": 0.4, "since": None, "until": None}
+    sample.attrs["whole"] = {"folder": str(tmp_path), "share": 0.4, "since": None, "until": None, "rows": 10_000}
     tenths = [0.2, 0.4, 0.5, 0.9]
     assert summaries.quantiles(sample, SCHEMA, ["p"], tenths)["p"].tolist() == [*np.quantile(frame["p"], tenths)]
 

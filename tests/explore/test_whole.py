@@ -11,6 +11,7 @@ from pyarrow import parquet
 
 from fraud_utils import explore
 from fraud_utils.data import ULB, Schema, Split, split_transactions
+from fraud_utils.data.sample import between
 from fraud_utils.data.simulate import simulate_transactions
 from fraud_utils.explore import copies
 
@@ -62,7 +63,7 @@ def sampled(frame: pd.DataFrame, folder: Path, share: float = 0.1, seed: int = 0
     """All frauds and a share of the legitimate rows."""
     fraud = frame["Class"].to_numpy() == 1
     sample = frame[fraud | (np.random.default_rng(seed).random(len(frame)) < share)]
-    return bounded(sample, {"folder": str(folder), "share": share, "since": None, "until": None})
+    return bounded(sample, {"folder": str(folder), "share": share, "since": None, "until": None, "rows": len(frame)})
 
 
 def bounded(frame: pd.DataFrame, whole: dict) -> pd.DataFrame:
@@ -75,8 +76,8 @@ def as_sampled(split: Split, sample: pd.DataFrame) -> Split:
     """The same cut of a sample."""
     whole, cut, known = sample.attrs["whole"], split.test_from, split.train["Time"].iloc[-1]
     train, test = sample[sample["Time"] <= known], sample[sample["Time"] >= cut]
-    bounds = {"until": np.nextafter(known, np.inf)}, {"since": cut}
-    parts = (bounded(part, whole | bound) for part, bound in zip((train, test), bounds, strict=True))
+    bounds = (None, np.nextafter(known, np.inf)), (cut, None)
+    parts = (between(bounded(part, whole), SCHEMA, *bound) for part, bound in zip((train, test), bounds, strict=True))
     return replace(split, **dict(zip(("train", "test"), parts, strict=True)))
 
 

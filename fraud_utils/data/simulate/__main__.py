@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from fraud_utils.data.simulate import simulate_chunks, write_chunks
 
@@ -17,6 +18,7 @@ def main() -> int:
     parser.add_argument("--cards", action="store_true", help="add a column Card")
     given = parser.parse_args()
     try:
+        Path(given.path).parent.mkdir(parents=True, exist_ok=True)
         chunks = simulate_chunks(given.rows, given.fraud_rate, given.seed, given.days, cards=given.cards)
         write_chunks(given.path, chunks)
     except (ValueError, OSError) as error:
