@@ -22,6 +22,7 @@ from fraud_utils.serving.answers import CSV, JSON, JSON_LINES, MEDIA, RequestErr
 ARROW_BYTES = 1 << 16  # larger CSV bodies are worth Arrow's parser
 PIECE_BYTES = 1 << 20  # of a long CSV body, for one core at a time
 LINE_END, QUOTE = re.compile(b"\n"), re.compile(b'"')
+BARE_RETURN = re.compile(rb"\r(?!\n)")  # ends a row for Arrow, and is a mistake for Python's reader
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -173,6 +174,8 @@ def _arrow_rows(piece: Body, names: Sequence[str], layout: Layout, quoted: bool)
     import pyarrow
     from pyarrow import csv as arrow_csv
 
+    if BARE_RETURN.search(piece):
+        return None
     texts = layout.features.categories
     wanted = [name for name in names if name in layout.features.raw or name == layout.id]
     types = {name: pyarrow.string() if name in texts or name == layout.id else pyarrow.float64() for name in wanted}

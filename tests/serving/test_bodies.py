@@ -118,6 +118,19 @@ SLIPS = [*"\t\"\r\n ,+_\0é\ufeffe.-'#\x85\u2028\x1c", '""', "\r\n", "\n\n", ",,
 SLIPS += ["NA", "1e400", "nan", "inf", "0x1", "1_0", "1" * 400]
 
 
+def test_a_return_without_a_new_line_ends_no_row(frame, model):
+    """Arrow takes it for a line's end, Python's reader for a mistake: pieces must not decide which."""
+    body = frame.head(100).to_csv(index=False, header=False, columns=COLUMNS)
+    at = body.index("\n", 3_000)
+    for spoilt in (body[:at] + "\r" + body[at + 1 :], body.replace("\n", "\r")):
+        with pytest.raises(RequestError, match="not CSV"):
+            pieced(spoilt.encode(), model)
+        with pytest.raises(RequestError, match="not CSV"):
+            bodies.parse(spoilt.encode(), CSV, model.layout)
+    windows = body.replace("\n", "\r\n")
+    np.testing.assert_array_equal(pieced(windows.encode(), model), pieced(body.encode(), model))
+
+
 @given(st.data())
 def test_a_body_with_slips_is_taken_or_refused_alike_in_pieces_and_in_one(frame, model, data):
     body = frame.head(100).to_csv(index=False, header=data.draw(st.booleans()), columns=COLUMNS)
