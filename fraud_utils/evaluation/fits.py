@@ -259,7 +259,7 @@ def announce(candidates: Sequence[Candidate], y: np.ndarray, protocol: Protocol,
     whole = [candidate.cost(y) for candidate in candidates]
     boosted = max((each.cost(y) for each in candidates if each.learner == "xgboost"), default=0.0)
     of_folds = protocol.repeats * (protocol.folds - 1)
-    searched = trials * (protocol.folds - 1) * boosted
+    searched = max(trials - 1, 1) * (protocol.folds - 1) * boosted  # the first two share their fits
     shortlist = (boosted + max(whole)) * (2 + protocol.random_splits)
     say("", sum(whole) * (of_folds + 1) + searched + shortlist + 3 * of_folds * boosted)
 

@@ -44,7 +44,7 @@ class Between:
 
 type Setting = Between | tuple[int, ...]  # a range, or choices
 type Job = tuple[dict[str, Any], dict[str, Setting]]  # hyperparameters that are fixed, and where to look for others
-type Trial = tuple[Candidate, bool]  # and whether it keeps its rounds
+type Trial = tuple[Candidate, list[int]]  # and the rounds after which it may stop
 
 
 def budget(rows: Rows, protocol: Protocol) -> int:
@@ -115,7 +115,7 @@ def tune(
         elsewhere, and `table.attrs["stopped"]` says so.
     start : Candidate
         The first trial, with its own rounds, so that the winner is at least as good on these blocks; the second has
-        its settings and may stop elsewhere.
+        its settings, and so its trees, and may stop elsewhere.
 
     Returns
     -------
@@ -138,7 +138,10 @@ def tune(
         settings = [_suggest(trial, first["eta"]) for trial in batch]
         if not tried:
             settings[0] = first
-        entrants = [(_entrant(each | given), each is first) for each in settings]
+        entrants = [(_entrant(each | given), models.stops(each["num_round"])) for each in settings]
+        if not tried:  # the start keeps its rounds, which are the first ones of the second trial
+            most = max(each["num_round"] for each in settings[:2])
+            entrants[0] = (_entrant(first | given | {"num_round": most}), [int(first["num_round"])])
         what = f"Tuning, trials {len(tried) + 1} to {len(tried) + len(batch)} of {trials}"
         for trial, each, (value, rounds, lasted) in zip(
             batch, settings, _race(batch, entrants, rows, parts, protocol, what), strict=True
@@ -183,28 +186,25 @@ def _race(
     batch: Sequence[Any], entrants: Sequence[Trial], rows: Rows, parts: Parts, protocol: Protocol, what: str
 ) -> list[tuple[float, int, int]]:
     """Best mean average precision of each entrant, after which rounds, on how many parts; who falls behind stops."""
-    stops = [_stops(candidate, fixed) for candidate, fixed in entrants]
     reached: list[list[np.ndarray]] = [[] for _ in batch]
     alive = list(range(len(batch)))
     for number, part in enumerate(parts):
-        todo = [Fit(entrants[i][0], *part, protocol.seed) for i in alive]
+        distinct: list[Candidate] = []
+        for i in alive:
+            distinct += [entrants[i][0]] if entrants[i][0] not in distinct else []
+        todo = [Fit(candidate, *part, protocol.seed) for candidate in distinct]
         done = fits.run(todo, rows.X, rows.y, f"{what}, part {number + 1}", protocol.cache, protocol.jobs)
-        for i, fitted in zip(alive, done, strict=True):
-            reached[i].append(_after(stops[i], fitted.booster, rows.at(part[1])))
+        for i in alive:
+            candidate, stops = entrants[i]
+            reached[i].append(_after(stops, done[distinct.index(candidate)].booster, rows.at(part[1])))
             batch[i].report(float(np.mean(reached[i], axis=0).max()), number)
         if number + 1 < len(parts):
             alive = [i for i in alive if not batch[i].should_prune()]
     means = [np.mean(each, axis=0) for each in reached]
     return [
-        (float(mean.max()), stop[int(mean.argmax())], len(each))
-        for mean, stop, each in zip(means, stops, reached, strict=True)
+        (float(mean.max()), stops[int(mean.argmax())], len(each))
+        for mean, (_, stops), each in zip(means, entrants, reached, strict=True)
     ]
-
-
-def _stops(candidate: Candidate, fixed: bool) -> list[int]:
-    """The rounds after which a trial may stop."""
-    most = int(candidate.hyperparameters["num_round"])
-    return [most] if fixed else models.stops(most)
 
 
 def _after(stops: Sequence[int], model: bytes, new: Rows) -> np.ndarray:
