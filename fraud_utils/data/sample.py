@@ -15,10 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -177,6 +177,39 @@ def all_rows(frame: pd.DataFrame, schema: Schema, columns: Sequence[str] = ()) -
                     yield part.loc[inside, columns]
 
 
+def as_parquet(frame: pd.DataFrame, schema: Schema) -> Iterator[IO[bytes]]:
+    """The rows that a frame stands for as parquet files, each open until the next one is asked for.
+
+    Of a sample these are the files in which all rows lie, as they are; of one that its times cut through, what is left.
+
+    Raises
+    ------
+    FileNotFoundError
+        As `all_rows`.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    if not (whole := frame.attrs.get("whole")):
+        with _written(pa.Table.from_pandas(frame, preserve_index=False)) as stream:
+            yield stream
+        return
+    name, (since, until) = str(schema.time), _bounds(whole)
+    for file in _files(whole):
+        with parquet.ParquetFile(file) as opened:
+            about, place = opened.metadata, opened.schema_arrow.get_field_index(name)
+            times = [about.row_group(number).column(place).statistics for number in range(about.num_row_groups)]
+            first, last = min(each.min for each in times), max(each.max for each in times)
+            if since <= first and last < until:
+                with file.open("rb") as stream:
+                    yield stream
+            elif since <= last and first < until:
+                inside = (pc.field(name) >= since) & (pc.field(name) < until)
+                with _written(opened.read().filter(inside)) as stream:
+                    yield stream
+
+
 def within(part: pd.DataFrame, schema: Schema, whole: Mapping[str, Any]) -> np.ndarray:
     """Which of some rows lie in a sample's times, shape (rows,)."""
     time, (since, until) = part[schema.time].to_numpy(), _bounds(whole)
@@ -273,11 +306,25 @@ def _pieces(tables: Sequence[TableFile]) -> Iterator[tuple[str, Loaded]]:
 
 def _write(frame: pd.DataFrame, path: Path) -> None:
     import pyarrow as pa
+
+    _write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
+
+
+def _write_table(content: Any, where: Path | IO[bytes]) -> None:
+    import pyarrow as pa
     from pyarrow import parquet
 
-    content = pa.Table.from_pandas(frame, preserve_index=False)
     words = [field.name for field in content.schema if not pa.types.is_floating(field.type)]
-    parquet.write_table(content, path, compression="lz4", use_dictionary=words)
+    parquet.write_table(content, where, compression="lz4", use_dictionary=words)
+
+
+@contextmanager
+def _written(content: Any) -> Iterator[IO[bytes]]:
+    """A pyarrow.Table as a parquet file without a name, to be read from its beginning."""
+    with tempfile.TemporaryFile() as stream:
+        _write_table(content, stream)
+        stream.seek(0)
+        yield stream
 
 
 def _key(tables: Sequence[TableFile], share: float, seed: int) -> str:

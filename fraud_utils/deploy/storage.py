@@ -3,12 +3,11 @@
 import io
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from functools import partial
-from typing import IO, Any
+from typing import IO
 
-from fraud_utils.data import Schema, Split, all_rows
+from fraud_utils.data import Schema, Split, as_parquet
 from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.place import Site
 from fraud_utils.deploy.security import encryption
@@ -78,25 +77,24 @@ def upload(site: Site, split: Split, schema: Schema) -> dict[str, str]:
     """
     encrypted, folders = encryption(site.place.security.upload_key), []
     with explained(f"uploading to {site.url}"):
-        for name, write in _contents(split, schema):
+        for name, stream in _contents(split, schema):
             folders.append(name.split("/")[0])
-            with tempfile.TemporaryFile() as file:  # rows in memory are not there again as text
-                write(file)
-                file.seek(0)
-                site.connection.s3.upload_fileobj(file, *split_url(f"{site.url}/{name}"), ExtraArgs=encrypted)
+            site.connection.s3.upload_fileobj(stream, *split_url(f"{site.url}/{name}"), ExtraArgs=encrypted)
     return {folder: f"{site.url}/{folder}/" for folder in dict.fromkeys(folders)}
 
 
-def _contents(split: Split, schema: Schema) -> Iterator[tuple[str, Callable[[IO[bytes]], Any]]]:
-    """The objects of an upload by their names, and what writes each."""
+def _contents(split: Split, schema: Schema) -> Iterator[tuple[str, IO[bytes]]]:
+    """The objects of an upload by their names, each open until the next one is asked for."""
     loaded = schema.as_loaded
     for folder, frame in (("train", split.train), ("validation", split.test)):
-        for number, rows in enumerate(all_rows(frame, schema)):
-            name = folder if rows is frame else f"part-{number:05}"
-            yield f"{folder}/{name}.parquet", partial(rows.to_parquet, index=False)
-    yield "schema/schema.json", lambda file: file.write(json.dumps(loaded.to_dict(), indent=1).encode())
+        for number, stream in enumerate(as_parquet(frame, schema)):
+            yield f"{folder}/{f'part-{number:05}' if 'whole' in frame.attrs else folder}.parquet", stream
+    yield "schema/schema.json", io.BytesIO(json.dumps(loaded.to_dict(), indent=1).encode())
     columns = [column for column in loaded.columns if column != loaded.label]
     for start in range(0, len(split.test), PART_ROWS):
         name = f"part-{start // PART_ROWS:05}" if len(split.test) > PART_ROWS else "test"
-        rows = split.test.iloc[start : start + PART_ROWS]
-        yield f"test/{name}.csv", partial(rows.to_csv, columns=columns, index=False, header=False, mode="wb")
+        with tempfile.TemporaryFile() as stream:  # rows in memory are not there again as text
+            rows = split.test.iloc[start : start + PART_ROWS]
+            rows.to_csv(stream, columns=columns, index=False, header=False, mode="wb")
+            stream.seek(0)
+            yield f"test/{name}.csv", stream

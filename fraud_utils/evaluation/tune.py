@@ -138,7 +138,7 @@ def tune(
         settings = [_suggest(trial, first["eta"]) for trial in batch]
         if not tried:
             settings[0] = first
-        entrants = [(_entrant(each | given), models.stops(each["num_round"])) for each in settings]
+        entrants = [(_entrant(each | given), models.stops(int(each["num_round"]))) for each in settings]
         if not tried:  # the start keeps its rounds, which are the first ones of the second trial
             most = max(each["num_round"] for each in settings[:2])
             entrants[0] = (_entrant(first | given | {"num_round": most}), [int(first["num_round"])])

@@ -1,5 +1,6 @@
 """Tables of more rows than a report takes: all are read, and some of the legitimate ones are kept in memory."""
 
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,30 @@ def test_a_split_knows_the_sizes_and_rows_of_the_whole_table(frame, table):
         assert data.share_of(part) == legitimate
     assert data.share_of(split.both) == pytest.approx(data.share_of(split.train), rel=0.1)
     assert "drawn at random: figures are corrected" in split.describe(split.train.attrs["provenance"])
+
+
+@pytest.mark.parametrize("most", [5_000, 0])
+def test_the_rows_of_a_split_are_parquet_files_of_which_few_are_written_anew(frame, tmp_path, monkeypatch, most):
+    """Jobs learn from these: all rows of a split and no others, whether a sample of them is in memory or all."""
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for number in range(6):  # by time: the cut runs through one file
+        frame[number * 5_000 :][:5_000].to_parquet(tmp_path / f"{number}.parquet", index=False)
+    split = split_transactions(load_transactions(tmp_path, MANY, 7, most), MANY)
+    for part, whole in (
+        (split.train, frame[frame["Time"] < split.test_from]),
+        (split.test, frame[frame["Time"] >= split.test_from]),
+    ):
+        files = [stream.read() for stream in data.as_parquet(part, MANY)]
+        found = pd.concat([pd.read_parquet(io.BytesIO(each)) for each in files])
+        assert list(found) == list(part)
+        expected = whole[list(part)].sort_values(list(part), ignore_index=True)
+        found = found.sort_values(list(part), ignore_index=True)
+        pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+        if most:
+            kept = {file.read_bytes() for file in tmp_path.glob(".table_cache/*/part-*.parquet")}
+            assert len(kept) == 6 and len([each for each in files if each not in kept]) == 1
 
 
 def test_a_table_in_memory_stands_for_itself(frame):
