@@ -63,7 +63,7 @@ def judge(
     for candidate in candidates:
         score = scores.of_all_repeats(candidate)
         if thresholds is None:
-            threshold = best_f1_threshold(scores.repeated(rows.y), score, rows.share)
+            threshold = best_f1_threshold(scores.repeated(rows.y, score), score, rows.share)
         else:
             threshold = thresholds[candidate.name]
         table[candidate.name] = {
@@ -71,7 +71,7 @@ def judge(
             "imbalance": candidate.imbalance,
             "kind": candidate.kind,
             "threshold": threshold,
-            "average_precision": average_precision(rows.y, score, scores.block, rows.share),
+            "average_precision": average_precision(rows.y, score, scores.block[: len(score)], rows.share),
             "average_precision_ci": percentile(resampled[candidate.name]),
             **metrics(rows, score, threshold, review_cost, candidate.kind != "unsupervised"),
             **_a_day(scores, score, cards_per_day),

@@ -84,20 +84,20 @@ def thresholds(
         reviewed, the score that so many cards a day reach; and, with amounts, for the lowest cost.
     """
     score, rows = scores.of_all_repeats(candidate), scores.rows
-    y, share = scores.repeated(rows.y), rows.share
+    y, share = scores.repeated(rows.y, score), rows.share
     chosen = [Threshold("f1", best_f1_threshold(y, score, share))]
     if (precise := precise_threshold(y, score, precision, share)) is not None:
         chosen.append(Threshold("precision", precise, precision))
     alerts_per_day = alerts_per_day or USUAL_BUDGET
     if rows.days:
-        budget = alerts_per_day * scores.repeats * rows.days
+        budget = alerts_per_day * scores.repeats(score) * rows.days
         chosen.append(Threshold("alerts_a_day", reached_by(score, budget, stands_for(y, share)), float(alerts_per_day)))
     if rows.days and cards_per_day:
         scored = np.concatenate([card_days(rows, once)["score"] for once in score.reshape(-1, len(rows))])
-        budget = cards_per_day * scores.repeats * rows.days
+        budget = cards_per_day * scores.repeats(score) * rows.days
         chosen.append(Threshold("cards_a_day", reached_by(scored, budget, np.ones(len(scored))), float(cards_per_day)))
     if rows.amount is not None:
-        amount = scores.repeated(rows.amount)
+        amount = scores.repeated(rows.amount, score)
         chosen.append(Threshold("cost", cheapest_threshold(y, score, amount, review_cost, share)))
     return tuple(chosen)
 
@@ -192,7 +192,7 @@ def alerts(
     score, amount = scores.of_all_repeats(candidate), scores.rows.amount
     ways = {each.name: score >= each.score for each in alerting}
     if amount is not None:
-        ways["amount"] = score * scores.repeated(amount) > review_cost
+        ways["amount"] = score * scores.repeated(amount, score) > review_cost
     return ways
 
 
@@ -207,7 +207,8 @@ def deciding(
     rows = scores.rows
     saves = {}
     if rows.amount is not None:
-        y, amount = scores.repeated(rows.y), scores.repeated(rows.amount)
+        score = scores.of_all_repeats(candidate)
+        y, amount = scores.repeated(rows.y, score), scores.repeated(rows.amount, score)
         ways = alerts(scores, candidate, alerting, review_cost)
         once = Protocol(resamples=1)
         saves = {name: savings(y, alert, amount, review_cost, rows.share, once)[0] for name, alert in ways.items()}

@@ -59,7 +59,10 @@ def _rankings(scores: Scores) -> dict[str, list[tuple[np.ndarray, np.ndarray, np
         y_here, place_here = y[part % len(y)], place[part % len(y)]
         fraud_here, legitimate_here = place_here[y_here == 1], place_here[y_here == 0].astype(np.int32)
         for name, blocks in rankings.items():
-            step, order, reached = ranked(y_here, scores.values[name].to_numpy()[part])
+            score = scores.values[name].to_numpy()[part]
+            if np.isnan(score).any():  # it took no part in this repeat
+                continue
+            step, order, reached = ranked(y_here, score)
             blocks.append((fraud_here, step, legitimate_here[order], reached))
     return rankings
 

@@ -117,7 +117,7 @@ class Scores:
     ----------
     rows : Rows
     values : pandas.DataFrame, shape (repeats * rows, candidates)
-        One repeat of all rows after the other.
+        One repeat of all rows after the other; NaN in repeats that a candidate took no part in.
     block : numpy.ndarray of int, shape (repeats * rows,)
         Rows of one block were scored by the same fit, so that their ranking is one model's.
     seconds : pandas.Series
@@ -132,22 +132,22 @@ class Scores:
     seconds: pd.Series = field(default_factory=lambda: pd.Series(dtype=float))
     boosters: Mapping[str, bytes] = field(default_factory=dict)
 
-    @property
-    def repeats(self) -> int:
-        """How often each row was scored."""
-        return len(self.values) // len(self.rows)
-
     def of(self, candidate: Candidate) -> np.ndarray:
         """A candidate's scores of the rows, shape (rows,); those of the first repeat where there are several."""
         return self.of_all_repeats(candidate)[: len(self.rows)]
 
     def of_all_repeats(self, candidate: Candidate) -> np.ndarray:
-        """A candidate's scores in all repeats, shape (repeats * rows,)."""
-        return self.values[candidate.name].to_numpy()
+        """A candidate's scores in all repeats that it took part in, shape (its repeats * rows,)."""
+        score = self.values[candidate.name].to_numpy()
+        return score[~np.isnan(score)]
 
-    def repeated(self, of_rows: np.ndarray) -> np.ndarray:
-        """What is known of each row, shape (rows,), beside the scores of all repeats."""
-        return np.tile(of_rows, self.repeats)
+    def repeats(self, score: np.ndarray) -> int:
+        """How often each row has one of these scores."""
+        return len(score) // len(self.rows)
+
+    def repeated(self, of_rows: np.ndarray, score: np.ndarray) -> np.ndarray:
+        """What is known of each row, shape (rows,), beside these scores of all repeats."""
+        return np.tile(of_rows, self.repeats(score))
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,8 @@ class Protocol:
     Attributes
     ----------
     folds, repeats : int
-        Of the out-of-fold scores; each repeat has other folds.
+        Of the out-of-fold scores; each repeat has other folds, and candidates that are behind after the first take no
+        part in the others.
     resamples : int
         Of the bootstrap.
     trials : int

@@ -27,8 +27,9 @@ def choose(scores: Scores, candidate: Candidate, review_cost: float, block_cost:
     if scores.rows.amount is None:
         return None
     score = scores.of_all_repeats(candidate)
-    fraud, amount = scores.repeated(scores.rows.y) == 1, scores.repeated(scores.rows.amount)
-    stands = scores.repeated(scores.rows.weight)
+    fraud, amount, stands = (
+        scores.repeated(each, score) for each in (scores.rows.y == 1, scores.rows.amount, scores.rows.weight)
+    )
     steps, place = np.unique(-score, return_inverse=True)
     # By how many of the highest scores: what reviewing them saves against accepting, blocking against reviewing.
     reviewed, blocked = (

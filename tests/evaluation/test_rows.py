@@ -1,5 +1,7 @@
 """What travels through the evaluation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -54,10 +56,13 @@ def test_a_table_without_times_has_no_days_and_one_with_dates_knows_when_it_bega
 def test_repeats_are_seen_only_by_who_asks_for_them():
     one, two = Candidate("dummy"), Candidate("xgboost")
     scores = made.scores(np.array([0, 1, 0]), pd.DataFrame({"dummy": np.arange(6.0), "xgboost": np.arange(6.0) * 2}))
-    assert scores.repeats == 2
     assert list(scores.of(two)) == [0, 2, 4]
-    assert list(scores.of_all_repeats(one)) == [0, 1, 2, 3, 4, 5]
-    assert list(scores.repeated(scores.rows.y)) == [0, 1, 0, 0, 1, 0]
+    assert list(score := scores.of_all_repeats(one)) == [0, 1, 2, 3, 4, 5]
+    assert scores.repeats(score) == 2
+    assert list(scores.repeated(scores.rows.y, score)) == [0, 1, 0, 0, 1, 0]
+    once = replace(scores, values=scores.values.assign(dummy=[0.0, 1.0, 2.0, np.nan, np.nan, np.nan]))
+    assert list(score := once.of_all_repeats(one)) == list(once.of(one)) == [0, 1, 2]
+    assert list(once.repeated(scores.rows.y, score)) == [0, 1, 0]
 
 
 def test_a_quick_protocol_does_less_of_everything_but_folds():
