@@ -79,7 +79,7 @@ def _may_lead(candidates: Sequence[Candidate], scores: Scores, protocol: Protoco
     """
     rows = scores.rows
     points = {c.name: average_precision(rows.y, scores.of(c), scores.block, rows.share) for c in candidates}
-    resampled = bootstrap_average_precision(scores, protocol)
+    resampled = bootstrap_average_precision(scores, dataclasses.replace(protocol, resamples=200))
     near = tie_set(candidates, pd.DataFrame({"average_precision": points}), resampled)
     near += sorted((c for c in candidates if c.learner == "xgboost"), key=lambda c: -points[c.name])[:1]
     names = {name for c in near for name in (c.name, *c.members)}
