@@ -1,5 +1,6 @@
 """A model folder is loaded and packed whole or not at all."""
 
+import hashlib
 import io
 import json
 import subprocess
@@ -90,6 +91,10 @@ def test_missing_and_damaged_files_are_named(folder, tmp_path):
         file.write(b"\xff")
     with pytest.raises(ArtifactError, match="does not match"):
         artifact.load(other)
+    (other / "model.ubj").write_bytes(b"{}")
+    digest = hashlib.sha256(b"{}").hexdigest()
+    with pytest.raises(ArtifactError, match=r"model\.ubj: XGBoost cannot read it"):
+        artifact.load(changed(other, tmp_path / "another", model_sha256=digest))
 
 
 FULL_DISK = """

@@ -55,6 +55,14 @@ def test_semicolons_decimal_commas_and_latin_letters_are_seen(tmp_path):
     assert seen.written["separator"] == ";" and seen.written["decimal"] == ","
 
 
+def test_a_letter_that_is_not_utf_8_after_many_that_are_is_read(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(("c,x\n" + "cafe,1\n" * 20_000 + "café,2\n").encode("latin-1"))
+    seen = look(path, "t.csv")
+    assert seen.columns[0].distinct == 2
+    assert seen.written["encoding"] == "cp1252"
+
+
 def test_a_parquet_file_has_types_of_its_own(tmp_path):
     frame = pd.DataFrame({"t": pd.to_datetime(["2025-01-01", "2025-01-02"]), "n": [1, 2], "b": [True, False]})
     frame["c"] = pd.Categorical(["x", None])

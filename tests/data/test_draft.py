@@ -74,6 +74,12 @@ def test_ids_free_text_and_constant_columns_are_left_out_and_cards_are_entities(
     assert made.open == {}
 
 
+def test_what_hardly_a_row_shares_is_no_card(tmp_path):
+    lines = [f"c{i - i % 50 // 49},{int(i % 7 == 0)},{i % 13}.5" for i in range(400)]
+    _, mapping = drafted(tmp_path, "\n".join(["card,fraud,x", *lines]))
+    assert "entity" not in mapping
+
+
 def test_dates_that_can_be_read_in_two_ways_are_a_question(tmp_path):
     lines = [f"4/{1 + i % 12}/2015,{i},{i % 2}" for i in range(60)]
     made, mapping = drafted(tmp_path, "\n".join(["when,x,fraud", *lines]))

@@ -159,8 +159,10 @@ def test_a_bad_week_is_found_among_many():
 def test_amount_bands_have_the_size_of_the_amounts():
     large = explain.by_parts(replace(ROWS, amount=ROWS.amount * 1000), X[:, 1] > 2)
     assert ("amount", "50,000 to 100,000") in large.index
+    small = explain.by_parts(replace(ROWS, amount=ROWS.amount / 1e6), X[:, 1] > 2)  # all below one
     usual = explain.by_parts(ROWS, X[:, 1] > 2)
-    assert list(large.loc["amount", "rows"]) == list(usual.loc["amount", "rows"])
+    for each in (large, small):
+        assert list(each.loc["amount", "rows"]) == list(usual.loc["amount", "rows"])
 
 
 def test_without_amounts_and_times_there_are_no_parts():

@@ -46,6 +46,7 @@ def test_each_group_has_its_rates_with_intervals_that_hold_together():
     assert (young.rows, young.frauds) == (here.sum(), (here & fraud).sum())
     false, legitimate = int((here & ~fraud & alert).sum()), int((here & ~fraud).sum())
     assert young.false_alarms == pytest.approx(false / legitimate)
+    assert young.recall == pytest.approx(int((here & fraud & alert).sum()) / young.frauds)
     exact = binomtest(false, legitimate).proportion_ci(1 - 0.05 / 16, "exact")  # two rates of eight groups
     assert young.false_alarms_ci == pytest.approx((exact.low, exact.high))
     for column in ("age", "land"):

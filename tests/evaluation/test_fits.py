@@ -35,11 +35,12 @@ def todo(*candidates: Candidate) -> list[Fit]:
 
 def test_what_is_cached_is_what_was_fitted(tmp_path):
     wanted = todo(SMALL, Candidate("logistic regression", "class weight"), Candidate("isolation forest"))
-    first = fits.run(wanted, X, Y, "fits", tmp_path, n_jobs=1)
-    files = {path: path.stat().st_ino for path in tmp_path.iterdir()}
-    again = fits.run(wanted, X, Y, "fits", tmp_path, n_jobs=2)
+    folder = tmp_path / "of a folder" / "that is not there"
+    first = fits.run(wanted, X, Y, "fits", folder, n_jobs=1)
+    files = {path: path.stat().st_ino for path in folder.iterdir()}
+    again = fits.run(wanted, X, Y, "fits", folder, n_jobs=2)
     assert len(files) == 3
-    assert {path: path.stat().st_ino for path in tmp_path.iterdir()} == files  # none was written again
+    assert {path: path.stat().st_ino for path in folder.iterdir()} == files  # none was written again
     anew = fits.run(wanted, X, Y, "fits", n_jobs=1)
     for one, two, three in zip(first, again, anew, strict=True):
         np.testing.assert_array_equal(one.scores, two.scores)
