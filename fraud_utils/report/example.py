@@ -81,11 +81,10 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
         notebooks = sorted(run.glob("[0-9][0-9]_*.ipynb"))
         for notebook in notebooks:
             (new / notebook.name).write_text(_scrubbed(_light(notebook), names), encoding="utf-8")
-            pages.write_notebook(new / notebook.name, shown.data)
-        for notebook in notebooks:  # now that there is a page for each to lead to
             pages.write_notebook(new / notebook.name, shown.data, beside=figures.OF_SUMMARY)
             (new / notebook.name).write_text(_scrubbed(_light(notebook, half=True), names), encoding="utf-8")
         pages.write_summary(new, shown)
+        pages.link_notebooks(new, shown.data)
         for figure in (new / "figures").iterdir():
             if figure.suffix == ".json" or figure.stem.removesuffix("-narrow") not in figures.OF_SUMMARY:
                 figure.unlink()
