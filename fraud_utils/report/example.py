@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from fraud_utils import plots, record
+from fraud_utils import record
 from fraud_utils.data import DEFAULT_PATH
 from fraud_utils.project import root
 from fraud_utils.record import Case, RunRecord
@@ -109,6 +109,8 @@ def _smaller(png: bytes, half: bool = False) -> bytes:
     """The picture in fewer colours, with its description; perhaps half as wide and high."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
+
+    from fraud_utils import plots
 
     written, about, picture = io.BytesIO(), PngInfo(), Image.open(io.BytesIO(png))
     for key, value in getattr(picture, "text", {}).items():

@@ -21,7 +21,7 @@ from fraud_utils.record import Data, Feedback, Metrics, Reviewed, Split, Version
 from fraud_utils.report import pages
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["index.html", "01_explore.html", "02_compare.html"]
+PAGES = ["index.html", "01_explore.html"]  # of the notebooks' pages, which are made alike, one
 
 
 # What may be missing -----------------------------------------------------------------------------------------------
