@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -58,30 +59,54 @@ def browser():
         started.close()
 
 
+class Tabs:
+    """Pages that tests use one after another, as many as one test wants; a new one takes what three loads take."""
+
+    def __init__(self, browser: Browser, empty: Path) -> None:
+        empty.write_text("<!DOCTYPE html><title>Empty</title>")
+        self.empty = empty.as_uri()  # a file like those that follow, so that the browser stays in one process
+        self.context = browser.new_context(offline=True)
+        self.context.set_default_timeout(HANGS * 1000)
+        self.pages: list[Page] = []
+        self.faults: list[str] = []
+
+    def page(self, place: int) -> Page:
+        while len(self.pages) <= place:
+            page = self.context.new_page()
+            page.on("console", lambda message: self.faults.append(message.text))
+            page.on("pageerror", lambda error: self.faults.append(str(error)))
+            page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
+            page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else self.faults.append(r.url))
+            page.goto(self.empty)
+            self.pages.append(page)
+        return self.pages[place]
+
+
+@pytest.fixture(scope="module")
+def tabs(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Tabs:
+    return Tabs(browser, tmp_path_factory.mktemp("empty") / "empty.html")
+
+
 @pytest.fixture
-def opened(browser: Browser, run: Path):
+def opened(tabs: Tabs, run: Path):
     """Opens a page of the folder that a test file calls `run`.
 
     At the end no message was logged, nothing was requested from the network and nothing failed.
     """
-    faults: list[str] = []
-    contexts = []
+    count = itertools.count()
 
-    def open_page(name: str, width: int = 1100, **settings: Any) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **settings)
-        context.set_default_timeout(HANGS * 1000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: faults.append(message.text))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("requestfailed", lambda request: faults.append(f"failed: {request.url}"))
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else faults.append(r.url))
+    def open_page(name: str, width: int = 1100, color_scheme: Any = "light") -> Page:
+        page = tabs.page(next(count))
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(media="null", color_scheme=color_scheme)
+        page.mouse.move(0, 0)
         page.goto((run / name).as_uri())
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in tabs.pages:  # leaves nothing of this test: what was typed, opened, scrolled to, or is still at work
+        page.goto(tabs.empty)
+    faults, tabs.faults = tabs.faults, []
     assert faults == []
 
 

@@ -262,6 +262,7 @@ ignored: [nameOrig, isFlaggedFraud]
         sparkov,
         """\
 label: is_fraud
+noun: purchase
 time: trans_date_trans_time
 time_unit: timestamp
 amount: amt

@@ -3,6 +3,7 @@
 import ast
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -61,7 +62,12 @@ def none(wrong: Iterable[str], remedy: str) -> None:
         pytest.fail("\n  ".join([f"{remedy}:", *lines]), pytrace=False)
 
 
-def rooms() -> Iterator[tuple[str, Path, ast.Module]]:
+@cache
+def rooms() -> tuple[tuple[str, Path, ast.Module], ...]:
+    return tuple(parsed())
+
+
+def parsed() -> Iterator[tuple[str, Path, ast.Module]]:
     """Room, file and syntax tree of all code that is not a test."""
     for file in sorted(PACKAGE.rglob("*.py")):
         room = file.relative_to(PACKAGE).parts[0].removesuffix(".py")

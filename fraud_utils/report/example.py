@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from fraud_utils import plots, record
+from fraud_utils import record
 from fraud_utils.data import DEFAULT_PATH
 from fraud_utils.project import root
 from fraud_utils.record import Case, RunRecord
@@ -81,11 +81,10 @@ def distil(run: Path, to: Path, draft: bool = False) -> int:
         notebooks = sorted(run.glob("[0-9][0-9]_*.ipynb"))
         for notebook in notebooks:
             (new / notebook.name).write_text(_scrubbed(_light(notebook), names), encoding="utf-8")
-            pages.write_notebook(new / notebook.name, shown.data)
-        for notebook in notebooks:  # now that there is a page for each to lead to
             pages.write_notebook(new / notebook.name, shown.data, beside=figures.OF_SUMMARY)
             (new / notebook.name).write_text(_scrubbed(_light(notebook, half=True), names), encoding="utf-8")
         pages.write_summary(new, shown)
+        pages.link_notebooks(new, shown.data)
         for figure in (new / "figures").iterdir():
             if figure.suffix == ".json" or figure.stem.removesuffix("-narrow") not in figures.OF_SUMMARY:
                 figure.unlink()
@@ -110,6 +109,8 @@ def _smaller(png: bytes, half: bool = False) -> bytes:
     """The picture in fewer colours, with its description; perhaps half as wide and high."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
+
+    from fraud_utils import plots
 
     written, about, picture = io.BytesIO(), PngInfo(), Image.open(io.BytesIO(png))
     for key, value in getattr(picture, "text", {}).items():

@@ -67,7 +67,7 @@ def _inlined(png: bytes) -> str:
     from PIL import Image
 
     written = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").save(written, "WEBP", lossless=True)
+    Image.open(io.BytesIO(png)).convert("RGB").save(written, "WEBP", lossless=True, method=2, quality=25)  # effort
     return f"data:image/webp;base64,{base64.b64encode(written.getvalue()).decode()}"
 
 

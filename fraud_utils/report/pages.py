@@ -33,6 +33,10 @@ def _inlined(*more: str) -> dict[str, str]:
 
 def render(template: str, *scripts: str, **values: Any) -> str:
     """A page from its template, with the common style and script and with scripts of its own."""
+    return _filled(template, **values, **_inlined(*scripts))
+
+
+def _filled(template: str, **values: Any) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -42,7 +46,7 @@ def render(template: str, *scripts: str, **values: Any) -> str:
                words.count, words.plural, words.cell, words.duration)  # fmt: skip
     environment.filters |= {filter.__name__: filter for filter in texts}
     environment.filters |= {"moment": _moment, "when": words.moment, "apart": _apart, "money": words.money}
-    return environment.get_template(template).render(**values, **_inlined(*scripts))
+    return environment.get_template(template).render(**values)
 
 
 def _moment(time: datetime) -> str:
@@ -82,14 +86,27 @@ def write_notebook(executed: Path, data: Data | None, beside: Collection[str] = 
     page = _inlined() | {
         "title": title,
         "run": folder.name,
-        "links": _links(folder, executed.stem),
-        "simulated": data.name if data and data.simulated else "",
+        "header": _header(folder, executed.stem, data),
     }
     exporter = HTMLExporter(template_name="notebook", extra_template_basedirs=[str(TEMPLATES)])
     exporter.register_filter("contents", _contents)
     exporter.register_filter("legible", _legible)
     text, _ = exporter.from_notebook_node(notebook, {"page": page})
     executed.with_suffix(".html").write_text(text, encoding="utf-8")
+
+
+def link_notebooks(folder: Path, data: Data | None) -> None:
+    """Let the pages of a run's notebooks lead to all that is there by now, without converting a notebook again."""
+    for page in folder.glob("[0-9][0-9]_*.html"):
+        before, _, rest = page.read_text(encoding="utf-8").partition("<header>")
+        header, after = _header(folder, page.stem, data), rest.partition("</header>")[2]
+        page.write_text(f"{before}{header}{after}", encoding="utf-8")
+
+
+def _header(folder: Path, current: str, data: Data | None) -> str:
+    """The top of a notebook's page."""
+    simulated = data.name if data and data.simulated else ""
+    return _filled("notebook/header.html.j2", links=_links(folder, current), simulated=simulated)
 
 
 def _marked(cells: Sequence[Any], folder: Path, beside: Collection[str]) -> str:

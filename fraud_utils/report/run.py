@@ -81,7 +81,7 @@ def run(
                 seconds[notebook.stem] = _run_notebook(notebook, folder, known, note, earlier)
             seconds["total"] = round(time.perf_counter() - started, 2)
             finished = _record(folder, state, seconds)
-            _finish(folder, finished, notebooks)
+            _finish(folder, finished)
             note(state="finished", notebook=None, cell=None)
             _point_latest(folder)
         except BaseException as error:
@@ -149,11 +149,10 @@ def _record(folder: Path, state: State, seconds: dict[str, float]) -> RunRecord:
     )
 
 
-def _finish(folder: Path, finished: RunRecord, notebooks: list[Path]) -> None:
-    """Write the summary, the notebooks' pages again, which can lead to one another now, and `metrics.json` last."""
+def _finish(folder: Path, finished: RunRecord) -> None:
+    """Write the summary, let the notebooks' pages lead to it and to one another, and write `metrics.json` last."""
     pages.write_summary(folder, finished)
-    for notebook in notebooks:
-        pages.write_notebook(folder / notebook.name, finished.data)
+    pages.link_notebooks(folder, finished.data)
     record.save(folder, finished)
 
 

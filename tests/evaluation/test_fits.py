@@ -172,10 +172,11 @@ def program(*arguments: str, log: Path) -> Iterator[subprocess.Popen]:
         process.wait(HANGS)
 
 
-@pytest.fixture
-def cluster(tmp_path, monkeypatch) -> Iterator[list[subprocess.Popen]]:
-    """A scheduler that the environment names, and its two workers."""
-    address, log = tmp_path / "scheduler.json", tmp_path / "dask.log"
+@pytest.fixture(scope="module")
+def started(tmp_path_factory) -> Iterator[tuple[str, list[subprocess.Popen]]]:
+    """The address of a scheduler, and its two workers: the tests below use them up, the last of them first."""
+    folder = tmp_path_factory.mktemp("cluster")
+    address, log = folder / "scheduler.json", folder / "dask.log"
     with contextlib.ExitStack() as stack:
         where = ("--scheduler-file", str(address), "--no-dashboard")
         stack.enter_context(program("dask_scheduler", "--port", "0", *where, log=log))
@@ -183,29 +184,32 @@ def cluster(tmp_path, monkeypatch) -> Iterator[list[subprocess.Popen]]:
         one = ("dask_worker", "--nthreads", "1", "--no-nanny", *where)
         workers = [stack.enter_context(program(*one, "--name", name, log=log)) for name in ("one", "two")]
         until(lambda: log.read_text().count("Registered to:") == 2, "two workers")
-        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", json.loads(address.read_text())["address"])
-        yield workers
+        yield json.loads(address.read_text())["address"], workers
+
+
+@pytest.fixture
+def cluster(started, monkeypatch) -> list[subprocess.Popen]:
+    """The workers that are left of a scheduler's that the environment names."""
+    address, workers = started
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
+    return [worker for worker in workers if worker.poll() is None]
 
 
 def seeds(count: int) -> list[Fit]:
     return [Fit(SMALL, ROWS[:900], ROWS[900:], seed) for seed in range(count)]
 
 
-def test_a_cluster_gives_the_same_figures_and_they_are_kept_here(cluster, tmp_path, monkeypatch):
-    wanted = [*seeds(8), *todo(Candidate("logistic regression"), Candidate("isolation forest"))]
-    there = fits.run(wanted, X, Y, "fits", tmp_path / "kept")
-    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
-    for worker in cluster:
-        worker.kill()
-    kept = fits.run(wanted, X, Y, "fits", tmp_path / "kept")
-    for one, two, three in zip(there, kept, fits.run(wanted, X, Y, "fits", n_jobs=1), strict=True):
-        np.testing.assert_array_equal(one.scores, three.scores)
-        assert (one.seconds, one.booster) == (two.seconds, two.booster) and one.booster == three.booster
+def test_workers_with_other_code_are_refused(cluster, monkeypatch):
+    monkeypatch.setattr(fits, "_CODE", "newer")
+    with pytest.raises(RuntimeError, match=r"other code or library versions than here on tcp:.*, tcp:"):
+        fits.run(seeds(1), X, Y, "fits")
 
 
-def test_a_worker_that_dies_costs_its_own_fits_only(cluster, tmp_path, monkeypatch):
+def test_a_cluster_gives_the_same_figures_they_are_kept_here_and_a_worker_that_dies_costs_its_own_fits_only(
+    cluster, tmp_path, monkeypatch
+):
     monkeypatch.setenv("FRAUD_PROGRESS", str(tmp_path / "lines"))
-    wanted = seeds(120)
+    wanted = [*seeds(120), *todo(Candidate("logistic regression"), Candidate("isolation forest"))]
 
     def kill_one() -> None:
         until(lambda: (tmp_path / "lines").exists(), "a first fit")
@@ -216,16 +220,12 @@ def test_a_worker_that_dies_costs_its_own_fits_only(cluster, tmp_path, monkeypat
         there = fits.run(wanted, X, Y, "fits", tmp_path / "kept")
         killed.result()
     assert cluster[0].wait(HANGS) != 0 and cluster[1].poll() is None
-    assert len((tmp_path / "lines").read_text().splitlines()) == 120  # each was told of once
+    assert len((tmp_path / "lines").read_text().splitlines()) == 122  # each was told of once
     monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
-    for one, two in zip(there, fits.run(wanted, X, Y, "fits", n_jobs=1), strict=True):
-        np.testing.assert_array_equal(one.scores, two.scores)
-
-
-def test_workers_with_other_code_are_refused(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(fits, "_CODE", "newer")
-    with pytest.raises(RuntimeError, match=r"other code or library versions than here on tcp:.*, tcp:"):
-        fits.run(seeds(1), X, Y, "fits")
+    kept = fits.run(wanted, X, Y, "fits", tmp_path / "kept")
+    for one, two, three in zip(there, kept, fits.run(wanted, X, Y, "fits", n_jobs=1), strict=True):
+        np.testing.assert_array_equal(one.scores, three.scores)
+        assert (one.seconds, one.booster) == (two.seconds, two.booster) and one.booster == three.booster
 
 
 def test_a_cluster_without_workers_is_refused(cluster):

@@ -26,10 +26,11 @@ LEARNERS = [
 FOREST = Candidate("random forest", "none", {"n_estimators": 30})
 
 
+@pytest.mark.parametrize("profile", ["quick", pytest.param("full", marks=pytest.mark.long)])
 @threadpool_limits.wrap(limits=1)
-def test_without_signal_every_candidate_stays_at_the_base_rate():
+def test_without_signal_every_candidate_stays_at_the_base_rate(profile):
     rows = made.noise(1800, 60)
-    listed = models.candidates("full", features=FeatureMap(("a", "b", "c"), "amount"))
+    listed = models.candidates(profile, features=FeatureMap(("a", "b", "c"), "amount"))
     scores = evaluation.out_of_fold(listed, rows, replace(ONCE, folds=2))
     resampled = evaluation.bootstrap_average_precision(scores, Protocol(resamples=300))
     for candidate in listed:

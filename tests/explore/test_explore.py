@@ -120,7 +120,7 @@ def words_of(*values: str) -> Any:
 ODD = some(zero=0.0, empty=np.nan, x=lambda rng, rows: rng.normal(size=rows))
 ODD["gone"] = pd.Series([None] * len(ODD), dtype="category")
 ODD["late"] = np.where(np.arange(len(ODD)) > 350, 1.0, np.nan)
-V = tuple(f"V{place}" for place in range(400))
+V = tuple(f"V{place}" for place in range(100))
 WIDE = some(**dict.fromkeys(V, lambda rng, rows: np.where(rng.random(rows) < 0.5, np.nan, rng.normal(size=rows))))
 NAMED = some(card=words_of("a", "b"), shop=words_of("c", "d"), age=words_of("old", "young"), x=1.0)
 NAMED["card"] = NAMED["card"].where(np.arange(len(NAMED)) % 3 > 0)
@@ -129,7 +129,7 @@ PLAIN = some(x=lambda rng, rows: rng.normal(size=rows))
 KINDS: dict[str, tuple[pd.DataFrame, dict[str, Any]]] = {
     "without times": (PLAIN, {"time": None, "features": ("x",), "noun": "claim"}),
     "constant and empty columns": (ODD, {"features": ("zero", "empty", "x", "late"), "categorical": ("gone",)}),
-    "400 columns": (WIDE, {"features": V}),
+    "100 columns": (WIDE, {"features": V}),
     "words only": (WORDS, {"amount": None, "features": (), "categorical": ("land", "shop")}),
     "no amount": (ODD, {"amount": None, "features": ("x",)}),
     "amounts of zero": (PLAIN.assign(sum=0.0), {"features": ("x",)}),

@@ -1,35 +1,40 @@
 """Quick reports to their end on tables in the shapes of public ones (tests/table_shapes.py), a run a shape.
 
-One of them runs in `make test`, with timestamps and cards; `make test-long` runs the others.
+One of them runs in `make test`, with timestamps and cards, and is looked at from all sides; `make test-long` runs the
+others.
 """
 
 import html
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+from reported import REPORTED, check_figures, check_shape, check_sizes, copied, make, recorded, warnings_on
 from sklearn.metrics import average_precision_score
 from table_shapes import SHAPES
 
 from fraud_utils import artifact, record
+from fraud_utils.data import Schema
 from fraud_utils.data.simulate import simulate_transactions
 
 ROOT = Path(__file__).resolve().parents[2]
 ALWAYS = ("sparkov",)
 NAMES = [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.long) for name in SHAPES]
-NOTEBOOKS = ("01_explore", "02_compare_models", "03_deploy")
+NOTEBOOKS = [path.stem for path in REPORTED]
 
 
 class Report(NamedTuple):
-    """A finished run: its figures, what it printed, and the text of its pages."""
+    """A finished run: its folder, its table, its figures, what it printed, and the text of its pages."""
 
     shape: str
+    folder: Path
+    table: Path
     metrics: dict[str, Any]
     printed: str
     pages: dict[str, str]
@@ -37,10 +42,7 @@ class Report(NamedTuple):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("notebooks", "container"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
+    folder = copied(tmp_path_factory.mktemp("project"))
     (folder / "data").mkdir()
     return folder
 
@@ -55,16 +57,15 @@ def text(page: Path) -> str:
 def report(request, project) -> Report:
     """A quick report that must succeed."""
     table, schema = SHAPES[request.param].write(project / "data", request.param)
-    settings = {"DATA": f"data/{table.name}", "SCHEMA": f"data/{schema.name}", "RUN": request.param, "PROFILE": "quick",
-                "PARAMS": "tuning_trials=1 alerts_per_day=5"}  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "fraud_utils.report"],
-        cwd=project, env=os.environ | settings, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = make(project, "report", f"DATA=data/{table.name}", f"SCHEMA=data/{schema.name}", f"RUN={request.param}",
+                "PROFILE=quick", "PARAMS=tuning_trials=1 alerts_per_day=5 review_cost=4")  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     run = project / "runs" / request.param
     pages = {name: text(run / f"{name}.html") for name in ("index", *NOTEBOOKS)}
-    return Report(request.param, json.loads((run / "metrics.json").read_text()), done.stdout + done.stderr, pages)
+    return Report(request.param, run, table, recorded(run), done.stdout + done.stderr, pages)
+
+
+always = pytest.mark.parametrize("report", ALWAYS, indirect=True)
 
 
 def test_a_report_ends_with_every_figure_and_the_served_scores(report):
@@ -75,6 +76,46 @@ def test_a_report_ends_with_every_figure_and_the_served_scores(report):
     assert metrics["data"]["rows"] + metrics["data"]["unlabelled"] == len(frame)
     assert metrics["endpoint"]["rows"] == metrics["split"]["test_rows"]
     assert metrics["endpoint"]["max_abs_difference"] <= 1e-6 and metrics["endpoint"]["deleted"]
+
+
+@always
+def test_make_report_writes_all_that_was_promised(project, report):
+    names = {"index.html", "figures", "model", "model.tar.gz", "metrics.json", "resamples.json"}
+    names |= {f"{path.stem}{suffix}" for path in REPORTED for suffix in (".ipynb", ".html")}
+    assert names <= {path.name for path in report.folder.iterdir()}
+    assert list((report.folder / "figures").glob("*.*g"))
+    assert (project / "runs" / "latest").resolve() == report.folder.resolve()
+    metrics = report.metrics
+    check_shape(metrics)
+    check_sizes(report.folder)
+    assert metrics["parameters"]["review_cost"] == 4.0
+    assert metrics["data"]["simulated"] is False
+
+
+@always
+def test_no_page_has_a_warning(report):
+    executed = sorted(report.folder.glob("*.ipynb"))
+    assert [path.name[:2] for path in executed] == ["01", "02", "03"]
+    for path in executed:
+        assert not warnings_on(path), path.stem
+
+
+@always
+def test_the_figures_are_those_of_scikit_learn_and_scipy(report):
+    check_figures(report.folder, report.table, Schema.read(report.table.with_suffix(".yaml")))
+
+
+@always
+def test_what_pairs_runs_agrees_with_the_figures(report):
+    """The mean of a metric over resamples lies near the metric, by a fifth of it at most on so few frauds."""
+    chosen = report.metrics["chosen"]["name"]
+    judged = next(model for model in report.metrics["models"] if model["name"] == chosen)
+    kept = json.loads((report.folder / "resamples.json").read_text())
+    assert set(kept["test"]) == {"resamples", "average_precision", "f1", "precision", "recall", "brier", "savings"}
+    assert kept["oof"].keys() >= {"resamples", "average_precision"}
+    for part in ("oof", "test"):
+        for name in kept[part].keys() - {"resamples"}:
+            assert np.mean(kept[part][name]) == pytest.approx(judged[part][name], rel=0.2, abs=0.05), name
 
 
 def test_what_can_be_learned_is_learned(report):
@@ -111,6 +152,7 @@ def test_pages_speak_the_table_s_language(report):
     if noun := re.search(r"^noun: (\w+)", schema, re.MULTILINE):
         for name in ("index", "01_explore", "02_compare_models"):
             assert f"{noun[1]}s" in report.pages[name], name
+        assert not re.search(r"transactions? (is|are|in)\b", report.pages["01_explore"])
     if "\ntime:" not in schema:
         for name, page in report.pages.items():
             assert re.search(r"past .*future|no time|without times", page), f"{name} does not say what it cannot know"

@@ -127,11 +127,18 @@ def test_figures_are_sharp_on_pages_and_half_the_size_in_notebooks(run, tmp_path
     assert (Image.open(io.BytesIO(base64.b64decode(sharp))).size, small.size) == ((1800, 840), (900, 420))
 
 
-@pytest.mark.parametrize(
-    "printed", ["in /home/somebody/x.py", "see /Users/me/data", "file:///work/tables/a.csv", "'/tmp/tmpx1/model'"]
-)
-def test_a_path_of_a_machine_is_refused_and_the_old_example_stays(tmp_path, printed):
-    to = tmp_path / "example"
+PRINTED = ["in /home/somebody/x.py", "see /Users/me/data", "file:///work/tables/a.csv", "'/tmp/tmpx1/model'"]
+
+
+@pytest.mark.parametrize("printed", PRINTED)
+def test_a_file_that_would_name_a_path_of_a_machine_is_found(tmp_path, printed):
+    (tmp_path / "01_explore.html").write_text(f"<p>{printed}</p>")
+    with pytest.raises(ExampleError, match=r"01_explore\.html would name .*a path of this machine"):
+        example.check(tmp_path)
+
+
+def test_a_path_of_a_machine_is_refused_and_the_old_example_stays(tmp_path):
+    to, printed = tmp_path / "example", PRINTED[0]
     example.distil(make_run(tmp_path / "runs" / "first"), to)
     before = texts(to)
     with pytest.raises(ExampleError, match=r"01_explore\.(html|ipynb) would name .*a path of this machine"):

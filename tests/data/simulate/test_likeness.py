@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fraud_utils.data import load_transactions
 from fraud_utils.data.simulate import simulate_transactions
 
 FULL = 284_807
@@ -30,7 +31,7 @@ def bench() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def real(real_data: Path) -> pd.DataFrame:
-    return pd.read_csv(real_data)
+    return load_transactions(real_data)
 
 
 @pytest.fixture(scope="module")
