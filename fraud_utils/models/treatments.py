@@ -137,8 +137,8 @@ class Treatment:
         """
         if part is not None and self.needs_complete_rows:
             raise ValueError(f"{self.method} needs all rows in one place, and some are on other hosts")
-        if part is not None and self.method == "undersample":
-            rows = self._drawn(part, seed)
+        if self.method == "undersample":
+            rows = self._drawn(y, seed) if part is None else self._drawn_of(part, seed)
             return X[rows], y[rows]
         resampler = self.sampler(seed)
         if resampler is None:
@@ -151,7 +151,13 @@ class Treatment:
         new, labels = (rows[len(given) :] for rows in resampler.fit_resample(X[given], y[given]))
         return np.vstack([X, new]), np.concatenate([y, labels])
 
-    def _drawn(self, part: Part, seed: int) -> np.ndarray:
+    def _drawn(self, y: np.ndarray, seed: int) -> np.ndarray:
+        """Places of the rows that under-sampling keeps: those of imbalanced-learn's sampler, without importing it."""
+        legitimate, rng = np.flatnonzero(y == 0), np.random.RandomState(seed)
+        drawn = rng.choice(len(legitimate), self.counts(y)[0], replace=False)
+        return np.concatenate([legitimate[drawn], np.flatnonzero(y == 1)])
+
+    def _drawn_of(self, part: Part, seed: int) -> np.ndarray:
         """Places of the rows that under-sampling keeps of a part.
 
         Every part keeps the same share of its legitimate rows, to within one row, and all together as many as one host

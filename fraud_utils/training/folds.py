@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 
 from fraud_utils import models
 from fraud_utils.data import later_parts
@@ -20,6 +19,8 @@ def judge(material: Material, hyperparameters: Hyperparameters, stop: Callable[[
 
     Leaves the mean average precision in the log, and the number of rounds after which it was highest.
     """
+    from sklearn.metrics import average_precision_score
+
     rows, settings = material.train, hyperparameters.booster | {"categorical": material.features.coded}
     groups = np.arange(len(rows.y)) if rows.groups is None else rows.groups
     folds, seed, delay = hyperparameters.folds, hyperparameters.seed + SEED, hyperparameters.schema.label_delay_days
