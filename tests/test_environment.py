@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ASKED = {"jupyterlab", "papermill", "xgboost", "scikit-learn", "imbalanced-learn", "seaborn", "pandas", "sagemaker"}
 
 
+@cache
 def locked(lock: str = "requirements.lock") -> dict[str, tuple[Requirement, list[str]]]:
     """Requirement and hashes by name."""
     lines = (ROOT / lock).read_text().replace("\\\n", " ").splitlines()

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,11 @@ def render(template: str, *scripts: str, **values: Any) -> str:
 
 
 def _filled(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(**values)
+
+
+@cache  # as are the templates that it has compiled
+def _environment() -> Any:
     import jinja2
 
     environment = jinja2.Environment(
@@ -46,7 +52,7 @@ def _filled(template: str, **values: Any) -> str:
                words.count, words.plural, words.cell, words.duration)  # fmt: skip
     environment.filters |= {filter.__name__: filter for filter in texts}
     environment.filters |= {"moment": _moment, "when": words.moment, "apart": _apart, "money": words.money}
-    return environment.get_template(template).render(**values)
+    return environment
 
 
 def _moment(time: datetime) -> str:

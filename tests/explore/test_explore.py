@@ -160,7 +160,7 @@ def draw(frame: pd.DataFrame, schema: Schema) -> None:
     plots.set_style()
     split = split_transactions(frame, schema)
     train, names = split.train, explore.effects(split.train, schema).index
-    figure, axes = plt.subplots(4, 5, figsize=(20, 16), dpi=40)
+    figure, axes = plt.subplots(4, 5, figsize=(20, 16), dpi=40, layout="none")
     ax = iter(axes.flat)
     if schema.time:
         cut = explore.on_time_axis(split.test_from, frame, schema)

@@ -13,7 +13,7 @@ from fraud_utils import artifact, monitor
 from fraud_utils.data import DataError
 from fraud_utils.monitor.traffic import read_traffic
 
-PLAN = monitor.Plan(days=21, requests_per_day=1_000)
+PLAN = monitor.Plan(days=21, requests_per_day=600)
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +37,18 @@ def test_three_healthy_weeks_are_well_and_two_of_them_are_judged(healthy):
     verdict = healthy.verdict()
     assert (verdict.state, verdict.alarms) == ("well", ())
     assert healthy.traffic.days == 21 and healthy.traffic.names[0] == "2026-01-05"
-    assert healthy.traffic.requests.tolist() == [1_000] * 21
+    assert healthy.traffic.requests.tolist() == [600] * 21
     assert healthy.weeks[["first", "last"]].to_numpy().tolist() == [[0, 6], [7, 13]]
     assert (healthy.weeks["labelled"] == 1).all()
     assert "14 days" in healthy.unknown()
 
 
 def test_what_is_read_is_what_was_written(healthy, pools):
-    """Shares of the pool's rows, within what drawing 21,000 of them allows."""
+    """Shares of the pool's rows, within what drawing 12,600 of them allows."""
     pool = pools[monitor.HEALTHY]
     assert healthy.traffic.rows["score"].mean() == pytest.approx(pool.score.mean(), rel=0.3)
     assert set(healthy.traffic.rows["score"]) <= set(pool.score)
-    assert sum(counts.sum() for counts in healthy.traffic.counts.values()) == 21_000 * 29
+    assert sum(counts.sum() for counts in healthy.traffic.counts.values()) == 12_600 * 29
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import monitored
 import pandas as pd
 import pytest
 from records import RUN
+from tiny import write_notebook
 
 from fraud_utils import monitor, record
 from fraud_utils.data import ULB, split_transactions
@@ -135,6 +136,23 @@ def test_what_is_asked_wrongly_is_refused_before_anything_runs(project, settings
     assert {path: path.stat().st_mtime_ns for path in sorted(project.rglob("*"))} == before
 
 
+def test_a_notebook_that_fails_is_explained_once_and_leaves_no_earlier_verdict(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "pyproject.toml").write_text("")
+    parameters = 'run_folder: str = "runs/lab"  # where\ncaptured: str = ""  # what'
+    fails = 'from fraud_utils.data import DataError\nraise DataError(f"CAPTURED={captured}: it is of no use")'
+    write_notebook(tmp_path / "notebooks/04_monitor.ipynb", parameters, fails)
+    place = tmp_path / "runs" / "one"
+    place.mkdir(parents=True)
+    record.save(place, replace(RUN, run="one", parameters={}))
+    (place / program.VERDICT).write_text("{}")
+    done = asked(tmp_path, RUN="one", CAPTURED="bad.csv")
+    assert done.returncode == 1
+    assert done.stderr.count("CAPTURED=bad.csv: it is of no use") == 1 and "Traceback" not in done.stderr
+    assert (place / PAGE).exists() and not (place / program.VERDICT).exists()
+
+
+@pytest.mark.long
 def test_what_cannot_be_read_is_said_in_one_message(project):
     pd.DataFrame({"time": [1], "score": [0.5]}).to_csv(project / "bad.csv", index=False)
     done = asked(project, RUN="next", CAPTURED="bad.csv")

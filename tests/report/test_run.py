@@ -349,7 +349,6 @@ def test_an_interrupted_run_says_so_and_leaves_no_process(project, finished, fai
     """Ctrl-C reaches the whole group, `kill` the process alone, and SIGKILL leaves no time to say anything."""
     how = {
         "raise": (os.killpg, signal.SIGINT, 130, "interrupted"),  # takes over the folder of the run that failed
-        "int": (os.kill, signal.SIGINT, 130, "interrupted"),
         "term": (os.kill, signal.SIGTERM, 143, "interrupted"),
         "kill": (os.kill, signal.SIGKILL, -9, "running"),
     }
@@ -361,10 +360,10 @@ def test_an_interrupted_run_says_so_and_leaves_no_process(project, finished, fai
             until(file.exists, f"the cell that lingers in {name}")
             pids[name] = [int(pid) for pid in file.read_text().split()]
             assert all(map(alive, pids[name]))
-        assert state(project / "runs/int").items() >= {"state": "running", "notebook": "01_first", "cell": 5}.items()
-        status, _, errors = called(program.main, project, "--run", "int")
+        assert state(project / "runs/term").items() >= {"state": "running", "notebook": "01_first", "cell": 5}.items()
+        status, _, errors = called(program.main, project, "--run", "term")
         assert "another run" in errors and status == 2
-        assert "running in 01_first, cell 5" in listed(project)["int"]
+        assert "running in 01_first, cell 5" in listed(project)["term"]
         for name, (send, number, _, _) in how.items():
             send(running[name].pid, number)
         for name, (_, number, status, outcome) in how.items():
