@@ -152,6 +152,7 @@ def test_a_model_that_alerts_five_times_as_often_is_rolled_back(live, challenger
     assert stays(live, asked, before)
 
 
+@pytest.mark.long
 def test_a_slow_model_is_rolled_back(live, challenger, asked, split, tmp_path):
     sleeping = deployments.spoiling(tmp_path / "slow", "time.sleep(2)", "list")
     before, limits = deployments.left("live"), deploy.Limits(latency=1.5, requests=1)
@@ -163,7 +164,7 @@ def test_a_slow_model_is_rolled_back(live, challenger, asked, split, tmp_path):
 @pytest.mark.parametrize(
     ("fault", "what", "kind"),
     [
-        ("failing", 'raise RuntimeError("spoilt")', "errors"),
+        pytest.param("failing", 'raise RuntimeError("spoilt")', "errors", marks=pytest.mark.long),
         pytest.param("slow", "time.sleep(0.001)", "latency", marks=pytest.mark.long),
         ("", "", "alerts"),
     ],
@@ -203,6 +204,7 @@ def test_an_interrupt_of_a_canary_rolls_back_at_once(live, challenger, asked, sp
     assert stays(live, asked, before)
 
 
+@pytest.mark.long
 def test_an_interrupt_rolls_back(live, challenger, asked, split):
     before = deployments.left("live")
 

@@ -201,7 +201,9 @@ def test_killing_the_process_and_cleaning_up_leaves_nothing(server, trained, pro
     assert programs(server) == []
 
 
-@pytest.mark.parametrize(("step", "program"), [("train", "train.py"), ("wait", "serve.py")])
+@pytest.mark.parametrize(
+    ("step", "program"), [pytest.param("train", "train.py", marks=pytest.mark.long), ("wait", "serve.py")]
+)
 def test_a_server_that_the_process_started_ends_with_it_and_all_it_runs(processes, tmp_path, step, program):
     with deploying(processes, tmp_path / "alone", step, "", AWS_ENDPOINT_URL="") as (process, mark):
         states.until(lambda: [each for each in marked(mark) if program in " ".join(each.cmdline())], step)
