@@ -50,6 +50,7 @@ def test_a_choice_becomes_a_model_an_endpoint_a_batch_of_scores_and_then_nothing
     assert deployments.programs(server) == []
 
 
+@pytest.mark.long
 def test_options_of_training_and_of_the_endpoint(server, split, tmp_path):
     deployment = deploy.connect("local", deployments.run_folder(tmp_path / "options", deployments.choice()))
     uploaded = deployment.upload(split, ULB)

@@ -100,6 +100,7 @@ def recorded(server, log, table, tmp_path_factory):
     return calls
 
 
+@pytest.mark.long
 def test_the_policy_allows_what_the_notebook_does_and_nothing_that_nobody_needs(recorded):
     called, _, endpoint = recorded
     assert endpoint.deleted
@@ -109,6 +110,7 @@ def test_the_policy_allows_what_the_notebook_does_and_nothing_that_nobody_needs(
     assert UNSEEN.keys() - ALLOWED == called & UNSEEN.keys() == set()
 
 
+@pytest.mark.long
 def test_the_policys_resources_hold_what_the_notebook_touches(recorded):
     keys = set(re.findall(r"s3 (?:PUT|GET|HEAD|POST) /([^/ ]+/[^? ]+)", recorded[1]))
     assert keys

@@ -233,6 +233,7 @@ def replacing(live, challenger, split, folder, requests, minutes):
     return subprocess.Popen([sys.executable, "-c", script, *map(str, words)], stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.long
 def test_an_endpoint_is_deleted_at_once_although_its_update_would_take_hours(live, challenger, split, tmp_path):
     process = replacing(live, challenger, split, tmp_path, 3, 60)
     until(lambda: baking(live) or process.poll() is not None, "the new model on live requests")

@@ -85,6 +85,7 @@ def test_a_failing_cell_deletes_what_was_made_before_the_kernel_ends(server, tmp
     assert left("failing") == []
 
 
+@pytest.mark.long
 def test_an_interrupt_during_training_stops_the_job_and_deletes(server, table, tmp_path):
     process, mark = start_deploying(tmp_path / "interrupted", table, deployments.endless())
     states.until(lambda: "train.py" in programs(server), "training")
@@ -185,7 +186,9 @@ def deploying(processes, *arguments, **environment):
         pytest.param(
             "wait", lambda server, name: endpoint_status(f"fraud-{name}-") == "InService", marks=pytest.mark.long
         ),
-        ("transform", lambda server, name: transform_jobs(f"fraud-{name}-")),  # so small a job may have ended, too
+        pytest.param(  # so small a job may have ended, too
+            "transform", lambda server, name: transform_jobs(f"fraud-{name}-"), marks=pytest.mark.long
+        ),
     ],
 )
 def test_killing_the_process_and_cleaning_up_leaves_nothing(server, trained, processes, tmp_path, step, reached):

@@ -137,6 +137,7 @@ def test_more_instances_than_objects_are_refused_with_the_remedy(local, split):
     assert "ShardedByS3Key deals whole files to 2 hosts: write at least so many, or set FullyReplicated" in reason
 
 
+@pytest.mark.long
 def test_a_job_ends_when_one_of_its_hosts_is_killed(local):
     local.train("killed", ENDLESS // 4, ResourceConfig=TWO)
     until(lambda: local.described("killed")["FinalMetricDataList"], "a round in the log")

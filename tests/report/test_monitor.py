@@ -105,6 +105,7 @@ def test_figures_tell_their_values_by_keys_and_as_csv(opened, width):
     assert [line.split()[0] for line in tip.inner_text().splitlines()] == ["day", "alerts", "promised", "low", "high"]
 
 
+@pytest.mark.long
 def test_without_captured_requests_it_simulates_some_and_rehearses_four_faults(project, opened, run):
     done = asked(project, RUN="next", PARAMS="rehearsal_weeks=2 requests_per_day=100")
     assert done.returncode == 0, done.stderr

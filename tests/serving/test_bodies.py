@@ -131,6 +131,20 @@ def test_a_return_without_a_new_line_ends_no_row(frame, model):
     np.testing.assert_array_equal(pieced(windows.encode(), model), pieced(body.encode(), model))
 
 
+@pytest.mark.parametrize("slip", ['"{}"1', '"{}" ', '"{}"""1', '"{}\n'])
+def test_a_value_goes_on_neither_before_nor_after_its_quotes(frame, model, slip):
+    lines = frame.head(500).to_csv(index=False, header=False, columns=COLUMNS).splitlines()
+    first, rest = lines[200].split(",", 1)
+    lines[200] = f"{slip.format(first)},{rest}"
+    body = "\n".join(lines).encode()
+    for take in (lambda: pieced(body, model), lambda: bodies.parse(body, CSV, model.layout)):
+        with pytest.raises(RequestError):
+            take()
+    lines[200] = f'"{first}",{rest}'
+    scores = pieced("\n".join(lines).encode(), model)
+    np.testing.assert_array_equal(scores, model.score(frame.head(500)))
+
+
 @given(st.data())
 def test_a_body_with_slips_is_taken_or_refused_alike_in_pieces_and_in_one(frame, model, data):
     body = frame.head(100).to_csv(index=False, header=data.draw(st.booleans()), columns=COLUMNS)

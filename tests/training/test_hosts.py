@@ -41,7 +41,10 @@ def alone(job, frame, tmp_path_factory):
     return finished
 
 
-@pytest.mark.parametrize(("count", "sharded"), [(2, True), pytest.param(3, True, marks=pytest.mark.long), (2, False)])
+@pytest.mark.parametrize(
+    ("count", "sharded"),
+    [(2, True), pytest.param(3, True, marks=pytest.mark.long), pytest.param(2, False, marks=pytest.mark.long)],
+)
 def test_several_hosts_learn_what_one_does(cluster, alone, frame, tmp_path, count, sharded):
     shards, files = dealt(frame[:9000], count)
     held_out = {"b.csv": frame[9000:]}

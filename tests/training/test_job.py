@@ -220,7 +220,8 @@ def peak_mb(process):
 # input matrices while a CSV is read (the frame is of float64), 5.5 to 7.2 with SMOTE (imbalanced-learn interpolates in
 # float64). One more copy of the frame is 2.1.
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
-@pytest.mark.parametrize(("imbalance", "matrices"), [pytest.param("none", 5.7, marks=pytest.mark.long), ("SMOTE", 8.5)])
+@pytest.mark.long
+@pytest.mark.parametrize(("imbalance", "matrices"), [("none", 5.7), ("SMOTE", 8.5)])
 def test_peak_memory_is_a_few_input_matrices_above_the_imports(many, job, tmp_path, imbalance, matrices):
     measured = job(tmp_path, QUICK | {"imbalance": imbalance}, train={})
     (tmp_path / "input" / "data" / "train" / "rows.csv").symlink_to(many)
