@@ -75,13 +75,15 @@ simulate: env  ## Write simulated transactions to a parquet file: OUT=path ROWS=
 	  $(if $(ROWS),--rows $(ROWS)) $(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(FRAUD_RATE),--fraud-rate $(FRAUD_RATE)) $(ARGS)
 
+WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))  # one more than cores, since many tests wait for programs
+
 .PHONY: test
 test: env  ## Run the tests on all cores; with the real data where FRAUD_DATA= names it
-	@$(BIN)/python -m pytest -n logical --maxprocesses 8 $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 $(ARGS)
 
 .PHONY: test-long
 test-long: env  ## Run the long tests, and the properties on hundreds of examples
-	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n logical --maxprocesses 8 -m 'long or hypothesis' $(ARGS)
+	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 -m 'long or hypothesis' $(ARGS)
 
 .PHONY: bench
 bench: env  ## Measure speed and memory; needs the real data and a quiet machine

@@ -128,8 +128,16 @@ def left(run: str) -> list[str]:
 
 def programs(process: psutil.Process) -> list[str]:
     """Names of the Python programs that run below a process, as `serve.py`."""
-    words = [word for child in process.children(recursive=True) for word in child.cmdline()]
+    words = [word for child in process.children(recursive=True) for word in command(child)]
     return [Path(word).name for word in words if word.endswith(".py")]
+
+
+def command(process: psutil.Process) -> list[str]:
+    """The words that a process was started with; none where it has ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def spoiling(folder: Path, what: str, kind: str = "dict") -> dict[str, str]:

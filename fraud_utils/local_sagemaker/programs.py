@@ -63,6 +63,7 @@ class Program:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        self._asked = False
         self._reader = threading.Thread(target=self._read, args=(on_line,), daemon=True)
         self._reader.start()
 
@@ -77,6 +78,9 @@ class Program:
 
     def terminate(self) -> None:
         """Send SIGTERM, and SIGKILL later to a program that does not heed it."""
+        if self._asked:
+            return
+        self._asked = True
         self.guard.terminate()
         killer = threading.Timer(self.stop_seconds, self.kill)
         killer.daemon = True

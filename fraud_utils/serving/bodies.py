@@ -22,8 +22,8 @@ from fraud_utils.serving.answers import CSV, JSON, JSON_LINES, MEDIA, RequestErr
 ARROW_BYTES = 1 << 16  # larger CSV bodies are worth Arrow's parser
 PIECE_BYTES = 1 << 20  # of a long CSV body, for one core at a time
 LINE_END, QUOTE = re.compile(b"\n"), re.compile(b'"')
-# What Arrow understands, and is a mistake for Python's reader: a return that ends a row, a quote before or after which a
-# value goes on.
+# What Arrow understands, and is a mistake for Python's reader: a return that ends a row, a quote before or after which
+# a value goes on.
 BARE_RETURN = re.compile(rb"\r(?!\n)")
 QUOTED = re.compile(rb'(?<![^,\r\n])"[^"]*(?:""[^"]*)*"(?![^,\r\n])')  # a value in quotes
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,7 +13,9 @@ from fraud_utils.data import ULB
 from fraud_utils.deploy import DeployError, Deployment
 
 
-def test_a_choice_becomes_a_model_an_endpoint_a_batch_of_scores_and_then_nothing(server, split, tmp_path):
+def test_a_choice_becomes_a_model_an_endpoint_a_batch_of_scores_and_then_nothing(server, log, split, tmp_path):
+    """And asks for nothing that the policy does not allow, which the whole notebook is held to in test_policy."""
+    log.write_text("")
     deployment = deploy.connect("local", tmp_path / "whole-way")
     assert "SageMaker on this machine, `train` and `serve` as processes" in deployment.describe()
     uploaded = deployment.upload(split, ULB)
@@ -40,6 +42,10 @@ def test_a_choice_becomes_a_model_an_endpoint_a_batch_of_scores_and_then_nothing
     assert 0 < latency["p50"] <= latency["p99"]
     with pytest.raises(DeployError, match=r"answered 400: .*V7"):
         deployment.endpoint.score(split.test.drop(columns="V7"))
+    policy = json.loads((deployments.ROOT / "container/policy.json").read_text())
+    allowed = {action for each in policy["Statement"] for action in np.atleast_1d(each["Action"])}
+    called = deployments.actions(log)
+    assert {"sagemaker:CreateTrainingJob", "sagemaker:CreateEndpoint", "sagemaker:InvokeEndpoint"} <= called <= allowed
     bucket = f"s3://{deployment.site.place.bucket}/"
     assert {each.removeprefix(bucket) for each in deployment.remaining()} == set(deployments.left("whole-way"))
     assert {each.split()[0] for each in deployment.remaining()} >= {"Endpoint", "EndpointConfig", "Model"}

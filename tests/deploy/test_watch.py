@@ -14,7 +14,7 @@ import nbformat
 import psutil
 import pytest
 import states
-from deployments import ROOT, left, marked, programs
+from deployments import ROOT, command, left, marked, programs
 from jupyter_client.manager import KernelManager
 
 CONNECT = """\
@@ -57,7 +57,7 @@ def start_deploying(folder, table, chosen=None):
 
 
 def kernel_of(mark):
-    return next(each for each in marked(mark) if "ipykernel_launcher" in " ".join(each.cmdline()))
+    return next(each for each in marked(mark) if "ipykernel_launcher" in " ".join(command(each)))
 
 
 def transform_jobs(stem: str) -> list[dict]:
@@ -209,5 +209,5 @@ def test_killing_the_process_and_cleaning_up_leaves_nothing(server, trained, pro
 )
 def test_a_server_that_the_process_started_ends_with_it_and_all_it_runs(processes, tmp_path, step, program):
     with deploying(processes, tmp_path / "alone", step, "", AWS_ENDPOINT_URL="") as (process, mark):
-        states.until(lambda: [each for each in marked(mark) if program in " ".join(each.cmdline())], step)
+        states.until(lambda: [each for each in marked(mark) if program in " ".join(command(each))], step)
         process.kill()

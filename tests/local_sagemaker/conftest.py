@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import boto3
+import deployments
 import psutil
 import pytest
 from botocore.config import Config
@@ -122,7 +123,7 @@ class Local:
     def running(self, program):
         """The processes of a program, not their guards."""
         children = self.process.children(recursive=True)
-        return [each for each in children if each.cmdline()[1:2] and each.cmdline()[1].endswith(f"/{program}.py")]
+        return [each for each in children if "".join(deployments.command(each)[1:2]).endswith(f"/{program}.py")]
 
 
 @pytest.fixture(scope="session")

@@ -141,8 +141,7 @@ def test_instances_can_be_let_go_without_a_lost_request(local, live, configure, 
         local.sagemaker.update_endpoint_weights_and_capacities(EndpointName=live, DesiredWeightsAndCapacities=desired)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("fault", ["failing", "slow"])
+@pytest.mark.parametrize("fault", ["failing", pytest.param("slow", marks=pytest.mark.long)])
 def test_an_alarm_on_the_new_fleet_rolls_back(local, live, configure, runtime, row, tmp_path, fault):
     what = {"failing": 'raise RuntimeError("spoilt")', "slow": "time.sleep(0.3)"}[fault]
     config = f"shifted-{fault}"
