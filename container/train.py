@@ -27,7 +27,7 @@ def import_xgboost() -> None:
     """Import XGBoost without its scikit-learn interface, which nothing here uses.
 
     It imports scikit-learn, and that SciPy's statistics: 1.4 of the 2.0 CPU seconds that a job's imports take. Jobs
-    that draw rows import scikit-learn themselves.
+    that make rows (SMOTE) or judge settings on folds import scikit-learn themselves.
     """
     sys.modules["sklearn"] = None  # type: ignore[assignment]
     import xgboost  # noqa: F401

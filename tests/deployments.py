@@ -1,6 +1,7 @@
 """What several tests of deployments share: a choice to deploy, and what a server holds and runs, asked from outside."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -44,6 +45,8 @@ def spoilt(value, **more):
     return dumps(value, **more)
 json.dumps = spoilt
 """
+POLICY = json.loads((ROOT / "container/policy.json").read_text())
+ALLOWED = {a for s in POLICY["Statement"] for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
 CREDENTIALS = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 

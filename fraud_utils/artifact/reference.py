@@ -135,13 +135,19 @@ class Promise:
             alerts=int(alert.sum()),
             caught=int((fraud & alert).sum()),
             expected_frauds=float(np.sum(score)),
-            average_precision=_average_precision(fraud, np.asarray(score)),
+            average_precision=average_precision(fraud, np.asarray(score)),
             **money,
         )
 
 
-def _average_precision(fraud: np.ndarray, score: np.ndarray) -> float | None:
-    """Mean over the frauds of the precision at their score."""
+def average_precision(fraud: np.ndarray, score: np.ndarray) -> float | None:
+    """Mean over the frauds of the precision at their score, as scikit-learn has it; None where a class is missing.
+
+    Parameters
+    ----------
+    fraud : numpy.ndarray of bool, shape (rows,)
+    score : numpy.ndarray, shape (rows,)
+    """
     if not 0 < fraud.sum() < len(fraud):
         return None
     order = np.argsort(-score, kind="stable")

@@ -189,9 +189,8 @@ def _race(
     reached: list[list[np.ndarray]] = [[] for _ in batch]
     alive = list(range(len(batch)))
     for number, part in enumerate(parts):
-        distinct: list[Candidate] = []
-        for i in alive:
-            distinct += [entrants[i][0]] if entrants[i][0] not in distinct else []
+        growing = [entrants[i][0] for i in alive]
+        distinct = [candidate for k, candidate in enumerate(growing) if candidate not in growing[:k]]
         todo = [Fit(candidate, *part, protocol.seed) for candidate in distinct]
         done = fits.run(todo, rows.X, rows.y, f"{what}, part {number + 1}", protocol.cache, protocol.jobs)
         for i in alive:

@@ -23,9 +23,9 @@ ARROW_BYTES = 1 << 16  # larger CSV bodies are worth Arrow's parser
 PIECE_BYTES = 1 << 20  # of a long CSV body, for one core at a time
 LINE_END, QUOTE = re.compile(b"\n"), re.compile(b'"')
 # What Arrow understands, and is a mistake for Python's reader: a return that ends a row, a quote before or after which
-# a value goes on.
+# a value goes on. Possessive, so that no body takes more than one look at each byte.
 BARE_RETURN = re.compile(rb"\r(?!\n)")
-QUOTED = re.compile(rb'(?<![^,\r\n])"[^"]*(?:""[^"]*)*"(?![^,\r\n])')  # a value in quotes
+WELL_QUOTED = re.compile(rb'(?:[^"]*+(?<![^,\r\n])"(?:[^"]++|"")*+"(?![^,\r\n]))*+[^"]*+')  # all of a body
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -177,7 +177,7 @@ def _arrow_rows(piece: Body, names: Sequence[str], layout: Layout, quoted: bool)
     import pyarrow
     from pyarrow import csv as arrow_csv
 
-    if BARE_RETURN.search(piece) or (quoted and QUOTE.search(QUOTED.sub(b"", piece))):
+    if BARE_RETURN.search(piece) or (quoted and not WELL_QUOTED.fullmatch(piece)):
         return None
     texts = layout.features.categories
     wanted = [name for name in names if name in layout.features.raw or name == layout.id]

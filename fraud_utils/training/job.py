@@ -218,21 +218,14 @@ def _metrics(parts: Mapping[str, Rows], scores: Mapping[str, np.ndarray]) -> dic
     """Average precision and log loss of the corrected scores on the training and the validation rows."""
     metrics = {}
     for part, rows in parts.items():
-        if 0 < rows.y.sum() < len(rows.y):
-            metrics[f"{part}_average_precision"] = _average_precision(rows.y, scores[part])
+        if (reached := artifact.average_precision(rows.y == 1, scores[part])) is not None:
+            metrics[f"{part}_average_precision"] = reached
         metrics[f"{part}_log_loss"] = _log_loss(rows.y, scores[part])
     return metrics
 
 
-# scikit-learn has both; importing it takes three quarters of a job's start (`container/train.py`).
-def _average_precision(y: np.ndarray, score: np.ndarray) -> float:
-    order = np.argsort(-score, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(y) - 1)  # rows of one score count together
-    caught = np.cumsum(y[order], dtype=float)[ends]
-    return float(np.sum(np.diff(caught, prepend=0) * caught / (ends + 1)) / caught[-1])
-
-
 def _log_loss(y: np.ndarray, score: np.ndarray) -> float:
+    """As scikit-learn's, which takes longer to import than a job to start (`container/train.py`)."""
     least = np.finfo(score.dtype).eps
     return float(-np.log(np.clip(np.where(y == 1, score, 1 - score), least, 1 - least)).mean())
 

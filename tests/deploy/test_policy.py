@@ -10,12 +10,10 @@ import deployments
 import papermill
 import pytest
 import states
-from deployments import ROOT
+from deployments import ALLOWED, POLICY, ROOT
 
 from fraud_utils import record
 from fraud_utils.deploy.place import REPOSITORY, stem
-
-POLICY = json.loads((ROOT / "container/policy.json").read_text())
 
 # What the recorded calls cannot show, and why it is needed.
 UNSEEN = {
@@ -73,9 +71,6 @@ UNSEEN = {
 def statements(action):
     as_list = [s["Action"] if isinstance(s["Action"], list) else [s["Action"]] for s in POLICY["Statement"]]
     return [s for s, allowed in zip(POLICY["Statement"], as_list, strict=True) if action in allowed]
-
-
-ALLOWED = {a for s in POLICY["Statement"] for a in ([s["Action"]] if isinstance(s["Action"], str) else s["Action"])}
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ from states import until
 
 from fraud_utils import artifact, deploy, record
 
-POLICY = json.loads((deployments.ROOT / "container/policy.json").read_text())
 LIMITS = deploy.Limits(latency=20, requests=3)  # the same program twice: no machine is that uneven
 QUICK = deploy.Canary(minutes=0.02, percent=50)
 PATIENT = deploy.Canary(minutes=60, percent=50)  # only an alarm ends it in time
@@ -121,8 +120,9 @@ def test_a_good_model_replaces_the_old_one_and_goes_with_the_endpoint(live, chal
     assert table.loc["mean difference of scores", "new against present"] == 0
     called = deployments.actions(log)
     assert {"sagemaker:UpdateEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"} <= called
-    allowed = {action for each in POLICY["Statement"] for action in np.atleast_1d(each["Action"])}
-    assert called - allowed == {"logs:DescribeMetricFilters"}  # by which the server finds what the log is to become
+    assert called - deployments.ALLOWED == {
+        "logs:DescribeMetricFilters"
+    }  # by which the server finds what the log is to become
 
     assert set(asked) == {OLD}
     assert kinds(deployments.left("live")) == ["Endpoint", "EndpointConfig", "Model"]
