@@ -36,6 +36,7 @@ KEPT_DAYS = 7  # since all rows of a table were last asked for
 # So many rows (the reference table has 284,807) are compared in minutes on two cores; all processes together take so
 # many times the size of the rows as numbers of 64 bits.
 MOST_ROWS, TIMES = 300_000, 16
+CSV_TIMES = 2  # the size of a CSV's rows as numbers of 64 bits that reading it takes: as Arrow's table, as a frame
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def sample(tables: Sequence[TableFile], name: str, most: int, seed: int) -> Samp
     _forget(cache)
     folder = cache / _key(tables, share, seed)
     if not folder.is_dir():
+        _check_csvs(tables)
         needed, free = rows * len(schema.columns) * 8, shutil.disk_usage(cache).free
         if needed > free:
             raise DataError(
@@ -103,6 +105,11 @@ def sample(tables: Sequence[TableFile], name: str, most: int, seed: int) -> Samp
     frame = pd.read_parquet(folder / "sample" / "rows.parquet")
     frame.attrs["whole"] = {"folder": str(folder)}
     frame = between(frame, schema, None, None)
+    if (left := frame.attrs["whole"]["rows"]) != about["rows"]:
+        raise DataError(
+            f"{name}: {folder} holds {left:,} of its {about['rows']:,} rows; somebody has removed a part: delete this "
+            "folder, and all rows are read again"
+        )
     said, unlabelled, origin = tuple(about["read_as"]), about["unlabelled"], about["origin"]
     loaded = Loaded(frame, about["sha256"], said, unlabelled, origin, about["simulated"])
     return Sampled(loaded, about["rows"], about["largest_amount"])
@@ -237,6 +244,18 @@ def _rows(whole: Mapping[str, Any], schema: Schema) -> int:
     return dataset.dataset(files).count_rows(filter=(when >= since) & (when < until))
 
 
+def _check_csvs(tables: Sequence[TableFile]) -> None:
+    """Refuse a CSV that does not fit into memory by itself: unlike parquet files these are read whole."""
+    for table in tables:
+        if not table.is_parquet:
+            needed, memory = row_count([table]) * len(table.schema.columns) * 8 * CSV_TIMES, memory_bytes()
+            if needed > memory:
+                raise DataError(
+                    f"{table.source}: reading it takes about {needed / 1e9:,.0f} GB of memory, and there are "
+                    f"{memory / 1e9:,.0f} GB; write it as parquet, or as several CSVs in one folder"
+                )
+
+
 # Reading all rows once ----------------------------------------------------------------------------------------------
 
 
@@ -343,7 +362,9 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _forget(cache: Path) -> None:
     """Remove what nobody has asked for in a week."""
     for folder in cache.iterdir():
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # another process is faster
             days = 1 if folder.name.startswith(".reading-") else KEPT_DAYS  # a reading that was killed
             if time.time() - folder.stat().st_mtime > days * 86_400:
-                shutil.rmtree(folder, ignore_errors=True)
+                # Under a name that nobody asks for, since whoever is stopped now leaves a part of it.
+                gone = folder.rename(folder.with_name(f".reading-{folder.name.removeprefix('.reading-')}"))
+                shutil.rmtree(gone, ignore_errors=True)

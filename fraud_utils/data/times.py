@@ -161,10 +161,12 @@ class _Reader:
 
     def _ask(self, cells: pd.Series, column: str, read: dict[str, pd.Series]) -> None:
         """Refuse to guess between several readings of a whole column."""
-        row = int(np.argmax(cells.notna()))
+        first, *others = read.values()
+        row = int(np.argmax(np.logical_or.reduce([(each != first) & cells.notna() for each in others])))
         readings = " or ".join(f"{instants.iloc[row]:%-d %B %Y}" for instants in read.values())
         lines = " or ".join(f"\"time_format: '{form}'\"" for form in read)
-        text = f"{shown(cells.iloc[row])} can be {readings}, and no row decides which; write {lines} in the schema"
+        cell = shown(cells.iloc[row])
+        text = f"{cell} can be {readings}, and no row beside it decides which; write {lines} in the schema"
         self.raw.faults.values(column, cells.notna(), text)
 
     def _localized(self, instants: pd.Series, naive: np.ndarray, column: str, cells: pd.Series) -> pd.Series:

@@ -55,8 +55,9 @@ def judge(
     Returns
     -------
     pandas.DataFrame
-        A row a candidate: `learner`, `imbalance`, `kind`, `threshold`, and the fields of `record.Metrics`. Anomaly
-        scores are no probabilities: what needs those is null for unsupervised candidates.
+        A row a candidate: `learner`, `imbalance`, `kind`, `repeats` (how often each row was scored), `threshold`, and
+        the fields of `record.Metrics`. Anomaly scores are no probabilities: what needs those is null for unsupervised
+        candidates.
     """
     rows, table = scores.rows, {}
     most = attainable(rows, cards_per_day) if cards_per_day else None
@@ -70,6 +71,7 @@ def judge(
             "learner": candidate.learner,
             "imbalance": candidate.imbalance,
             "kind": candidate.kind,
+            "repeats": scores.repeats(score),
             "threshold": threshold,
             "average_precision": average_precision(rows.y, score, scores.block[: len(score)], rows.share),
             "average_precision_ci": percentile(resampled[candidate.name]),
@@ -125,14 +127,17 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The numbers of a comparison with the interval of average precision, the best first.
 
     To three places; to five what is small where frauds are rare, Brier score and log loss. Precision and recall among
-    the 100 highest scores of the whole time are left out, since nobody reviews so.
+    the 100 highest scores of the whole time are left out, since nobody reviews so; repeats, where all have as many.
     """
-    shown = table.drop(columns=["threshold", "precision_at_100", "recall_at_100"]).select_dtypes("number").astype(float)
+    given = table.drop(columns=["threshold", "precision_at_100", "recall_at_100", "repeats"])
+    numbers = given.select_dtypes("number").astype(float)
+    if len(set(table["repeats"])) > 1:
+        numbers["repeats"] = table["repeats"]
     for place, side in enumerate(("low", "high")):
-        shown.insert(place + 1, side, [bounds[place] for bounds in table["average_precision_ci"]])
+        numbers.insert(place + 1, side, [bounds[place] for bounds in table["average_precision_ci"]])
     return (
-        shown.sort_values("average_precision", ascending=False)
-        .round(dict.fromkeys(shown, 3) | {"brier": 5, "log_loss": 5})
+        numbers.sort_values("average_precision", ascending=False)
+        .round(dict.fromkeys(numbers, 3) | {"brier": 5, "log_loss": 5})
         .rename(columns=lambda name: name.replace("_", " "))
     )
 

@@ -35,7 +35,7 @@ def out_of_fold(candidates: Sequence[Candidate], rows: Rows, protocol: Protocol)
     """Score every row by models that have not seen it, nor a copy of it.
 
     Folds are stratified by whether a group holds a fraud; each repeat has other folds. Who is shown to be behind after
-    the first repeat takes no part in the others, unless it is the best XGBoost, which alone can be served.
+    the first repeat takes no part in the others; an XGBoost, which alone can be served, has to be behind another one.
 
     Returns
     -------
@@ -75,13 +75,16 @@ def _once(candidates: Sequence[Candidate], rows: Rows, protocol: Protocol, repea
 def _may_lead(candidates: Sequence[Candidate], scores: Scores, protocol: Protocol) -> list[Candidate]:
     """Those that paired comparisons, which hold together for all pairs, do not show to be behind the best.
 
-    And the best XGBoost, and the members of averages among them.
+    Nor the XGBoosts behind the best of these; and the members of averages among them.
     """
     rows = scores.rows
     points = {c.name: average_precision(rows.y, scores.of(c), scores.block, rows.share) for c in candidates}
     resampled = bootstrap_average_precision(scores, dataclasses.replace(protocol, resamples=200))
-    near = tie_set(candidates, pd.DataFrame({"average_precision": points}), resampled)
-    near += sorted((c for c in candidates if c.learner == "xgboost"), key=lambda c: -points[c.name])[:1]
+    table = pd.DataFrame({"average_precision": points})
+    near = tie_set(candidates, table, resampled)
+    if served := [c for c in candidates if c.learner == "xgboost"]:
+        listed = [c.name for c in served]
+        near += tie_set(served, table.loc[listed], resampled[listed])
     names = {name for c in near for name in (c.name, *c.members)}
     return [candidate for candidate in candidates if candidate.name in names]
 
@@ -140,7 +143,9 @@ def score_parts(candidates: Sequence[Candidate], rows: Rows, parts: Parts, proto
     values, seconds, boosters = {}, {}, {}
     for candidate in fitted:
         of_parts = list(itertools.islice(done, len(parts)))
-        values[candidate.name] = np.concatenate([fit.scores for fit in of_parts])
+        values[candidate.name] = score = np.concatenate([fit.scores for fit in of_parts])
+        if missing := np.count_nonzero(np.isnan(score)):
+            raise ValueError(f"{candidate.name}: no number for {missing:,} of {len(score):,} rows")
         seconds[candidate.name] = float(np.mean([fit.seconds for fit in of_parts]))
         if len(of_parts) == 1 and of_parts[0].booster:
             boosters[candidate.name] = of_parts[0].booster

@@ -22,10 +22,11 @@ def choose(
     """Choose the XGBoost to serve, by a rule fixed beforehand.
 
     The cheapest XGBoost in the tie set, cost being the rows that its treatment leaves times its rounds (counted, not
-    timed, so that the choice is the same tomorrow); where no XGBoost ties with the best, the best XGBoost. Of the tie
-    set only those are eligible that a paired comparison of their own does not put behind the best, and whose average
-    precision is at most one standard error below it (Breiman et al. 1984, "Classification and regression trees"), for
-    the set is wide where many candidates are compared, and cheapness is no reason to serve a worse one.
+    timed, so that the choice is the same tomorrow); where no XGBoost ties with the best, the best XGBoost of those that
+    were scored in all repeats, since the others may have been lucky in one. Of the tie set only those are eligible that
+    a paired comparison of their own does not put behind the best, and whose average precision is at most one standard
+    error below it (Breiman et al. 1984, "Classification and regression trees"), for the set is wide where many
+    candidates are compared, and cheapness is no reason to serve a worse one.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ def choose(
     least = points[best] - resampled[best].std()
     eligible = [candidate for candidate in _served(tied) if points[candidate.name] >= least]
     if not eligible:
-        chosen = max(served, key=lambda c: points[c.name])
+        names = _in_all_repeats(table).index
+        chosen = max((c for c in served if c.name in names), key=lambda c: points[c.name])
         interval = percentile(resampled[best] - resampled[chosen.name])
         ahead = f"better by {' to '.join(map(words.decimals, interval))}"
         if interval[0] <= 0:
@@ -103,14 +105,21 @@ def _served(candidates: Sequence[Candidate]) -> list[Candidate]:
     return [candidate for candidate in candidates if candidate.learner == "xgboost"]
 
 
+def _in_all_repeats(table: pd.DataFrame) -> pd.DataFrame:
+    """Of XGBoosts, those that were scored in as many repeats as any."""
+    served = table[table["learner"] == "xgboost"]
+    return served[served["repeats"] == served["repeats"].max()]
+
+
 def family_differences(table: pd.DataFrame, resampled: pd.DataFrame) -> pd.DataFrame:
     """The best XGBoost minus the best of each other learner, paired: `value`, `low`, `high`, by candidate.
 
-    Best by average precision on the same rows, so that the winners of both sides are equally favoured; the intervals
-    hold together. Averages and candidates that contain an XGBoost are left out. `attrs["leader"]` names the XGBoost.
+    Best by average precision on the same rows, of XGBoosts among those scored in all repeats; a learner that is behind
+    after the first may have been lucky in it, which favours the other side. The intervals hold together.
+    Averages and candidates that contain an XGBoost are left out. `attrs["leader"]` names the XGBoost.
     """
     points = table["average_precision"]
-    leader = points[table["learner"] == "xgboost"].idxmax()
+    leader = _in_all_repeats(table)["average_precision"].idxmax()
     others = table[~table["learner"].str.contains("xgboost") & (table["kind"] == "supervised")]
     others = others[others["learner"] != "average"]
     rows, names = {}, points[others.index].groupby(others["learner"]).idxmax()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import contextlib
 import csv
 import io
 import json
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +23,13 @@ from fraud_utils.serving.answers import CSV, JSON, JSON_LINES, MEDIA, RequestErr
 
 ARROW_BYTES = 1 << 16  # larger CSV bodies are worth Arrow's parser
 PIECE_BYTES = 1 << 20  # of a long CSV body, for one core at a time
-LINE_END, QUOTE = re.compile(b"\n"), re.compile(b'"')
+LINE_END, QUOTE, BRACKET, BOM = re.compile(b"\n"), re.compile(b'"'), re.compile(rb"\("), b"\xef\xbb\xbf"
 # What Arrow understands, and is a mistake for Python's reader: a return that ends a row, a quote before or after which
 # a value goes on. Possessive, so that no body takes more than one look at each byte.
 BARE_RETURN = re.compile(rb"\r(?!\n)")
 WELL_QUOTED = re.compile(rb'(?:[^"]*+(?<![^,\r\n])"(?:[^"]++|"")*+"(?![^,\r\n]))*+[^"]*+')  # all of a body
+WORDY_NAN = re.compile(rb"nan\(", re.IGNORECASE)  # of C's spellings, one that Python does not read
+csv.field_size_limit(sys.maxsize)  # of a value: the size of a body is limited already
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -106,7 +110,7 @@ def parse(body: Body, media: str, layout: Layout) -> Any:
         The body is not what its content type says.
     """
     if media == CSV:
-        names, start = _csv_columns(body, layout)
+        names, start = _rows_of(body, layout)
         return _csv_rows(body[start:], names, layout)
     body = bytes(body)
     if media == JSON:
@@ -140,7 +144,7 @@ def each_piece[T](
     RequestError, RowError
         The first row that cannot be used.
     """
-    names, start = _csv_columns(body, layout)
+    names, start = _rows_of(body, layout)
     quoted = bool(QUOTE.search(body))
 
     def fast(piece: slice) -> tuple[int, T] | None:
@@ -178,6 +182,12 @@ def _arrow_rows(piece: Body, names: Sequence[str], layout: Layout, quoted: bool)
     from pyarrow import csv as arrow_csv
 
     if BARE_RETURN.search(piece) or (quoted and not WELL_QUOTED.fullmatch(piece)):
+        return None
+    if piece[: len(BOM)] == BOM or (BRACKET.search(piece) and WORDY_NAN.search(piece)):
+        return None
+    try:
+        codecs.utf_8_decode(piece, "strict", True)  # Arrow looks at columns that are wanted alone
+    except UnicodeDecodeError:
         return None
     texts = layout.features.categories
     wanted = [name for name in names if name in layout.features.raw or name == layout.id]
@@ -221,7 +231,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _csv_rows(body: Body, names: Sequence[str], layout: Layout, first: int = 0) -> dict[str, Any]:
     """Columns of CSV rows; `first` is how many rows came before these."""
     try:
-        text = bytes(body).decode("utf-8-sig")
+        text = bytes(body).decode()
     except UnicodeDecodeError as error:
         raise RequestError(400, f"the body is not UTF-8: {error}") from None
     table = []
@@ -258,6 +268,12 @@ def _csv_numbers(name: str, values: Sequence[str], first: int) -> list[float]:
         except ValueError:
             raise RequestError(400, f"row {row}, column {name!r}: text where a number is needed") from None
     return numbers
+
+
+def _rows_of(body: Body, layout: Layout) -> tuple[tuple[str, ...], int]:
+    """The columns' names, and where the rows begin: after a header, or a byte order mark."""
+    names, start = _csv_columns(body, layout)
+    return names, start or (len(BOM) if body[: len(BOM)] == BOM else 0)
 
 
 def _csv_columns(body: Body, layout: Layout) -> tuple[tuple[str, ...], int]:

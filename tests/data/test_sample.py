@@ -125,6 +125,22 @@ def test_a_fault_in_any_row_is_found_and_nothing_is_kept(frame, table):
     assert len(load_transactions(table, MANY, 7, 5_000))
 
 
+def test_rows_of_which_a_part_is_gone_are_not_taken_for_all(table):
+    load_transactions(table, MANY, 7, 5_000)
+    (folder,) = kept(table.parent)
+    next(folder.glob("part-*.parquet")).unlink()
+    with pytest.raises(DataError, match=rf"{folder.name} holds [\d,]+ of its 30,000 rows.* delete this folder"):
+        load_transactions(table, MANY, 7, 5_000)
+
+
+def test_a_csv_that_does_not_fit_into_memory_is_refused_before_it_is_read(table, monkeypatch):
+    load_transactions(table, MANY, 7, 5_000).head(100).to_csv(table / "9.csv", index=False)
+    (limit := table.parent / "memory.max").write_text("10000\n")  # as a container's limit is written
+    monkeypatch.setattr("fraud_utils.data.parts.CGROUP", limit)
+    with pytest.raises(DataError, match=r"table/9.csv: reading it takes about 0 GB .* several CSVs in one folder"):
+        load_transactions(table, MANY, 7, 5_000)
+
+
 def test_a_table_whose_history_is_computed_is_read_whole(table):
     cards = simulate_cards(3)
     cards.to_parquet(table.parent / "cards.parquet", index=False)

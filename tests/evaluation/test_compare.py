@@ -112,7 +112,9 @@ def test_the_table_shows_intervals_and_numbers_only_the_best_first():
     assert list(shown.columns[:3]) == ["average precision", "low", "high"]
     bounds = table.loc["xgboost", "average_precision_ci"]
     assert list(shown.loc["xgboost", ["low", "high"]]) == [round(bound, 3) for bound in bounds]
-    assert shown.dtypes.eq(float).all()
+    assert shown.dtypes.eq(float).all() and "repeats" not in shown
+    twice = compare.readable(table.assign(repeats=[2, 1]))
+    assert twice["repeats"].to_dict() == {"dummy": 2, "xgboost": 1}
     ranked = compare.ranked_intervals(table, [listed[1]])
     assert ranked["group"].to_dict() == {"xgboost": "tie set", "dummy": "outside the tie set"}
     assert list(ranked.loc["xgboost", ["low", "high"]]) == bounds

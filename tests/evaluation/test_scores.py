@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluation import made
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from fraud_utils import evaluation, models
 from fraud_utils.artifact import FeatureMap
 from fraud_utils.data import DataError
-from fraud_utils.evaluation import Protocol, average_precision, compare
+from fraud_utils.evaluation import Protocol, average_precision, compare, selection
 from fraud_utils.intervals import percentile, together
 from fraud_utils.models import Candidate
 
@@ -78,6 +79,17 @@ class Remembers(LogisticRegression):
         return np.column_stack([1 - seen, seen])
 
 
+class Echo(ClassifierMixin, BaseEstimator):
+    """Gives back a row's first value."""
+
+    def fit(self, X, y):
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict_proba(self, X):
+        return np.column_stack([1 - X[:, 0], X[:, 0]])
+
+
 MEMORY = Candidate("memory", estimator=Remembers())
 
 
@@ -121,6 +133,31 @@ def test_who_is_shown_to_be_behind_is_not_fitted_on_other_folds(tmp_path, monkey
     pd.testing.assert_series_equal(resampled["dummy"], of_once["dummy"])
     of_alone = evaluation.bootstrap_average_precision(alone, protocol)
     pd.testing.assert_series_equal(resampled[linear.name], of_alone[linear.name])
+
+
+def test_no_xgboost_is_served_for_having_been_lucky_on_the_first_folds():
+    """Where another learner leads: who was scored once cannot overtake who was scored twice, as means do."""
+    rng, y = np.random.default_rng(5), (np.arange(3_000) % 20 == 0).astype(np.int8)
+    rows = made.rows((rng.normal(size=(len(y), 8)) + 0.6 * y[:, None]).astype(np.float32), y)
+    linear = Candidate("logistic regression")
+    alike = [Candidate("xgboost", "none", {"num_round": 20, "lambda": 1 + k / 4}, str(k)) for k in range(4)]
+    poor = Candidate("xgboost", "undersample 1:1", {"num_round": 1})
+    candidates, protocol = [linear, poor, *alike], Protocol(repeats=2, resamples=200)
+    scored = evaluation.out_of_fold(candidates, rows, protocol)
+    judged = compare.judge(candidates, scored, resampled := evaluation.bootstrap_average_precision(scored, protocol))
+    tied = compare.tie_set(candidates, judged, resampled)
+    assert [c.name for c in tied] == [linear.name]
+    chosen, _ = selection.choose(candidates, tied, judged, resampled, y)
+    leader = selection.family_differences(judged, resampled).attrs["leader"]
+    assert judged.loc[[chosen.name, leader], "repeats"].eq(2).all() and judged.loc[poor.name, "repeats"] == 1
+    assert judged.loc[[c.name for c in alike], "repeats"].eq(2).all()
+
+
+def test_an_estimator_that_gives_no_number_is_named():
+    rows = made.noise(300, 60)
+    rows.X[7, 0] = np.nan
+    with pytest.raises(ValueError, match=r"echo: no number for 1 of 300 rows"):
+        evaluation.out_of_fold([Candidate("echo", estimator=Echo())], rows, Protocol(repeats=2, resamples=20, jobs=1))
 
 
 def test_the_test_set_is_scored_by_one_fit_on_all_training_rows():

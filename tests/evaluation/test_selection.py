@@ -16,7 +16,7 @@ def comparison(**points: float) -> tuple[list[Candidate], pd.DataFrame, pd.DataF
     named = [(*name.split(" + "), "none")[:2] for name in points]
     listed = [Candidate(learner, how, {"num_round": 10}) for learner, how in named]
     table = pd.DataFrame({"average_precision": points})
-    table["learner"], table["kind"] = [c.learner for c in listed], [c.kind for c in listed]
+    table["learner"], table["kind"], table["repeats"] = [c.learner for c in listed], [c.kind for c in listed], 1
     return listed, table, pd.DataFrame({name: rng.normal(point, 0.01, 500) for name, point in points.items()})
 
 
