@@ -26,6 +26,7 @@ def tune(
     uploaded: Mapping[str, str],
     count: int,
     options: Training,
+    volume: int = jobs.LEAST_GB,
 ) -> pd.DataFrame:
     """Run a tuning job to its end: so many training jobs, with settings drawn at random.
 
@@ -33,6 +34,8 @@ def tune(
     ----------
     job : tuple
         Hyperparameters that are fixed, and the space to draw others from; `evaluation.tune.as_job` gives them.
+    volume : int
+        GB of disk that each training job gets.
 
     Returns
     -------
@@ -57,7 +60,7 @@ def tune(
     }
     with explained("starting the tuning job"):
         tags = [{"Key": key, "Value": value} for key, value in site.tags.items()]
-        definition = _definition(site, fixed, uploaded, options)
+        definition = _definition(site, fixed, uploaded, options, volume)
         sagemaker.create_hyper_parameter_tuning_job(
             **name, HyperParameterTuningJobConfig=config, TrainingJobDefinition=definition, Tags=tags
         )
@@ -80,7 +83,9 @@ def tune(
         return _table(site, sorted(trials, key=lambda each: each["CreationTime"]), fixed)
 
 
-def _definition(site: Site, fixed: Mapping[str, Any], uploaded: Mapping[str, str], options: Training) -> dict[str, Any]:
+def _definition(
+    site: Site, fixed: Mapping[str, Any], uploaded: Mapping[str, str], options: Training, volume: int
+) -> dict[str, Any]:
     security, metrics = site.place.security, (*jobs.METRICS, *jobs.PER_ROUND)
     output = {"S3OutputPath": f"{site.url}/jobs"} | ({"KmsKeyId": security.output_key} if security.output_key else {})
     disk = {"VolumeKmsKeyId": security.volume_key} if security.volume_key else {}
@@ -99,7 +104,7 @@ def _definition(site: Site, fixed: Mapping[str, Any], uploaded: Mapping[str, str
             {"ChannelName": name, "DataSource": {"S3DataSource": source}} for name, source in sources.items()
         ],
         "OutputDataConfig": output,
-        "ResourceConfig": {"InstanceType": options.instance, "InstanceCount": 1, "VolumeSizeInGB": 30} | disk,
+        "ResourceConfig": {"InstanceType": options.instance, "InstanceCount": 1, "VolumeSizeInGB": volume} | disk,
         "StoppingCondition": {"MaxRuntimeInSeconds": jobs.TRAIN_HOURS * 3600},
         "EnableNetworkIsolation": security.network_isolation,
         **network,

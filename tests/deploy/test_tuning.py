@@ -18,12 +18,16 @@ def test_a_tuning_job_finds_settings_that_the_notebook_would_judge_alike(deploym
     job = tune.as_job(START, Protocol(seed=3))
     log.write_text("")
     uploaded = deployment.upload(split, ULB)
+    deployment.volume_gb = 45
     table = deployment.tune(job, uploaded, 2, deploy.Training())
     assert len(table) == 2
     assert table["average_precision"].is_monotonic_decreasing
     assert {"sagemaker:CreateHyperParameterTuningJob", "sagemaker:ListTrainingJobsForHyperParameterTuningJob"} <= (
         deployments.actions(log)
     )
+    (newest,) = boto3.client("sagemaker").list_training_jobs(MaxResults=1)["TrainingJobSummaries"]
+    described = boto3.client("sagemaker").describe_training_job(TrainingJobName=newest["TrainingJobName"])
+    assert described["ResourceConfig"]["VolumeSizeInGB"] == 45
     winner = tune.winner(table, START)
     assert winner.name == "xgboost (tuned)"
     assert "best of 2 training jobs" in tune.describe(table)
