@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from fraud_utils.data import share_of
 from fraud_utils.deploy import jobs
 from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.jobs import Training
@@ -18,6 +19,22 @@ from fraud_utils.evaluation import tune as search
 
 OBJECTIVE, ROUNDS = "cv_average_precision", "cv_rounds"
 AT_ONCE = 2  # training jobs; what an account may run by default
+
+
+def require_all_rows(frame: pd.DataFrame, count: int) -> None:
+    """See that a tuning job of so many training jobs could judge settings on these rows, before anything is uploaded.
+
+    Raises
+    ------
+    DeployError
+        They are a sample, and the jobs would get the whole table, which they copy in memory.
+    """
+    if count and share_of(frame) < 1:
+        raise DeployError(
+            f"tune_jobs={count}: of so large a table models are compared on some of the rows, drawn at random, and "
+            "training jobs would judge settings on all of them, in memory. Leave tune_jobs out, to search on the "
+            "drawn rows on this machine; or set most_rows to as many as the table has, for both to take all"
+        )
 
 
 def tune(

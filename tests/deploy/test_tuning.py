@@ -49,6 +49,15 @@ def test_a_tuning_job_that_goes_on_is_stopped_with_the_deployment(deployment, sp
     assert deployment.delete()
 
 
+def test_of_a_sample_no_tuning_job_is_started(split):
+    sampled = split.train.head(100)
+    sampled.attrs["whole"] = {"share": 0.1}
+    deploy.require_all_rows(split.train, 2)
+    deploy.require_all_rows(sampled, 0)
+    with pytest.raises(deploy.DeployError, match=r"tune_jobs=2: .* Leave tune_jobs out, .* set most_rows to as many"):
+        deploy.require_all_rows(sampled, 2)
+
+
 def test_names_of_tuning_jobs_are_short_and_known_by_the_run(deployment):
     assert len(short(deployment.name)) <= 32
     run = "a run with a long name, whose end is cut off"
