@@ -131,9 +131,9 @@ class Deployment:
         return describe_prices(training, serving)
 
     def upload(self, split: Split, schema: Schema) -> dict[str, str]:
-        """Put the rows where the jobs read them; see `storage.upload`. Returns the S3 addresses by name."""
+        """Put rows where jobs read them (`storage.upload`): to learn from, unless a version was taken, and to score."""
         self.volume_gb = jobs.volume_gb(split, schema)
-        return storage.upload(self.site, split, schema)
+        return storage.upload(self.site, split, schema, learning=not self.version)
 
     def tune(self, job: tune.Job, uploaded: dict[str, str], count: int, options: Training) -> pd.DataFrame:
         """Search for settings by so many training jobs; see `tuning.tune`."""
@@ -152,8 +152,7 @@ class Deployment:
         DeployError
             The job failed or was stopped; the message is what the program left in its failure file.
         """
-        values = jobs.hyperparameters(choice)
-        job = jobs.train(self.site, values, uploaded, options or Training(), self.volume_gb)
+        job = jobs.train(self.site, jobs.hyperparameters(choice), uploaded, options or Training(), self.volume_gb)
         self.model_url = job.model_artifacts.s3_model_artifacts
         self._fetch(self.model_url)
         metrics = {metric.metric_name: metric.value for metric in job.final_metric_data_list or []}
