@@ -141,5 +141,6 @@ lock: env  ## Resolve requirements.lock again from pyproject.toml
 
 .PHONY: clean
 clean:  ## Remove the environment and caches; runs/ and data/ stay
-	@rm -rf .venv .venv-* .ruff_cache .mypy_cache .pytest_cache .hypothesis build dist test_dir
+	@rm -rf .venv .venv-* .ruff_cache .mypy_cache .pytest_cache .hypothesis .fit_cache build dist test_dir
+	@rm -rf .table_cache/{*,.reading-*}  # the folder may be a link to a larger disk
 	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -31,6 +31,7 @@ S3 = [  # method, path, part of the query, action
     ("POST", r"/[^/]+", "delete", "s3:DeleteObject"),
     ("PUT", r"/[^/]+/.+", "", "s3:PutObject"),
     ("POST", r"/[^/]+/.+", "upload", "s3:PutObject"),
+    ("DELETE", r"/[^/]+/.+", "uploadId", "s3:AbortMultipartUpload"),
     ("GET", r"/[^/]+/.+", "", "s3:GetObject"),
     ("HEAD", r"/[^/]+/.+", "", "s3:GetObject"),
 ]

@@ -90,6 +90,18 @@ def test_cleanup_asks_for_a_run_or_an_age_and_passes_it_on(project):
     assert "is no age" in make("cleanup", "OLDER_THAN=long", folder=project).stderr
 
 
+def test_clean_removes_all_caches_and_what_a_link_to_a_larger_disk_holds(project, tmp_path_factory):
+    larger = tmp_path_factory.mktemp("larger")
+    for folder in (larger / "table", larger / ".reading-x", *(project / name for name in (".fit_cache", "runs/first"))):
+        folder.mkdir(parents=True)
+        (folder / "part").touch()
+    (project / ".table_cache").symlink_to(larger)
+    done = make("clean", folder=project)
+    assert done.returncode == 0, done.stderr
+    assert not list(larger.iterdir()) and not (project / ".fit_cache").exists()
+    assert (project / ".table_cache").is_symlink() and (project / "runs/first/part").exists()
+
+
 def test_test_dir_is_laid_out_as_sagemaker_does(project):
     table = project / "own.csv"
     table.write_text("Class,V1\n0,1.5\n")

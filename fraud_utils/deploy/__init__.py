@@ -12,6 +12,7 @@ from fraud_utils.deploy.replace import replace
 from fraud_utils.deploy.replay import history_store, replay
 from fraud_utils.deploy.security import Security
 from fraud_utils.deploy.trial import Limits
+from fraud_utils.deploy.tuning import require_all_rows
 
 __all__ = [
     "Canary",
@@ -28,5 +29,6 @@ __all__ = [
     "read_choice",
     "replace",
     "replay",
+    "require_all_rows",
     "require_version",
 ]

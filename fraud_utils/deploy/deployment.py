@@ -72,12 +72,15 @@ class Deployment:
         another to serve.
     version : str
         Of the model registry, as `group:3`; empty for a model that was trained here.
+    volume_gb : int
+        Disk of each instance that trains; `upload` sets it to what its rows need, as may whoever knows better.
     """
 
     def __init__(self, site: Site, run_folder: Path) -> None:
         self.site, self.run_folder = site, run_folder
         self.watch = Watch(site, self.delete, run_folder / "cleanup.log")
         self.model_url = self.version = ""
+        self.volume_gb = jobs.LEAST_GB
         self._endpoint: Endpoint | None = None
 
     @property
@@ -128,12 +131,13 @@ class Deployment:
         return describe_prices(training, serving)
 
     def upload(self, split: Split, schema: Schema) -> dict[str, str]:
-        """Put the rows where the jobs read them; see `storage.upload`. Returns the S3 addresses by name."""
-        return storage.upload(self.site, split, schema)
+        """Put rows where jobs read them (`storage.upload`): to learn from, unless a version was taken, and to score."""
+        self.volume_gb = jobs.volume_gb(split, schema)
+        return storage.upload(self.site, split, schema, learning=not self.version)
 
     def tune(self, job: tune.Job, uploaded: dict[str, str], count: int, options: Training) -> pd.DataFrame:
         """Search for settings by so many training jobs; see `tuning.tune`."""
-        return tuning.tune(self.site, job, uploaded, count, options)
+        return tuning.tune(self.site, job, uploaded, count, options, self.volume_gb)
 
     def train(self, choice: Choice, uploaded: dict[str, str], options: Training | None = None) -> pd.DataFrame:
         """Train the choice as a job, show status and log lines as they come, keep the model in the run's folder.
@@ -148,7 +152,7 @@ class Deployment:
         DeployError
             The job failed or was stopped; the message is what the program left in its failure file.
         """
-        job = jobs.train(self.site, jobs.hyperparameters(choice), uploaded, options or Training())
+        job = jobs.train(self.site, jobs.hyperparameters(choice), uploaded, options or Training(), self.volume_gb)
         self.model_url = job.model_artifacts.s3_model_artifacts
         self._fetch(self.model_url)
         metrics = {metric.metric_name: metric.value for metric in job.final_metric_data_list or []}

@@ -5,6 +5,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from typing import IO
 
 from fraud_utils.data import Schema, Split, as_parquet
@@ -61,7 +62,7 @@ def delete_objects(connection: Connection, urls: list[str]) -> None:
             raise DeployError(f"s3://{bucket}/{first['Key']} was not deleted: {first.get('Message')} [{first['Code']}]")
 
 
-def upload(site: Site, split: Split, schema: Schema) -> dict[str, str]:
+def upload(site: Site, split: Split, schema: Schema, learning: bool = True) -> dict[str, str]:
     """Put a deployment's rows where its jobs read them.
 
     `train` and `validation` are tables with labels, before and after the cut in time: all rows, also where the frames
@@ -70,6 +71,11 @@ def upload(site: Site, split: Split, schema: Schema) -> dict[str, str]:
     several objects. `schema` says what the columns mean; a file, since a hyperparameter ends at 2,500 characters, which
     300 columns exceed.
 
+    Parameters
+    ----------
+    learning : bool
+        Whether a job will learn from the rows; else `test` is all that is uploaded.
+
     Returns
     -------
     dict
@@ -77,20 +83,24 @@ def upload(site: Site, split: Split, schema: Schema) -> dict[str, str]:
     """
     encrypted, folders = encryption(site.place.security.upload_key), []
     with explained(f"uploading to {site.url}"):
-        for name, stream in _contents(split, schema):
+        contents = chain(_to_learn_from(split, schema) if learning else (), _to_score(split, schema))
+        for name, stream in contents:
             folders.append(name.split("/")[0])
             site.connection.s3.upload_fileobj(stream, *split_url(f"{site.url}/{name}"), ExtraArgs=encrypted)
     return {folder: f"{site.url}/{folder}/" for folder in dict.fromkeys(folders)}
 
 
-def _contents(split: Split, schema: Schema) -> Iterator[tuple[str, IO[bytes]]]:
-    """The objects of an upload by their names, each open until the next one is asked for."""
-    loaded = schema.as_loaded
+def _to_learn_from(split: Split, schema: Schema) -> Iterator[tuple[str, IO[bytes]]]:
+    """The objects of a training job by their names, each open until the next one is asked for."""
     for folder, frame in (("train", split.train), ("validation", split.test)):
         for number, stream in enumerate(as_parquet(frame, schema)):
             yield f"{folder}/{f'part-{number:05}' if 'whole' in frame.attrs else folder}.parquet", stream
-    yield "schema/schema.json", io.BytesIO(json.dumps(loaded.to_dict(), indent=1).encode())
-    columns = [column for column in loaded.columns if column != loaded.label]
+    yield "schema/schema.json", io.BytesIO(json.dumps(schema.as_loaded.to_dict(), indent=1).encode())
+
+
+def _to_score(split: Split, schema: Schema) -> Iterator[tuple[str, IO[bytes]]]:
+    """The objects of a batch transform, in the same way."""
+    columns = [column for column in schema.as_loaded.columns if column != schema.label]
     for start in range(0, len(split.test), PART_ROWS):
         name = f"part-{start // PART_ROWS:05}" if len(split.test) > PART_ROWS else "test"
         with tempfile.TemporaryFile() as stream:  # rows in memory are not there again as text

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from fraud_utils.data import share_of
 from fraud_utils.deploy import jobs
 from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.jobs import Training
@@ -20,12 +21,29 @@ OBJECTIVE, ROUNDS = "cv_average_precision", "cv_rounds"
 AT_ONCE = 2  # training jobs; what an account may run by default
 
 
+def require_all_rows(frame: pd.DataFrame, count: int) -> None:
+    """See that a tuning job of so many training jobs could judge settings on these rows, before anything is uploaded.
+
+    Raises
+    ------
+    DeployError
+        They are a sample, and the jobs would get the whole table, which they copy in memory.
+    """
+    if count and share_of(frame) < 1:
+        raise DeployError(
+            f"tune_jobs={count}: of so large a table models are compared on some of the rows, drawn at random, and "
+            "training jobs would judge settings on all of them, in memory. Leave tune_jobs out, to search on the "
+            "drawn rows on this machine; or set most_rows to as many as the table has, for both to take all"
+        )
+
+
 def tune(
     site: Site,
     job: search.Job,
     uploaded: Mapping[str, str],
     count: int,
     options: Training,
+    volume: int = jobs.LEAST_GB,
 ) -> pd.DataFrame:
     """Run a tuning job to its end: so many training jobs, with settings drawn at random.
 
@@ -33,6 +51,8 @@ def tune(
     ----------
     job : tuple
         Hyperparameters that are fixed, and the space to draw others from; `evaluation.tune.as_job` gives them.
+    volume : int
+        GB of disk that each training job gets.
 
     Returns
     -------
@@ -57,7 +77,7 @@ def tune(
     }
     with explained("starting the tuning job"):
         tags = [{"Key": key, "Value": value} for key, value in site.tags.items()]
-        definition = _definition(site, fixed, uploaded, options)
+        definition = _definition(site, fixed, uploaded, options, volume)
         sagemaker.create_hyper_parameter_tuning_job(
             **name, HyperParameterTuningJobConfig=config, TrainingJobDefinition=definition, Tags=tags
         )
@@ -80,7 +100,9 @@ def tune(
         return _table(site, sorted(trials, key=lambda each: each["CreationTime"]), fixed)
 
 
-def _definition(site: Site, fixed: Mapping[str, Any], uploaded: Mapping[str, str], options: Training) -> dict[str, Any]:
+def _definition(
+    site: Site, fixed: Mapping[str, Any], uploaded: Mapping[str, str], options: Training, volume: int
+) -> dict[str, Any]:
     security, metrics = site.place.security, (*jobs.METRICS, *jobs.PER_ROUND)
     output = {"S3OutputPath": f"{site.url}/jobs"} | ({"KmsKeyId": security.output_key} if security.output_key else {})
     disk = {"VolumeKmsKeyId": security.volume_key} if security.volume_key else {}
@@ -99,7 +121,7 @@ def _definition(site: Site, fixed: Mapping[str, Any], uploaded: Mapping[str, str
             {"ChannelName": name, "DataSource": {"S3DataSource": source}} for name, source in sources.items()
         ],
         "OutputDataConfig": output,
-        "ResourceConfig": {"InstanceType": options.instance, "InstanceCount": 1, "VolumeSizeInGB": 30} | disk,
+        "ResourceConfig": {"InstanceType": options.instance, "InstanceCount": 1, "VolumeSizeInGB": volume} | disk,
         "StoppingCondition": {"MaxRuntimeInSeconds": jobs.TRAIN_HOURS * 3600},
         "EnableNetworkIsolation": security.network_isolation,
         **network,

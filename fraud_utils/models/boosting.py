@@ -106,7 +106,7 @@ def fit_xgboost(
     if cache is None:
         rows = xgboost.QuantileDMatrix(X, y, weight=rows_weight, feature_types=kinds, **given)
     else:
-        from fraud_utils.models.pages import Pages
+        from fraud_utils.models.pages import QUANTILE, Pages
 
-        rows = xgboost.ExtMemQuantileDMatrix(Pages(X, y, rows_weight, cache, kinds), **given)
+        rows = xgboost.ExtMemQuantileDMatrix(Pages(X, y, rows_weight, cache, QUANTILE, kinds), **given)
     return xgboost.train(settings, rows, num_boost_round=rounds, **training)

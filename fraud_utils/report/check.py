@@ -91,6 +91,7 @@ def check(values: Mapping[str, Any]) -> Checked:
         raise _refused(values["data"], asked, error) from None
     if asked:
         raise _refused(values["data"], asked)
+    _tunable(frame, values)
     facts = _facts(frame, split, schema)
     read_as, left_out = frame.attrs["provenance"]["read_as"], _left_out(frame, split, schema, values, constant)
     return Checked(facts, tuple(read_as), tuple(left_out), tuple(_doubts(frame, split, values)))
@@ -133,6 +134,17 @@ def _servable(values: Mapping[str, Any]) -> None:
             deploy.require_version(version, values["target"], values["region"])
         except deploy.DeployError as error:
             raise UsageError(f"model_version={version}: {error}") from None
+
+
+def _tunable(frame: pd.DataFrame, values: Mapping[str, Any]) -> None:
+    """Refuse a tuning job that notebook 02 would refuse after the first one has run."""
+    if count := values.get("tune_jobs"):
+        from fraud_utils import deploy
+
+        try:
+            deploy.require_all_rows(frame, count)
+        except deploy.DeployError as error:
+            raise UsageError(str(error)) from None
 
 
 def _refused(table: str, asked: list[str], error: DataError | None = None) -> UsageError:

@@ -126,6 +126,7 @@ class _Channel:
 
     digests: dict[str, str]  # by file
     origins: dict[str, str | None]  # of each file's times
+    legitimate: dict[str, list[str]]  # by file, the labels that do not mean fraud
     rows: int
     frauds: int
 
@@ -134,6 +135,7 @@ class _Channel:
         return cls(
             {source: part.sha256 for source, part in parts.items() if part.sha256},
             {source: part.origin for source, part in parts.items()},
+            {source: sorted(part.legitimate) for source, part in parts.items()},
             sum(len(part.frame) for part in parts.values()),
             sum(int(part.frame[schema.label].sum()) for part in parts.values()),
         )
@@ -142,7 +144,9 @@ class _Channel:
         """What is known of other hosts' parts."""
         nothing = pd.DataFrame()
         return {
-            source: Loaded(nothing, "", origin=origin) for source, origin in self.origins.items() if source not in parts
+            source: Loaded(nothing, "", origin=origin, legitimate=frozenset(self.legitimate[source]))
+            for source, origin in self.origins.items()
+            if source not in parts
         }
 
     def joined(self, name: str, all_hosts: Sequence[_Channel], sharded: bool) -> _Channel:
@@ -162,7 +166,9 @@ class _Channel:
             )
         digests = {source: digest for other in all_hosts for source, digest in other.digests.items()}
         origins = {source: origin for other in all_hosts for source, origin in other.origins.items()}
-        return _Channel(digests, origins, sum(each.rows for each in all_hosts), sum(each.frauds for each in all_hosts))
+        legitimate = {source: labels for other in all_hosts for source, labels in other.legitimate.items()}
+        rows, frauds = (sum(getattr(other, name) for other in all_hosts) for name in ("rows", "frauds"))
+        return _Channel(digests, origins, legitimate, rows, frauds)
 
 
 def _in_order(parts: Mapping[str, Any], schema: Schema, channel: _Channel, store: Store | None) -> pd.DataFrame:

@@ -32,7 +32,7 @@ class Store:
         self._known: dict[str, dict[str, int]] = {}  # the code of each category
 
     def add(self, frame: pd.DataFrame) -> None:
-        """Append rows."""
+        """Append rows; an OSError says where the disk is full."""
         for number, name in enumerate(frame):
             values = frame[name]
             if isinstance(values.dtype, pd.CategoricalDtype):
@@ -43,7 +43,7 @@ class Store:
                 array = np.ascontiguousarray(values.to_numpy())
             self._kinds[name] = array.dtype
             with (self.folder / str(number)).open("ab") as file:
-                array.tofile(file)
+                file.write(array.view(np.uint8))  # tofile would not say why it cannot
         self.rows += len(frame)
 
     def column(self, name: str) -> np.ndarray:

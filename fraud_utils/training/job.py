@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -59,8 +61,19 @@ def main(stop: Callable[[], bool]) -> int:
     except Exception as error:  # whatever it is, SageMaker shows only what the failure file says
         traceback.print_exc()
         status, reason = 2, f"a fault of the training program, {type(error).__name__}: {error}; see the job's log"
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            status, reason = 1, _full(base)
     _leave(base, status, reason)
     return status
+
+
+def _full(base: Path) -> str:
+    """What to do where the disk is full."""
+    size = shutil.disk_usage(base).total / 2**30
+    return (
+        f"the disk is full: its {size:.1f} GB are not enough for these rows; give the job a volume of "
+        f"{math.ceil(2 * size)} GB (VolumeSizeInGB of its ResourceConfig; in notebook 03, deployment.volume_gb)"
+    )
 
 
 def _leave(base: Path, status: int, reason: str) -> None:

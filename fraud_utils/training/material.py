@@ -193,11 +193,12 @@ def _rows(
     amount = frame[schema.amount].to_numpy(copy=True) if schema.amount else None  # a view keeps the frame
     if disk is None or not len(frame):
         return Rows(features.matrix(dict(frame.items())), y, weight, amount)
-    X = np.memmap(disk / f"{part}.float32", np.float32, "w+", shape=(len(frame), len(features.names)))
-    for start in range(0, len(frame), PAGE_ROWS):
-        page = frame.iloc[start : start + PAGE_ROWS]
-        X[start : start + len(page)] = features.matrix(dict(page.items()))
-    return Rows(X, y, weight, amount)
+    path = disk / f"{part}.float32"
+    with path.open("wb") as file:  # writing to a map would end the process where the disk is full
+        for start in range(0, len(frame), PAGE_ROWS):
+            page = frame.iloc[start : start + PAGE_ROWS]
+            file.write(features.matrix(dict(page.items())))
+    return Rows(np.memmap(path, np.float32, "r", shape=(len(frame), len(features.names))), y, weight, amount)
 
 
 def _read_as(hyperparameters: Hyperparameters) -> Schema:

@@ -56,6 +56,23 @@ def test_what_several_instances_cannot_train_is_refused_before_anything_starts(d
     assert "USD" in deployment.plan(Training(count=1), Serving(), smote)
 
 
+def test_the_disk_of_a_job_is_as_large_as_its_rows_on_disk_need(deployment, split):
+    uploaded = deployment.upload(split, ULB)
+    assert deployment.volume_gb == 30
+    many = dataclasses.replace(split, train_rows=80_000_000, test_rows=20_000_000)
+    deployment.upload(many, ULB)
+    assert 80 < deployment.volume_gb < 100
+    kinds = pd.Categorical([f"k{i % 30}" for i in range(len(split.train))])
+    test = split.test.assign(kind="k1").astype({"kind": "category"})
+    with_category = dataclasses.replace(many, train=split.train.assign(kind=kinds), test=test)
+    least = deployment.volume_gb + 100_000_000 * 30 * 12 / 2**30  # 30 columns more for the model
+    deployment.upload(with_category, dataclasses.replace(ULB, categorical=("kind",)))
+    assert least < deployment.volume_gb < least + 5
+    deployment.train(deployments.choice(num_round=2), uploaded)
+    described = boto3.client("sagemaker").describe_training_job(TrainingJobName=deployment.name)
+    assert described["ResourceConfig"]["VolumeSizeInGB"] == deployment.volume_gb
+
+
 def test_a_line_of_an_answer_ends_with_its_score():
     assert scores_of(['"a,b",0.25\n', "\n", "c,1e-05"]).tolist() == [0.25, 1e-05]
 

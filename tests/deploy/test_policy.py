@@ -1,6 +1,7 @@
 """What a user takes to AWS: the policy, and the notebook instance's start script."""
 
 import fnmatch
+import io
 import json
 import re
 import subprocess
@@ -20,6 +21,7 @@ UNSEEN = {
     "sagemaker:AddTags": "creating with tags asks for it",
     "sagemaker:StopTrainingJob": "only when something is cut short",
     "sagemaker:StopTransformJob": "only when something is cut short",
+    "s3:AbortMultipartUpload": "only when something is cut short; seen below",
     "sagemaker:DescribeNotebookInstance": "only on a notebook instance",
     "sagemaker:UpdateEndpoint": "only where a live model is replaced; test_replace sees it",
     "sagemaker:UpdateEndpointWeightsAndCapacities": "Application Auto Scaling asks for it, and test_replace",
@@ -118,6 +120,26 @@ def test_the_policys_resources_hold_what_the_notebook_touches(recorded):
     assert images["Resource"].endswith(f"repository/{REPOSITORY}")
     assert re.search(rf"^REPOSITORY \?= {REPOSITORY}$", (ROOT / "Makefile").read_text(), re.M)
     assert "sagemaker" in REPOSITORY
+
+
+class Breaks(io.BytesIO):
+    """A large file whose second half cannot be read."""
+
+    def read(self, size=-1):
+        if self.tell() > 20_000_000:
+            raise OSError("the disk is gone")
+        return super().read(size)
+
+
+def test_the_parts_of_an_upload_that_breaks_off_may_be_deleted(deployment, log):
+    log.write_text("")
+    bucket, s3 = deployment.site.place.bucket, deployment.site.connection.s3
+    with pytest.raises(OSError, match="the disk is gone"):
+        s3.upload_fileobj(Breaks(bytes(40_000_000)), bucket, "fraud-detection/large")
+    called = deployments.actions(log)
+    assert "s3:AbortMultipartUpload" in called
+    assert called - ALLOWED == set()
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
 
 
 def test_everything_is_allowed_on_named_resources_where_aws_has_names():

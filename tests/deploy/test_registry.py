@@ -10,6 +10,7 @@ import papermill
 import pytest
 
 from fraud_utils import artifact, deploy, record
+from fraud_utils.data import ULB
 from fraud_utils.deploy.__main__ import main
 from fraud_utils.deploy.place import stem
 
@@ -106,6 +107,16 @@ def test_only_an_approved_version_is_taken_and_it_is_served_untrained(origin, lo
     assert [each["action"] for each in predictions] == model.actions(scores)
     assert {each["action"] for each in predictions} >= {"accept", "review"}
     assert main(["cleanup", "--target", "local", "--run", "run"]) == 0
+
+
+def test_for_a_version_that_is_served_untrained_only_the_test_rows_are_uploaded(origin, split, tmp_path):
+    approve(origin.register("untrained"))
+    other = deploy.connect("local", tmp_path / "other")
+    other.take("untrained")
+    uploaded = other.upload(split, ULB)
+    assert list(uploaded) == ["test"]
+    assert [url.removeprefix(other.site.url) for url in other.remaining()] == ["/test/test.csv"]
+    assert other.delete()
 
 
 def test_a_version_that_others_registered_is_not_taken(origin, trained):

@@ -18,12 +18,16 @@ def test_a_tuning_job_finds_settings_that_the_notebook_would_judge_alike(deploym
     job = tune.as_job(START, Protocol(seed=3))
     log.write_text("")
     uploaded = deployment.upload(split, ULB)
+    deployment.volume_gb = 45
     table = deployment.tune(job, uploaded, 2, deploy.Training())
     assert len(table) == 2
     assert table["average_precision"].is_monotonic_decreasing
     assert {"sagemaker:CreateHyperParameterTuningJob", "sagemaker:ListTrainingJobsForHyperParameterTuningJob"} <= (
         deployments.actions(log)
     )
+    (newest,) = boto3.client("sagemaker").list_training_jobs(MaxResults=1)["TrainingJobSummaries"]
+    described = boto3.client("sagemaker").describe_training_job(TrainingJobName=newest["TrainingJobName"])
+    assert described["ResourceConfig"]["VolumeSizeInGB"] == 45
     winner = tune.winner(table, START)
     assert winner.name == "xgboost (tuned)"
     assert "best of 2 training jobs" in tune.describe(table)
@@ -43,6 +47,15 @@ def test_a_tuning_job_that_goes_on_is_stopped_with_the_deployment(deployment, sp
         deployment.tune(({**fixed, "num_round": 0}, space), uploaded, 1, deploy.Training())
     assert sagemaker.describe_hyper_parameter_tuning_job(**name)["HyperParameterTuningJobStatus"] == "Failed"
     assert deployment.delete()
+
+
+def test_of_a_sample_no_tuning_job_is_started(split):
+    sampled = split.train.head(100)
+    sampled.attrs["whole"] = {"share": 0.1}
+    deploy.require_all_rows(split.train, 2)
+    deploy.require_all_rows(sampled, 0)
+    with pytest.raises(deploy.DeployError, match=r"tune_jobs=2: .* Leave tune_jobs out, .* set most_rows to as many"):
+        deploy.require_all_rows(sampled, 2)
 
 
 def test_names_of_tuning_jobs_are_short_and_known_by_the_run(deployment):

@@ -199,6 +199,19 @@ def test_a_report_on_a_sample_is_about_the_whole_table(project):
     assert f"{len(test):,}" in pages["02_compare_models"] and "on all rows" in pages["03_deploy"]
 
 
+def test_settings_are_not_searched_on_other_rows_than_those_compared(project, tmp_path):
+    simulate_transactions(4_000, fraud_rate=0.02, seed=11).to_parquet(tmp_path / "table.parquet", index=False)
+    given = {"data": tmp_path / "table.parquet", "run_folder": tmp_path / "run", "most_rows": 2_000, "tune_jobs": 2}
+    options = [word for key, value in given.items() for word in ("-p", key, str(value))]
+    done = subprocess.run(
+        [sys.executable, "-m", "papermill", "notebooks/02_compare_models.ipynb", tmp_path / "out.ipynb", *options],
+        cwd=project, env=os.environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "tune_jobs=2: of so large a table models are compared on some of the rows" in done.stderr
+    assert record.read(tmp_path / "run").data is None  # nothing has been done yet
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", [name for name, shape in SHAPES.items() if "\ntime:" in shape.schema])
 def test_a_sample_of_any_shape_is_explored_and_compared(project, name, tmp_path):

@@ -166,6 +166,13 @@ def test_a_version_to_serve_is_looked_for_before_any_notebook(project, capsys, m
     assert "'make sagemaker'" in errors and not (project / "runs").exists()
 
 
+def test_a_tuning_job_that_would_see_other_rows_is_refused_before_any_notebook(project, capsys):
+    words = ["--run", "sampled", *write(project, table(6_000)), "tune_jobs=2", "most_rows=3000"]
+    assert program.main(words) == 2
+    assert "error: tune_jobs=2: of so large a table" in capsys.readouterr().err
+    assert not (project / "runs" / "sampled").exists()
+
+
 def test_the_program_is_what_make_runs(project):
     table().to_csv(project / "mine.csv", index=False)
     done = subprocess.run(

@@ -1,8 +1,11 @@
 """Rows that stay on disk: what is learned from them is what is learned from the same rows in memory."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +18,8 @@ from fraud_utils.data import Schema, memory_bytes
 from fraud_utils.data.simulate import simulate_transactions
 from fraud_utils.training.disk import needed_bytes
 
+ROOT = Path(__file__).resolve().parents[2]
+PRIVATE = ["unshare", "--map-root-user", "--mount"]  # what the command after it mounts is seen by nobody else
 EXACT = {"num_round": "40", "eta": "0.1", "subsample": "1", "colsample_bytree": "1"}
 
 
@@ -100,6 +105,38 @@ def test_what_copies_rows_in_memory_is_refused_where_they_must_not_be_there(job,
     failed = job(tmp_path, {"external_memory": "always", "imbalance": "SMOTE"}, train={"a.parquet": frame})
     failed.run(status=1)
     assert "'external_memory' is 'always', but SMOTE and 'folds' copy rows in memory" in failed.failure
+
+
+def mounts() -> bool:
+    """Whether this user may mount a disk that nobody else sees."""
+    command = [*PRIVATE, "mount", "-t", "tmpfs", "none", "/mnt"]
+    return bool(shutil.which("unshare")) and subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("free_mb", "where"),
+    [(3, "file.write(array"), (8.5, "file.write(features.matrix"), (11, "xgboost-validation"), (13, "xgboost-train")],
+)
+@pytest.mark.skipif(not mounts(), reason="mounts a small disk")
+def test_a_full_disk_ends_the_job_with_the_size_to_ask_for(job, frame, tmp_path, free_mb, where):
+    """Whatever is written when it is full: the program's copy of the rows, the matrix, or XGBoost's pages."""
+    made, disk = job(tmp_path / "large", {"num_round": "5", "external_memory": "always"}, train={}), tmp_path / "small"
+    data = made.base / "input" / "data"
+    parquet(data / "train", a=pd.concat([frame] * 2))
+    parquet(data / "validation", a=frame[:6000])
+    disk.mkdir()
+    size = sum(file.stat().st_size for file in data.rglob("*.parquet")) + int(free_mb * 2**20)
+    script = f'mount -t tmpfs -o size={size} none "$0" && cp -r "$1"/. "$0" && "$2" "$3"'
+    script += '; status=$?; cat "$0/output/failure"; exit $status'
+    done = subprocess.run(
+        [*PRIVATE, "bash", "-c", script, disk, made.base, sys.executable, ROOT / "container" / "train.py"],
+        env=os.environ | {"SAGEMAKER_BASE_DIR": str(disk), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stderr
+    assert where in done.stderr
+    assert re.search(r"the disk is full: .* a volume of 1 GB \(VolumeSizeInGB", done.stdout)
 
 
 def test_rows_are_counted_before_they_are_read(frame, tmp_path):

@@ -179,6 +179,20 @@ def test_every_host_says_what_one_of_them_could_not_use(cluster, rows, tmp_path,
     assert not (failed.first.base / "model").exists()
 
 
+def test_hosts_agree_on_what_is_legitimate(cluster, tmp_path):
+    """As on one host: besides what means fraud there is one other value, wherever the files lie."""
+    schema = {"name": "shop", "label": "outcome", "time": "t", "amount": None, "features": ["a"], "fraud": "chargeback"}
+    labels = ["chargeback", "ok", "ok", "ok"] * 100
+    rows = pd.DataFrame({"t": range(400), "a": np.arange(400) % 7 / 7, "outcome": labels})
+    pending = rows.replace({"outcome": {"ok": "pending"}})
+    settings = EXACT | {"schema": json.dumps(schema)}
+    failed = cluster(tmp_path / "failed", settings, [{"train": {"a.csv": rows}}, {"train": {"b.csv": pending}}])
+    failed.run(1, 1)
+    message = "column 'outcome': besides what means fraud there can be one other value, and there are 'ok', 'pending'"
+    assert all(message in job.failure for job in failed.jobs)
+    cluster(tmp_path / "alike", settings, [{"train": {"a.csv": rows}}, {"train": {"b.csv": rows}}]).run()
+
+
 def test_all_hosts_stop_after_the_same_round_and_leave_one_model(cluster, rows, tmp_path):
     settings = {"num_round": "20000", "max_depth": "1", "eta": "0.001"}
     stopped = cluster(tmp_path, settings, [{"train": {"a.csv": rows.head(400)}}] * 2, [])
