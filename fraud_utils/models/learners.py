@@ -22,13 +22,12 @@ from sklearn.ensemble import (
     IsolationForest,
     RandomForestClassifier,
 )
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from fraud_utils.models.estimators import AnomalyScores, Reconstruction, TailBins, XGBoost
+from fraud_utils.models.estimators import AnomalyScores, Medians, Reconstruction, TailBins, XGBoost
 from fraud_utils.models.treatments import Treatment
 
 Steps = list[Any]
@@ -63,7 +62,7 @@ class Learner:
 
 
 def _impute(seed: int = 0) -> Any:
-    return SimpleImputer(strategy="median")
+    return Medians()
 
 
 def _scale(seed: int = 0) -> Any:

@@ -40,6 +40,8 @@ class Hyperparameters:
         Above 0 the settings are judged on so many later blocks of time or folds of groups, and no model is made.
     unnamed_rows : str
         As in `artifact.Contents`.
+    nthread : int
+        Cores to use, 0 for all; the trees are the same on any number of them.
     external_memory : str
         Whether rows stay on disk while trees grow: "always", "never", or "auto", where they need over half of memory.
     csv_weights : bool
@@ -52,7 +54,7 @@ class Hyperparameters:
     imbalance: str = "none"
     early_stopping_rounds: int = 0
     seed: int = 7
-    nthread: int = 1
+    nthread: int = 0
     schema: Schema = ULB
     unnamed_rows: str = "schema"
     csv_weights: bool = False
@@ -208,7 +210,7 @@ _OURS: dict[str, Callable[[str], Any]] = {
     "imbalance": _imbalance,
     "early_stopping_rounds": _number(int, 0),
     "seed": _number(int, 0, 2**31 - 1),
-    "nthread": _number(int, 1, 1024),
+    "nthread": _number(int, 0, 1024),
     "schema": _schema,
     "thresholds": _thresholds,
     "decides": str,

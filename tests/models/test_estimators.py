@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 
-from fraud_utils.models.estimators import AnomalyScores, Reconstruction, TailBins, XGBoost
+from fraud_utils.models.estimators import AnomalyScores, Medians, Reconstruction, TailBins, XGBoost
 
 X = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
 X[:, 2] = X[:, 0]  # a plane, but for the rows that leave it
@@ -26,6 +27,17 @@ def test_anomaly_scores_are_further_columns():
     assert (more.shape, more.dtype) == ((300, 5), np.float32)
     np.testing.assert_array_equal(more[:, :3], X)
     assert more[:, 4] == pytest.approx(Reconstruction(PCA(2)).fit(X).score_samples(X), abs=1e-5)
+
+
+@pytest.mark.parametrize("rows", [299, 300])
+def test_medians_fill_in_what_scikit_learn_fills_in(rows):
+    known = X[:rows].copy()
+    known[::7, 1] = np.nan
+    new = np.where(np.random.default_rng(1).random(X.shape) < 0.2, np.nan, X)
+    filled = Medians().fit(known).transform(new)
+    np.testing.assert_allclose(filled, SimpleImputer(strategy="median").fit(known).transform(new), rtol=1e-6)
+    assert filled.dtype == np.float32
+    np.testing.assert_array_equal(Medians().fit(known).transform(X), X)
 
 
 def test_labels_are_given_at_one_half():
