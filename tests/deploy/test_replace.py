@@ -226,7 +226,8 @@ def replacing(live, challenger, split, folder, requests, minutes):
     script = (
         "import sys, pandas as pd\nfrom fraud_utils import deploy\n"
         "deployment = deploy.connect('local', sys.argv[1])\ndeployment.model_url = sys.argv[2]\n"
-        "limits, canary = deploy.Limits(latency=100_000, requests=int(sys.argv[5])), deploy.Canary(float(sys.argv[6]), 50)\n"
+        "limits = deploy.Limits(latency=9e9, requests=int(sys.argv[5]))\n"
+        "canary = deploy.Canary(float(sys.argv[6]), 50)\n"
         "deploy.replace(deployment, sys.argv[3], pd.read_csv(sys.argv[4]), limits, canary)\n"
     )
     split.test.to_csv(folder / "rows.csv", index=False)
