@@ -244,6 +244,9 @@ def _rows(whole: Mapping[str, Any], schema: Schema) -> int:
     return dataset.dataset(files).count_rows(filter=(when >= since) & (when < until))
 
 
+# Reading all rows once ----------------------------------------------------------------------------------------------
+
+
 def _check_csvs(tables: Sequence[TableFile]) -> None:
     """Refuse a CSV that does not fit into memory by itself: unlike parquet files these are read whole."""
     for table in tables:
@@ -254,9 +257,6 @@ def _check_csvs(tables: Sequence[TableFile]) -> None:
                     f"{table.source}: reading it takes about {needed / 1e9:,.0f} GB of memory, and there are "
                     f"{memory / 1e9:,.0f} GB; write it as parquet, or as several CSVs in one folder"
                 )
-
-
-# Reading all rows once ----------------------------------------------------------------------------------------------
 
 
 def _keep_all(tables: Sequence[TableFile], name: str, share: float, seed: int, folder: Path) -> None:

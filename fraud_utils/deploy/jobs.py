@@ -87,9 +87,7 @@ def volume_gb(split: Split, schema: Schema) -> int:
     return max(LEAST_GB, math.ceil(needed / 2**30) + 10)
 
 
-def train(
-    site: Site, values: Mapping[str, str], uploaded: Mapping[str, str], options: Training, volume: int = LEAST_GB
-) -> Any:
+def train(site: Site, values: Mapping[str, str], uploaded: Mapping[str, str], options: Training, volume: int) -> Any:
     """Run a training job to its end, showing its status and log lines as they come; returns the SDK's job.
 
     Parameters

@@ -43,7 +43,7 @@ def tune(
     uploaded: Mapping[str, str],
     count: int,
     options: Training,
-    volume: int = jobs.LEAST_GB,
+    volume: int,
 ) -> pd.DataFrame:
     """Run a tuning job to its end: so many training jobs, with settings drawn at random.
 

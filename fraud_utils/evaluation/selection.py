@@ -47,8 +47,7 @@ def choose(
     least = points[best] - resampled[best].std()
     eligible = [candidate for candidate in _served(tied) if points[candidate.name] >= least]
     if not eligible:
-        names = _in_all_repeats(table).index
-        chosen = max((c for c in served if c.name in names), key=lambda c: points[c.name])
+        chosen = next(candidate for candidate in served if candidate.name == _best_xgboost(table))
         interval = percentile(resampled[best] - resampled[chosen.name])
         ahead = f"better by {' to '.join(map(words.decimals, interval))}"
         if interval[0] <= 0:
@@ -105,10 +104,10 @@ def _served(candidates: Sequence[Candidate]) -> list[Candidate]:
     return [candidate for candidate in candidates if candidate.learner == "xgboost"]
 
 
-def _in_all_repeats(table: pd.DataFrame) -> pd.DataFrame:
-    """Of XGBoosts, those that were scored in as many repeats as any."""
+def _best_xgboost(table: pd.DataFrame) -> str:
+    """The best by average precision of those that were scored in as many repeats as any."""
     served = table[table["learner"] == "xgboost"]
-    return served[served["repeats"] == served["repeats"].max()]
+    return served[served["repeats"] == served["repeats"].max()]["average_precision"].idxmax()
 
 
 def family_differences(table: pd.DataFrame, resampled: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +118,7 @@ def family_differences(table: pd.DataFrame, resampled: pd.DataFrame) -> pd.DataF
     Averages and candidates that contain an XGBoost are left out. `attrs["leader"]` names the XGBoost.
     """
     points = table["average_precision"]
-    leader = _in_all_repeats(table)["average_precision"].idxmax()
+    leader = _best_xgboost(table)
     others = table[~table["learner"].str.contains("xgboost") & (table["kind"] == "supervised")]
     others = others[others["learner"] != "average"]
     rows, names = {}, points[others.index].groupby(others["learner"]).idxmax()

@@ -72,7 +72,7 @@ class Medians(TransformerMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: Any = None) -> Medians:
         """Find the median of each column's known values; labels are ignored."""
-        known = (column[~np.isnan(column)] for column in np.asarray(X).T)
+        known = (column[~np.isnan(column)] for column in X.T)
         self.medians_ = np.array([np.median(column) if len(column) else 0 for column in known], dtype=X.dtype)
         return self
 

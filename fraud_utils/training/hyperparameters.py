@@ -65,7 +65,7 @@ class Hyperparameters:
     @property
     def recipe(self) -> dict[str, Any]:
         """All that the trees depend on, besides the rows."""
-        names = ("imbalance", "early_stopping_rounds", "seed", "nthread")
+        names = ("imbalance", "early_stopping_rounds", "seed")
         return self.booster | {name: getattr(self, name) for name in names}
 
 

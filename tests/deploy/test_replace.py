@@ -120,9 +120,8 @@ def test_a_good_model_replaces_the_old_one_and_goes_with_the_endpoint(live, chal
     assert table.loc["mean difference of scores", "new against present"] == 0
     called = deployments.actions(log)
     assert {"sagemaker:UpdateEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"} <= called
-    assert called - deployments.ALLOWED == {
-        "logs:DescribeMetricFilters"
-    }  # by which the server finds what the log is to become
+    # By what is not allowed, the server finds what the log is to become.
+    assert called - deployments.ALLOWED == {"logs:DescribeMetricFilters"}
 
     assert set(asked) == {OLD}
     assert kinds(deployments.left("live")) == ["Endpoint", "EndpointConfig", "Model"]
@@ -226,7 +225,7 @@ def replacing(live, challenger, split, folder, requests, minutes):
     script = (
         "import sys, pandas as pd\nfrom fraud_utils import deploy\n"
         "deployment = deploy.connect('local', sys.argv[1])\ndeployment.model_url = sys.argv[2]\n"
-        "limits = deploy.Limits(latency=9e9, requests=int(sys.argv[5]))\n"
+        "limits = deploy.Limits(latency=100_000, requests=int(sys.argv[5]))\n"
         "canary = deploy.Canary(float(sys.argv[6]), 50)\n"
         "deploy.replace(deployment, sys.argv[3], pd.read_csv(sys.argv[4]), limits, canary)\n"
     )
