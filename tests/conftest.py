@@ -10,7 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 from states import HANGS
 
 # A deadline would fail on a slow machine; `make test-long` asks for five times as many.
@@ -29,12 +29,21 @@ LONGEST = {"notebooks", "deploy", "report", "training", "local_sagemaker"}  # fo
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--part", help="K/N: only every N-th file, from the K-th on; the N parts together are all tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the files that take longest: each stays on one core (--dist loadfile), where tests share fixtures.
 
     Groups that cross or split files (--dist loadgroup) do nothing with pytest-xdist 3.8 and pytest 9.2.
     """
     items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+    if part := config.getoption("part"):
+        place, parts = map(int, part.split("/"))
+        kept = {*sorted({item.path for item in items})[place - 1 :: parts]}
+        config.hook.pytest_deselected(items=[item for item in items if item.path not in kept])
+        items[:] = [item for item in items if item.path in kept]
 
 
 @pytest.fixture(scope="session")
@@ -70,12 +79,17 @@ class Tabs:
         self.pages: list[Page] = []
         self.faults: list[str] = []
 
+    def failed(self, request: Request) -> None:
+        """What could not be loaded; not what the tab was about to load when it went elsewhere."""
+        if request.failure != "net::ERR_ABORTED":
+            self.faults.append(f"failed: {request.url} ({request.failure})")
+
     def page(self, place: int) -> Page:
         while len(self.pages) <= place:
             page = self.context.new_page()
             page.on("console", lambda message: self.faults.append(message.text))
             page.on("pageerror", lambda error: self.faults.append(str(error)))
-            page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
+            page.on("requestfailed", self.failed)
             page.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else self.faults.append(r.url))
             page.goto(self.empty)
             self.pages.append(page)

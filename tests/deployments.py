@@ -1,6 +1,7 @@
 """What several tests of deployments share: a choice to deploy, and what a server holds and runs, asked from outside."""
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -94,28 +95,39 @@ def pointed_at(environment: dict[str, str]) -> Iterator[None]:
         yield
 
 
+def client(service: str) -> Any:
+    """A client of the server that the environment names; made once, which takes as long as some calls."""
+    return _client(service, os.environ.get("AWS_ENDPOINT_URL", ""))
+
+
+@functools.cache
+def _client(service: str, address: str) -> Any:
+    return boto3.client(service)
+
+
 def left(run: str) -> list[str]:
     """What a server holds of a run: things by their tags, but jobs that have ended; data by its key.
 
     Registered models and captured requests are to stay, and are left out.
     """
-    client, s3 = boto3.client("sagemaker"), boto3.client("s3")
-    tuning = client.list_hyper_parameter_tuning_jobs(MaxResults=100)["HyperParameterTuningJobSummaries"]
+    sagemaker, s3 = client("sagemaker"), client("s3")
+    tuning = sagemaker.list_hyper_parameter_tuning_jobs(MaxResults=100)["HyperParameterTuningJobSummaries"]
     listed = [
         *(("HyperParameterTuningJob", item) for item in tuning),
-        *(("Endpoint", item) for item in client.list_endpoints(MaxResults=100)["Endpoints"]),
-        *(("EndpointConfig", item) for item in client.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]),
-        *(("Model", item) for item in client.list_models(MaxResults=100)["Models"]),
-        *(("TrainingJob", item) for item in client.list_training_jobs(MaxResults=100)["TrainingJobSummaries"]),
-        *(("TransformJob", item) for item in client.list_transform_jobs(MaxResults=100)["TransformJobSummaries"]),
+        *(("Endpoint", item) for item in sagemaker.list_endpoints(MaxResults=100)["Endpoints"]),
+        *(("EndpointConfig", item) for item in sagemaker.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]),
+        *(("Model", item) for item in sagemaker.list_models(MaxResults=100)["Models"]),
+        *(("TrainingJob", item) for item in sagemaker.list_training_jobs(MaxResults=100)["TrainingJobSummaries"]),
+        *(("TransformJob", item) for item in sagemaker.list_transform_jobs(MaxResults=100)["TransformJobSummaries"]),
     ]
     things = []
     for kind, item in listed:
-        tags = {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=item[f"{kind}Arn"])["Tags"]}
-        ended = item.get(f"{kind}Status") in ("Completed", "Failed", "Stopped") and kind.endswith("Job")
-        if tags.get("fraud-detection:run") == run and not ended:
+        if kind.endswith("Job") and item[f"{kind}Status"] in ("Completed", "Failed", "Stopped"):
+            continue
+        tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=item[f"{kind}Arn"])["Tags"]}
+        if tags.get("fraud-detection:run") == run:
             things.append(f"{kind} {item[f'{kind}Name']}")
-    cloudwatch, logs = boto3.client("cloudwatch"), boto3.client("logs")
+    cloudwatch, logs = client("cloudwatch"), client("logs")
     for alarm in cloudwatch.describe_alarms(AlarmNamePrefix="fraud-")["MetricAlarms"]:
         tags = {
             tag["Key"]: tag["Value"] for tag in cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]
@@ -169,7 +181,7 @@ def asking(runtime: Any, endpoint: str, body: str, forgiven: str = "never", **fo
                 variants.append(answer["InvokedProductionVariant"])
             except (exceptions.ClientError, exceptions.BotoCoreError) as error:
                 lost.extend([str(error)] * (forgiven not in str(error)))
-            ended.wait(0.02)  # a client that never pauses leaves the others no processor
+            ended.wait(0.1)  # a client that never pauses leaves the others no processor
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(ask)

@@ -1,7 +1,9 @@
 """Quick reports by `make report` in a copy of the project, and what must hold of each."""
 
+import html
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -161,3 +163,9 @@ def warnings_on(executed: Path) -> list[str]:
     """What Python and its libraries complained of in a notebook that was executed."""
     outputs = [output for cell in nbformat.read(executed, 4).cells for output in cell.get("outputs", [])]
     return [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+
+
+def page_text(page: Path) -> str:
+    """What a reader sees of a page; code is folded away."""
+    content = re.sub(r"<(script|style|details)\b.*?</\1>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.sub(r"[\s\u00a0]+", " ", html.unescape(re.sub(r"<[^>]*>", " ", content)))

@@ -44,6 +44,7 @@ NO_MODULE = {
     "test_environment",
     "test_make",
     "notebooks/test_notebooks",
+    "notebooks/test_samples",
     "notebooks/test_shapes",
     "container/test_image",
     "evaluation/test_evaluation",

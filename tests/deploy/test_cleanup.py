@@ -13,11 +13,10 @@ import sys
 import threading
 from urllib.parse import urlsplit
 
-import boto3
 import deployments
 import pytest
 import states
-from deployments import left
+from deployments import client, left
 
 from fraud_utils import deploy
 from fraud_utils.data import ULB
@@ -34,7 +33,7 @@ def create(run, name, bucket, endpoint=True):
 
     The endpoint fails at once, since its model is none.
     """
-    sagemaker, s3 = boto3.client("sagemaker"), boto3.client("s3")
+    sagemaker, s3 = client("sagemaker"), client("s3")
     url, tags = f"s3://{bucket}/fraud-detection/{name}", {"fraud-detection:run": run}
     tags = [{"Key": key, "Value": value} for key, value in (tags | {"fraud-detection:data": url}).items()]
     s3.put_object(Bucket=bucket, Key=f"fraud-detection/{name}/model.tar.gz", Body=b"none")
@@ -45,11 +44,11 @@ def create(run, name, bucket, endpoint=True):
     if endpoint:
         watched = {"Namespace": "AWS/SageMaker", "MetricName": "ModelLatency", "Statistic": "Average", "Period": 60}
         watched |= {"EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold", "Threshold": 1, "Tags": tags}
-        boto3.client("cloudwatch").put_metric_alarm(AlarmName=f"{name}-errors", **watched)
+        client("cloudwatch").put_metric_alarm(AlarmName=f"{name}-errors", **watched)
         made = {"metricNamespace": "fraud-detection", "metricName": "Rows", "metricValue": "$.rows"}
         group, pattern = f"/aws/sagemaker/Endpoints/{name}", "{ $.rows >= 0 }"
         asked = {"logGroupName": group, "filterName": f"{name}-rows", "filterPattern": pattern}
-        boto3.client("logs").put_metric_filter(**asked, metricTransformations=[made])
+        client("logs").put_metric_filter(**asked, metricTransformations=[made])
         sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags)
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags)
 
@@ -86,12 +85,10 @@ def test_cleanup_takes_a_runs_things_and_leaves_others_and_younger_ones(bucket, 
 def test_a_tag_that_names_a_whole_bucket_has_nothing_emptied(bucket, tmp_path, capsys):
     other = deploy.connect("local", tmp_path / "neighbour")
     name = f"{stem('tagged')}-x"
-    boto3.client("s3").put_object(Bucket=bucket, Key=f"fraud-detection/{other.name}/x")
+    client("s3").put_object(Bucket=bucket, Key=f"fraud-detection/{other.name}/x")
     create("tagged", name, bucket, endpoint=False)
-    arn = boto3.client("sagemaker").describe_model(ModelName=name)["ModelArn"]
-    boto3.client("sagemaker").add_tags(
-        ResourceArn=arn, Tags=[{"Key": "fraud-detection:data", "Value": f"s3://{bucket}"}]
-    )
+    arn = client("sagemaker").describe_model(ModelName=name)["ModelArn"]
+    client("sagemaker").add_tags(ResourceArn=arn, Tags=[{"Key": "fraud-detection:data", "Value": f"s3://{bucket}"}])
     assert cleanup("--run", "tagged") == 0
     assert capsys.readouterr().out.startswith(f"deleting Model {name}\n")
     assert len(left("neighbour")) == 1
@@ -175,8 +172,8 @@ def denying(action):
 
 def train_without_end(run, name, bucket, rows):
     """A run's training job, at work until it is stopped."""
-    sagemaker, url = boto3.client("sagemaker"), f"s3://{bucket}/fraud-detection/{name}"
-    boto3.client("s3").put_object(Bucket=bucket, Key=f"fraud-detection/{name}/train/rows.csv", Body=rows)
+    sagemaker, url = client("sagemaker"), f"s3://{bucket}/fraud-detection/{name}"
+    client("s3").put_object(Bucket=bucket, Key=f"fraud-detection/{name}/train/rows.csv", Body=rows)
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{url}/train/"}}
     sagemaker.create_training_job(
         TrainingJobName=name,
@@ -193,8 +190,8 @@ def train_without_end(run, name, bucket, rows):
 
 def tune_without_end(run, name, bucket, rows):
     """A run's tuning job, whose only training job is at work until it is stopped."""
-    sagemaker, url = boto3.client("sagemaker"), f"s3://{bucket}/fraud-detection/{name}"
-    boto3.client("s3").put_object(Bucket=bucket, Key=f"fraud-detection/{name}/train/rows.csv", Body=rows)
+    sagemaker, url = client("sagemaker"), f"s3://{bucket}/fraud-detection/{name}"
+    client("s3").put_object(Bucket=bucket, Key=f"fraud-detection/{name}/train/rows.csv", Body=rows)
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{url}/train/"}}
     depth = {"Name": "max_depth", "MinValue": "1", "MaxValue": "3"}
     metric = {"Name": "round", "Regex": r"round:(\d+);"}
@@ -225,9 +222,9 @@ def tune_without_end(run, name, bucket, rows):
 
 def transform_for_minutes(run, name, bucket, trained):
     """A run's batch transform of very many rows, each a request."""
-    sagemaker, url = boto3.client("sagemaker"), f"s3://{bucket}/fraud-detection/{name}"
+    sagemaker, url = client("sagemaker"), f"s3://{bucket}/fraud-detection/{name}"
     rows = (",".join(["0.5"] * 30) + "\n").encode() * 50_000
-    boto3.client("s3").put_object(Bucket=bucket, Key=f"fraud-detection/{name}/test/rows.csv", Body=rows)
+    client("s3").put_object(Bucket=bucket, Key=f"fraud-detection/{name}/test/rows.csv", Body=rows)
     sagemaker.create_model(
         ModelName=f"{name}-whole",
         ExecutionRoleArn="arn:aws:iam::123456789012:role/local",

@@ -10,11 +10,11 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import boto3
 import deployments
 import numpy as np
 import papermill
 import pytest
+from deployments import client
 from states import until
 
 from fraud_utils import artifact, deploy, record
@@ -39,7 +39,7 @@ def alerting(trained, split, tmp_path_factory):
         shutil.copy(model / "model.ubj", folder)
         subprocess.run(["tar", "czf", "model.tar.gz", "model.ubj", "manifest.json"], cwd=folder, check=True)
         bucket, key = trained.site.place.bucket, f"alerting-{alerts}.tar.gz"
-        boto3.client("s3").upload_file(str(folder / "model.tar.gz"), bucket, key)
+        client("s3").upload_file(str(folder / "model.tar.gz"), bucket, key)
         urls[alerts] = f"s3://{bucket}/{key}"
     return urls
 
@@ -68,7 +68,7 @@ def challenger(server, alerting, tmp_path):
 def asked(live, split):
     """The variants that answered somebody who asks all the while, and whose requests all are answered."""
     row = split.test.head(1).to_csv(index=False)
-    with deployments.asking(boto3.client("sagemaker-runtime"), live.name, row) as variants:
+    with deployments.asking(client("sagemaker-runtime"), live.name, row) as variants:
         yield variants
 
 
@@ -76,12 +76,12 @@ def asked(live, split):
 def asked_in_lines(live, split):
     """As `asked`, about some rows that comparisons leave out; the new model's errors are forgiven."""
     rows, form = split.test.to_csv(index=False), {"Accept": LINES}
-    with deployments.asking(boto3.client("sagemaker-runtime"), live.name, rows, "internal error", **form) as variants:
+    with deployments.asking(client("sagemaker-runtime"), live.name, rows, "internal error", **form) as variants:
         yield variants
 
 
 def config(live):
-    return boto3.client("sagemaker").describe_endpoint(EndpointName=live.name)["EndpointConfigName"]
+    return client("sagemaker").describe_endpoint(EndpointName=live.name)["EndpointConfigName"]
 
 
 def stays(live, asked, before):
@@ -93,15 +93,15 @@ def stays(live, asked, before):
 
 def baking(live):
     """Whether the new model answers live requests for a time."""
-    pending = boto3.client("sagemaker").describe_endpoint(EndpointName=live.name).get("PendingDeploymentSummary", {})
+    pending = client("sagemaker").describe_endpoint(EndpointName=live.name).get("PendingDeploymentSummary", {})
     return pending.get("ProductionVariants", [{}])[0].get("VariantStatus") == [{"Status": "Baking"}]
 
 
 def watched(live):
     """Once the new model answers live requests: whether the old configuration is there, and the alarms' names."""
     until(lambda: baking(live), "a canary")
-    kept = boto3.client("sagemaker").list_endpoint_configs(NameContains=live.name)["EndpointConfigs"]
-    alarms = boto3.client("cloudwatch").describe_alarms(AlarmNamePrefix=live.name)["MetricAlarms"]
+    kept = client("sagemaker").list_endpoint_configs(NameContains=live.name)["EndpointConfigs"]
+    alarms = client("cloudwatch").describe_alarms(AlarmNamePrefix=live.name)["MetricAlarms"]
     names = {each["AlarmName"].removeprefix(f"{live.name}-") for each in alarms}
     return live.name in [each["EndpointConfigName"] for each in kept], names
 
@@ -125,11 +125,11 @@ def test_a_good_model_replaces_the_old_one_and_goes_with_the_endpoint(live, chal
 
     assert set(asked) == {OLD}
     assert kinds(deployments.left("live")) == ["Endpoint", "EndpointConfig", "Model"]
-    (shown,) = boto3.client("sagemaker").describe_endpoint(EndpointName=live.name)["ProductionVariants"]
+    (shown,) = client("sagemaker").describe_endpoint(EndpointName=live.name)["ProductionVariants"]
     assert shown["CurrentInstanceCount"] == 1  # a canary needs two
     (left,) = (name for name in deployments.left("live") if name.startswith("EndpointConfig"))
     assert left == f"EndpointConfig {config(live)}" != f"EndpointConfig {live.name}"
-    shown = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=config(live))
+    shown = client("sagemaker").describe_endpoint_config(EndpointConfigName=config(live))
     (model,) = (name for name in deployments.left("live") if name.startswith("Model"))
     assert model == f"Model {shown['ProductionVariants'][0]['ModelName']}" != f"Model {live.name}"
     assert challenger.delete()  # which leaves the endpoint whole

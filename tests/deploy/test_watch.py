@@ -8,13 +8,12 @@ import subprocess
 import sys
 import uuid
 
-import boto3
 import deployments
 import nbformat
 import psutil
 import pytest
 import states
-from deployments import ROOT, command, left, marked, programs
+from deployments import ROOT, client, command, left, marked, programs
 from jupyter_client.manager import KernelManager
 
 CONNECT = """\
@@ -62,11 +61,11 @@ def kernel_of(mark):
 
 def transform_jobs(stem: str) -> list[dict]:
     """Those whose names begin so, ended ones included."""
-    return boto3.client("sagemaker").list_transform_jobs(NameContains=stem)["TransformJobSummaries"]
+    return client("sagemaker").list_transform_jobs(NameContains=stem)["TransformJobSummaries"]
 
 
 def endpoint_status(name):
-    endpoints = boto3.client("sagemaker").list_endpoints(NameContains=name)["Endpoints"]
+    endpoints = client("sagemaker").list_endpoints(NameContains=name)["Endpoints"]
     return endpoints[0]["EndpointStatus"] if endpoints else ""
 
 

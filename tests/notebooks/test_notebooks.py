@@ -9,6 +9,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from reported import (
 )
 from states import HANGS, until
 
-from fraud_utils import data
+from fraud_utils import data, record
 from fraud_utils.data.simulate import simulate_transactions
 from fraud_utils.report.execute import execute
 
@@ -298,12 +299,11 @@ def run_in_lab(lab: tuple[str, str], path: str, typed: dict[str, Any]) -> dict[s
         http.delete(f"{address}/api/sessions/{started.json()['id']}", timeout=HANGS)
 
 
-def timeless(metrics: dict) -> dict:
+def timeless(run: record.Sections | record.RunRecord) -> dict:
     """What must be equal in two runs with the same inputs."""
-    kept = {key: metrics[key] for key in ("data", "split", "models", "tie_set", "chosen", "endpoint")}
-    kept["models"] = [{k: v for k, v in model.items() if k != "seconds"} for model in kept["models"]]
-    kept["endpoint"] = {k: v for k, v in kept["endpoint"].items() if k != "latency_ms"}
-    return kept
+    kept = {name: getattr(run, name) for name in ("data", "split", "tie_set", "chosen")}
+    models = [replace(model, seconds={}) for model in run.models]
+    return kept | {"models": models, "endpoint": replace(run.endpoint, latency_ms={})}
 
 
 @pytest.mark.long
@@ -319,7 +319,6 @@ def test_jupyterlab_gives_the_numbers_of_make_report_and_leaves_git_clean(lab, p
         outputs = [cell.get("outputs", []) for cell in executed.cells]
         assert sum(map(len, outputs)) > 5
         assert [cell.get("outputs", []) for cell in reopened["cells"]] == outputs
-    sections = json.loads((project / "runs" / "lab" / "results.json").read_text())
-    assert timeless(sections) == timeless(recorded(reported))
+    assert timeless(record.read(project / "runs" / "lab")) == timeless(record.load(reported))
     assert not (project / "notebooks" / "runs").exists()
     assert git(project, "status", "--porcelain", "--", "notebooks", "runs/lab") == ""

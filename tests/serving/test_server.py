@@ -389,6 +389,7 @@ class Load:
                     answer += part
             except ConnectionRefusedError:  # nobody took it, so nothing was lost
                 connection = None
+                time.sleep(0.01)  # asking costs the processor that the server needs to start or to end
                 continue
             except OSError:
                 self.lost, connection = self.lost + 1, None

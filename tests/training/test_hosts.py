@@ -222,7 +222,7 @@ def test_a_host_that_waits_for_the_others_can_be_stopped_and_knows_strangers(clu
     assert "stopped by SIGTERM before all hosts had met; there is no model to save" in out
 
 
-SLOW = {"num_round": "240", "eta": "0.03", "max_depth": "6", "imbalance": "undersample 1:50"}  # draws rows and columns
+SLOW = {"num_round": "80", "eta": "0.1", "max_depth": "6", "imbalance": "undersample 1:50"}  # draws rows and columns
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,7 @@ def test_a_reason_that_cannot_be_written_is_still_in_the_log(tmp_path, job, caps
 
 
 def test_killed_at_any_moment_and_restarted_it_grows_the_same_model(frame, job, tmp_path):
-    settings = {"num_round": "900", "eta": "0.02", "max_depth": "6", "imbalance": "undersample 1:50"}
+    settings = {"num_round": "300", "eta": "0.05", "max_depth": "6", "imbalance": "undersample 1:50"}
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
     whole, killed = (job(tmp_path / name, settings, train={"a.csv": frame}) for name in ("whole", "killed"))
