@@ -23,6 +23,7 @@ def test_a_serverless_endpoint_answers_in_parts_that_it_takes(deployment, traine
         deployment.endpoint.score(split.test.head(1).assign(note="x" * 5_000_000))
 
 
+@pytest.mark.long  # test_replace.py has such a container, too
 def test_a_container_that_never_answers_ping_is_reported_with_its_log(trained, tmp_path):
     with (
         deployments.local_sagemaker(tmp_path / "log", "--ping-seconds", "2") as (_, environment),

@@ -19,7 +19,7 @@ def deployment(tmp_path, monkeypatch):
 @pytest.fixture
 def served(deployment, tmp_path):
     """A deployment whose endpoint keeps events, its model and the table."""
-    frame = cards.payments(3_000)
+    frame = cards.payments(1_500)
     cards.train(tmp_path / "model", frame)
     artifact.pack(tmp_path / "model", tmp_path / "model.tar.gz")
     bucket, key = deployment.site.place.bucket, f"fraud-detection/{deployment.name}/model.tar.gz"
@@ -31,7 +31,7 @@ def served(deployment, tmp_path):
 
 def test_the_endpoint_keeps_the_history_that_the_table_has(served):
     deployment, model, whole = served
-    test_from = whole.seconds.iloc[-400]
+    test_from = whole.seconds.iloc[-200]
     replayed = deploy.replay(deployment, model, whole, test_from, cards.SCHEMA)
     assert replayed.difference <= 1e-6
     assert replayed.rows == (whole.seconds >= test_from).sum()

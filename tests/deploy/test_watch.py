@@ -135,7 +135,8 @@ def test_an_interrupted_cell_deletes_and_its_kernel_lives_on(server, tmp_path):
         manager.shutdown_kernel(now=True)
 
 
-@pytest.mark.parametrize("end", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.long  # test_run.py ends reports, and a notebook is killed above
 def test_a_report_that_is_ended_in_the_middle_leaves_nothing(server, table, tmp_path, end):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "pyproject.toml").write_text("")

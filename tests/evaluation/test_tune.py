@@ -24,6 +24,7 @@ def found():
     return search(10)
 
 
+@pytest.mark.long  # test_scores.py starts as many programs, for fits alone
 def test_the_same_number_of_trials_gives_the_same_winner_on_any_number_of_cores(found):
     again, table = search(10, jobs=2)
     assert again == found[0]

@@ -90,6 +90,7 @@ def of_new(config, name):
     return {"Namespace": "AWS/SageMaker", "MetricName": name, "Dimensions": dimensions}
 
 
+@pytest.mark.long  # tests/deploy/test_replace.py has canaries, too
 def test_a_canary_answers_a_share_of_the_requests_and_then_all(local, live, configure, runtime, row):
     configure("shifted-labels", {"SAGEMAKER_INFERENCE_OUTPUT": "predicted_label"})
     metric = of_new("shifted-labels", "Invocation5XXErrors")

@@ -8,7 +8,7 @@ import pytest
 from states import HANGS, until
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("end", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_everything_it_started_ends_with_it(start_local, split, artefact, end):
     local = start_local()
     local.put(split, artefact.read_bytes())

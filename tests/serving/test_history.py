@@ -115,7 +115,7 @@ def bodies(rows, sent):
         start += count
 
 
-@pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.long)])
 def test_served_history_is_that_of_the_table_over_restarts_late_events_ties_and_repeats(tmp_path, count):
     frame = cards.payments(count, seed=8)
     cards.train(tmp_path / "model", frame)

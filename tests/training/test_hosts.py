@@ -19,6 +19,7 @@ from fraud_utils.data import Schema
 from fraud_utils.data.simulate import simulate_transactions
 
 EXACT = {"num_round": "40", "eta": "0.1", "subsample": "1", "colsample_bytree": "1"}  # nothing is drawn
+LONG = pytest.mark.long
 BARE = {"thresholds": '{"f1": 0.3}', "decides": "f1"}
 
 
@@ -165,11 +166,15 @@ HISTORY |= {"history": [{"by": "card", "days": [1], "of": ["count"]}]}
     [
         (True, [{"a.csv": "rows"}, {"b.csv": "broken"}], {}, "train/b.csv: row 1 (line 2), column 'V3': 'x' is not"),
         (True, [{"a.csv": "legitimate"}, {"b.csv": "legitimate"}], {}, "all 7,860 rows are legitimate; learning"),
-        (True, [{"a.csv": "rows"}, {"a.csv": "rows"}], {}, "is ShardedByS3Key, but train/a.csv lies on several hosts"),
+        pytest.param(
+            True, [{"a.csv": "rows"}] * 2, {}, "ShardedByS3Key, but train/a.csv lies on several hosts", marks=LONG
+        ),
         (False, [{"a.csv": "rows"}, {"b.csv": "rows"}], {}, "is FullyReplicated, but its files are not the same"),
-        (True, [{"a.csv": "rows"}, {"b.csv": "rows"}], {"schema": json.dumps(HISTORY)}, "'card_count_1d' of a row"),
+        pytest.param(
+            True, [{"a.csv": "rows"}] * 2, {"schema": json.dumps(HISTORY)}, "'card_count_1d' of a row", marks=LONG
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_host_says_what_one_of_them_could_not_use(cluster, rows, tmp_path, sharded, tables, more, message):
     kinds = {"rows": rows, "broken": broken(rows), "legitimate": rows[rows.Class == 0][:3930]}
     tables = [{"train": {name: kinds[kind] for name, kind in host.items()}} for host in tables]
