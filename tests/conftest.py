@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, sync_playwright
 from states import HANGS
+from xdist.scheduler import LoadScopeScheduling
 
 # A deadline would fail on a slow machine; `make test-long` asks for five times as many.
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100)
@@ -26,6 +27,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's backgro
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = {"notebooks", "deploy", "report", "training", "local_sagemaker"}  # folders of tests
+TOGETHER = {"deploy", "local_sagemaker", "serving"}  # folders whose files share a server or a model
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -34,16 +36,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest: each stays on one core (--dist loadfile), where tests share fixtures.
-
-    Groups that cross or split files (--dist loadgroup) do nothing with pytest-xdist 3.8 and pytest 9.2.
-    """
+    """Begin with the files that take longest."""
     items.sort(key=lambda item: item.path.parent.name not in LONGEST)
     if part := config.getoption("part"):
         place, parts = map(int, part.split("/"))
         kept = {*sorted({item.path for item in items})[place - 1 :: parts]}
         config.hook.pytest_deselected(items=[item for item in items if item.path not in kept])
         items[:] = [item for item in items if item.path in kept]
+
+
+class OneCoreEach(LoadScopeScheduling):
+    """A file of tests stays on one core, where they share fixtures, and so do the files of some folders.
+
+    Marks that say so (--dist loadgroup) do nothing with pytest-xdist 3.8 and pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0])
+        return file.parent.name if file.parent.name in TOGETHER else str(file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneCoreEach:
+    return OneCoreEach(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -112,3 +112,17 @@ def test_test_dir_is_laid_out_as_sagemaker_does(project):
         assert [path.name for path in (base / "input/data/train").iterdir()] == [file]
         assert json.loads((base / "input/config/hyperparameters.json").read_text())["num_round"] == "100"
         assert (base / "model").stat().st_mode & 0o777 == 0o777  # the image's user is another one
+
+
+def test_the_parts_of_the_long_tests_are_all_of_them():
+    """CI runs a part with each commit."""
+
+    def listed(*options: str) -> set[str]:
+        command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-m", "not image", *options]
+        done = subprocess.run(
+            [*command, "tests/record", "tests/container"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        return {line for line in done.stdout.splitlines() if "::" in line}
+
+    whole, parts = listed(), [listed("--part", f"{number}/3") for number in (1, 2, 3)]
+    assert all(parts) and sum(map(len, parts)) == len(whole) and set().union(*parts) == whole

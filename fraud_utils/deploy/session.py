@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -87,7 +87,7 @@ def connection(target: str, region: str = "", image: str = "") -> Connection:
         for name in ("no_proxy", "NO_PROXY"):  # a proxy has no business on loopback
             hosts = [host for host in os.environ.get(name, "").split(",") if host not in ("", "127.0.0.1")]
             os.environ[name] = ",".join([*hosts, "127.0.0.1"])
-        session = boto3.Session("local", "local", region_name=region or "us-east-1")
+        session = _local_session(region or "us-east-1")
         return Connection(target, session, owned=server is not None and address == server.address)
     if target != "aws":
         raise DeployError(f"target is {target!r}; it is local or aws")
@@ -100,6 +100,12 @@ def connection(target: str, region: str = "", image: str = "") -> Connection:
     if not session.region_name:
         raise DeployError("no AWS region: set the parameter region, AWS_REGION or 'aws configure set region'")
     return Connection(target, session)
+
+
+@cache
+def _local_session(region: str) -> boto3.Session:
+    """A session, made once: each reads the descriptions of its services anew, for a fifth of a second."""
+    return boto3.Session("local", "local", region_name=region)
 
 
 def lasting() -> str:
