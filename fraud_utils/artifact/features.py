@@ -99,10 +99,15 @@ class FeatureMap:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The matrix's columns, in order."""
+        """The matrix's columns, in order; one that a table has under a derived name keeps it alone."""
         indicators = (f"{column}={value}" for column, values in self.categories.items() for value in values)
         ranks = (f"{column}_rank" for column in self.ranks)
-        return (*self.numeric, *((f"log_{self.amount}",) if self.amount else ()), *indicators, *ranks)
+        names = dict.fromkeys(self.numeric)
+        for name in (*((f"log_{self.amount}",) if self.amount else ()), *indicators, *ranks):
+            while name in names:
+                name += "_"
+            names[name] = None
+        return tuple(names)
 
     @property
     def sources(self) -> tuple[str, ...]:

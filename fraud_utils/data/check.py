@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,25 @@ from fraud_utils.data import labels, numbers, times
 from fraud_utils.data.faults import Raw, shown
 from fraud_utils.data.files import TableFile
 from fraud_utils.data.schema import Schema
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How a file writes numbers.
+
+    Attributes
+    ----------
+    signs : frozenset of str
+        The decimal signs of which clear numbers give evidence.
+    either : str
+        A number that has another value with another decimal sign; "" for none.
+    codes : dict of str to str
+        By column of texts that are whole numbers, the first of them: `5411` or `5411.0`.
+    """
+
+    signs: frozenset[str] = frozenset()
+    either: str = ""
+    codes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,6 +54,8 @@ class Loaded:
         Whether the file says that the simulator wrote it.
     legitimate : frozenset of str
         The values of a label in words that do not mean fraud.
+    spelling : Spelling
+        How the file writes numbers, which files of one table have to do alike.
     """
 
     frame: pd.DataFrame
@@ -43,6 +65,7 @@ class Loaded:
     origin: str | None = None
     simulated: bool = False
     legitimate: frozenset[str] = frozenset()
+    spelling: Spelling = Spelling()
 
 
 def checked(raw: Raw, table: TableFile) -> Loaded:
@@ -123,4 +146,15 @@ def _in_order(raw: Raw, schema: Schema, labelled: np.ndarray, origin: str | None
         frame[column] = frame[column].astype("category")
     if schema.time and not frame[schema.time].is_monotonic_increasing:
         frame = frame.sort_values(schema.time, kind="stable", ignore_index=True)
-    return Loaded(frame, raw.sha256, tuple(raw.said), unlabelled, origin, raw.simulated, raw.legitimate)
+    return Loaded(
+        frame, raw.sha256, tuple(raw.said), unlabelled, origin, raw.simulated, raw.legitimate, _spelling(raw, schema)
+    )
+
+
+def _spelling(raw: Raw, schema: Schema) -> Spelling:
+    codes = {}
+    for column in schema.text:
+        first = raw.frame[column].dropna().head(1_000).astype(str)
+        if len(first) and (first.str.fullmatch(r"\d+").all() or first.str.fullmatch(r"\d+\.0").all()):
+            codes[column] = first.iloc[0]
+    return Spelling(raw.signs, raw.either, codes)

@@ -141,7 +141,7 @@ def _csv(table: TableFile, encoding: str = "") -> tuple[pa.Table, dict[str, str]
                 return _csv(table, dialect.FALLBACK)
             raise DataError(f"{source}: not readable as CSV: {error}; correct the row, or export it again") from None
     written = {"separator": detected.separator} if detected.separator != "," else {}
-    if "," in numbers.signs(cell for row in detected.sample for cell in row):
+    if "," in numbers.signs(cell for row in detected.sample for cell in row)[0]:
         written["decimal"] = ","
     if not detected.encoding.startswith("utf"):
         written["encoding"] = detected.encoding

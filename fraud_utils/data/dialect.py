@@ -33,6 +33,8 @@ class Dialect:
         The first rows below it.
     said : tuple of str
         What was detected, a sentence each.
+    either : str
+        A number in the sample that has another value with another decimal sign; "" for none.
     """
 
     encoding: str
@@ -42,6 +44,7 @@ class Dialect:
     sample: tuple[Sequence[str], ...]
     signs: frozenset[str]
     said: tuple[str, ...] = ()
+    either: str = ""
 
     def cells(self, index: int) -> Iterator[str]:
         """One column of the sample."""
@@ -91,9 +94,9 @@ def detect(table: TableFile, encoding: str = "") -> Dialect:
     numeric = {*table.schema.file_columns} - {*table.schema.file_text}
     which = [index for index, name in enumerate(first) if name.strip() in numeric]
     cells = (row[index] for row in rows for index in which if index < len(row))
-    signs = numbers.signs(cells)
+    signs, either = numbers.signs(cells)
     decimal = written.decimal or ("," if signs == {","} or written.thousands == "." else ".")
-    return Dialect(encoding, separator, decimal, tuple(first), tuple(rows), signs, tuple(said))
+    return Dialect(encoding, separator, decimal, tuple(first), tuple(rows), signs, tuple(said), either)
 
 
 def _encoding(sample: bytes) -> str:

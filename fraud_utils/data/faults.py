@@ -106,6 +106,8 @@ class Raw:
         What was detected so far, a sentence each.
     signs : frozenset of str
         Decimal signs that the numbers read so far show.
+    either : str
+        A number that has another value with another decimal sign; "" for none.
     simulated : bool
         Whether the file says that the simulator wrote it.
     legitimate : frozenset of str
@@ -117,6 +119,7 @@ class Raw:
     faults: Faults
     said: list[str]
     signs: frozenset[str] = frozenset()
+    either: str = ""
     simulated: bool = False
     legitimate: frozenset[str] = frozenset()
 

@@ -16,7 +16,7 @@ from fraud_utils.data import sample
 from fraud_utils.data.check import Loaded, checked
 from fraud_utils.data.files import TableFile
 from fraud_utils.data.history import add_history
-from fraud_utils.data.parts import check_alike, files_of, joined, row_count, shifts, summed
+from fraud_utils.data.parts import check_alike, counted, files_of, joined, row_count, shifts, summed
 from fraud_utils.data.read import read
 from fraud_utils.data.schema import SIMULATED, ULB, DataError, Schema
 from fraud_utils.project import resolve
@@ -25,6 +25,7 @@ ULB_SHA256 = "76274b691b16a6c49d3f159c883398e03ccd6d1ee12d9d8ee38f4b4b98551a89"
 ULB_ROWS, ULB_FRAUDS = 284_807, 492
 DEFAULT_PATH = "data/creditcard.csv"
 SIMULATED_ROWS = 80_000
+MISSED = 4  # so many times fewer rows than its first ones let expect may a CSV have: below that, they are counted
 
 
 def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7, most_rows: int = 0) -> pd.DataFrame:
@@ -98,7 +99,8 @@ def load_transactions(path: str | Path = "", schema: Schema = ULB, seed: int = 7
 def _loaded(tables: Sequence[TableFile], name: str, seed: int, most_rows: int) -> tuple[Loaded, dict[str, Any]]:
     """A table or, where it has too many rows, a sample of it; and what a sample's provenance has of the whole table."""
     most, reason = sample.most_rows(tables[0].schema, most_rows), sample.whole_only(tables[0].schema)
-    if row_count(tables) <= most:
+    rows = row_count(tables)
+    if rows <= most or (rows <= MISSED * most and counted(tables) <= most):
         return _all_of(tables, name), {}
     if reason:
         loaded, said = _all_of(tables, name), f"All rows are in memory, though more than {most:,}, since {reason}."
@@ -110,9 +112,9 @@ def _loaded(tables: Sequence[TableFile], name: str, seed: int, most_rows: int) -
 
 def _all_of(tables: Sequence[TableFile], name: str) -> Loaded:
     """All files of a table as one frame."""
+    if len(tables) == 1 and not tables[0].part:
+        return read_transactions(tables[0])
     parts = {table.source: read_transactions(table) for table in tables}
-    if len(parts) == 1:
-        return next(iter(parts.values()))
     schema, filled = tables[0].schema, {source: part for source, part in parts.items() if len(part.frame)}
     rows = sum(len(part.frame) for part in filled.values())
     frauds = sum(int(part.frame[schema.label].sum()) for part in filled.values())

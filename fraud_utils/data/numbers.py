@@ -54,15 +54,17 @@ def _patterns(written: Written) -> dict[str, tuple[str, str]]:
 _EITHER = {sign: re.compile(pattern) for sign, (pattern, _) in _patterns(Written()).items()}
 
 
-def signs(cells: Iterable[str]) -> frozenset[str]:
-    """The decimal signs of which clear cells give evidence."""
+def signs(cells: Iterable[str]) -> tuple[frozenset[str], str]:
+    """The decimal signs of which clear cells give evidence, and the first cell that either sign fits; "" for none."""
     found: set[str] = set()
+    either = ""
     for cell in cells:
         if "." in cell or "," in cell:
             stripped = re.sub(_AFTER, r"\1", re.sub(_BEFORE, r"\1\2", cell.strip()))
             fitting = [sign for sign, pattern in _EITHER.items() if pattern.match(stripped)]
             found |= {*fitting} if len(fitting) == 1 else set()
-    return frozenset(found)
+            either = either or (cell if len(fitting) > 1 else "")
+    return frozenset(found), either
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,20 @@ def parquet_rows(path: Path) -> int:
         return 0
 
 
+def counted(tables: Sequence[TableFile]) -> int:
+    """How many rows tables have, CSV files read through for it; a line break within quotes counts as a row."""
+    return sum(parquet_rows(table.path) if table.is_parquet else _csv_lines(table) for table in tables)
+
+
+def _csv_lines(table: TableFile) -> int:
+    """Lines but for the header."""
+    lines, last = 0, b"\n"
+    with uncompressed(table) as stream:
+        while block := stream.read(1 << 20):
+            lines, last = lines + block.count(b"\n"), block[-1:]
+    return lines + (last != b"\n") - 1
+
+
 def _csv_rows(table: TableFile) -> int:
     size = table.path.stat().st_size
     if table.name.endswith(".zip"):
@@ -151,9 +165,29 @@ def check_alike(parts: Mapping[str, Loaded], rows: int, frauds: int, name: str, 
             f"{', '.join(map(repr, sorted(others)[:5]))}; code them as one, or leave cells empty and write "
             "'unlabelled: leave_out'"
         )
+    _check_spelling(parts, schema)
     if frauds in (0, rows):
         kind = "fraud" if frauds else "legitimate"
         raise DataError(f"{name}: column {schema.label!r}: all {rows:,} rows are {kind}; learning needs both classes")
+
+
+def _check_spelling(parts: Mapping[str, Loaded], schema: Schema) -> None:
+    """Refuse files that write numbers differently, so that one value would count as two, or as a thousand."""
+    commas = [source for source, part in parts.items() if part.spelling.signs == {","}]
+    doubtful = [source for source, part in parts.items() if not part.spelling.signs and part.spelling.either]
+    if commas and doubtful and not (schema.written.decimal or schema.written.thousands):
+        raise DataError(
+            f"{doubtful[0]}: {parts[doubtful[0]].spelling.either!r} can be read in two ways, and {commas[0]} has a "
+            "decimal comma; say in the schema which sign all files have: \"decimal: ','\" or \"decimal: '.'\""
+        )
+    for column in schema.text:
+        codes = {source: part.spelling.codes[column] for source, part in parts.items() if column in part.spelling.codes}
+        point = next((source for source, code in codes.items() if code.endswith(".0")), "")
+        if point and (plain := next((source for source, code in codes.items() if not code.endswith(".0")), "")):
+            raise DataError(
+                f"{point}: column {column!r}: {codes[point]!r} and its like are {codes[plain]!r} in {plain}, "
+                "so that one value would count as two; write both without a decimal point"
+            )
 
 
 def summed(parts: Collection[Loaded], frame: pd.DataFrame, digests: Sequence[str]) -> Loaded:

@@ -179,7 +179,7 @@ def _read_csv(table: TableFile, encoding: str = "") -> Raw:
             "look for a quote that is not closed"
         )
     simulated = SIMULATED in detected.header
-    return Raw(content.to_pandas(self_destruct=True), sha256, faults, said, detected.signs, simulated)
+    return Raw(content.to_pandas(self_destruct=True), sha256, faults, said, detected.signs, detected.either, simulated)
 
 
 def _parsed(source: _Csv) -> tuple[Any, str]:
@@ -316,7 +316,9 @@ def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any
     if is_a.is_null(kind):
         return column.cast(pa.string() if words else pa.float64())
     if is_a.is_timestamp(kind) or is_a.is_date(kind):
-        return column.cast(pa.string()) if part or name in schema.text else column
+        if part or name in schema.text:
+            return column.cast(pa.string())
+        return column.cast(pa.timestamp("us")) if is_a.is_date(kind) else column
     if part and is_a.is_time(kind):
         return column.cast(pa.string())
     if is_a.is_string(kind) or is_a.is_large_string(kind):
@@ -328,5 +330,19 @@ def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any
         return column.cast(pa.int8()).cast(pa.float64())
     if not (is_a.is_integer(kind) or is_a.is_floating(kind) or is_a.is_decimal(kind) or is_a.is_boolean(kind)):
         return None
-    since_1970 = name in schema.written.dates or (name == schema.time and not part)
-    return column.cast(pa.string() if words and not since_1970 else pa.float64(), safe=False)
+    if name in schema.written.dates or (name == schema.time and not part):  # since 1970, unless a format says else
+        words = bool(schema.written.time_format)
+    return _spelt(column) if words else column.cast(pa.float64(), safe=False)
+
+
+def _spelt(column: Any) -> Any:
+    """Numbers as texts: whole ones by their digits, though the file has them as floats since one was missing."""
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    text = column.cast(pa.string())
+    if not (pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
+        return text
+    number = column.cast(pa.float64(), safe=False)
+    whole = pc.and_(pc.equal(number, pc.floor(number)), pc.less(pc.abs(number), 2.0**53))
+    return pc.if_else(pc.fill_null(whole, False), number.cast(pa.int64(), safe=False).cast(pa.string()), text)

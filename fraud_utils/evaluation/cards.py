@@ -126,7 +126,7 @@ def on_test_set(
 def _interval(daily: pd.Series) -> tuple[float, float] | None:
     from scipy.stats import t
 
-    if (days := len(daily)) < 3:
+    if (days := len(daily)) < 3 or daily.min() == daily.max():  # days that are all alike say nothing of others
         return None
     mean, half = daily.mean(), t.isf((1 - LEVEL) / 2, days - 1) * daily.std() / days**0.5
     return max(float(mean - half), 0.0), min(float(mean + half), 1.0)
@@ -147,7 +147,7 @@ def describe(reviewed: Sequence[Reviewed]) -> str:
             f"{words.decimals(each.attainable)} can be reached)"
         )
     first = reviewed[0]
-    doubt = "" if first.card_precision_ci else " Fewer than three days give no interval."
+    doubt = "" if first.card_precision_ci else " Fewer than three days, or days all alike, give no interval."
     return (
         f"Card precision, if the {words.count(first.cards_per_day, 'card')} with the highest scores are reviewed on "
         f"each of {words.count(first.days, 'day')}: {'; '.join(said)}.{doubt}"

@@ -26,6 +26,7 @@ from fraud_utils.data import (
     Draft,
     Schema,
     Split,
+    describe_sample,
     draft,
     fold_groups,
     keep,
@@ -94,6 +95,8 @@ def check(values: Mapping[str, Any]) -> Checked:
     _tunable(frame, values)
     facts = _facts(frame, split, schema)
     read_as, left_out = frame.attrs["provenance"]["read_as"], _left_out(frame, split, schema, values, constant)
+    if (share := share_of(frame)) < 1:
+        read_as = (*read_as, describe_sample(share))
     return Checked(facts, tuple(read_as), tuple(left_out), tuple(_doubts(frame, split, values)))
 
 

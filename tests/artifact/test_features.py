@@ -72,3 +72,11 @@ def test_a_map_is_built_again_from_plain_values():
     np.testing.assert_array_equal(again.matrix(COLUMNS), FEATURES.matrix(COLUMNS))
     older = {key: value for key, value in FEATURES.to_dict().items() if key != "ranks"}
     assert FeatureMap.from_dict(older).names == FEATURES.names[:-1]
+
+
+def test_no_two_columns_of_the_matrix_have_one_name_whatever_a_table_calls_its_own():
+    schema = Schema("m", "y", "t", "paid", features=("log_paid", "few=x", "many_rank"), categorical=("few", "many"))
+    own = dict.fromkeys(("log_paid", "few=x", "many_rank"), np.arange(820.0))
+    features = FeatureMap.fit(schema, COLUMNS | own)
+    assert len({*features.names}) == len(features.names) == len(features.sources)
+    assert features.names[:4] == ("log_paid", "few=x", "many_rank", "log_paid_")

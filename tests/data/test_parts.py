@@ -98,3 +98,44 @@ def test_times_with_dates_and_without_are_not_one_table(tmp_path):
     schema = replace(DATED, written=Written())
     with pytest.raises(DataError, match=r"b.parquet: its times have no dates, and those of other files of"):
         load_transactions(tmp_path, schema)
+
+
+def test_files_that_write_one_value_in_two_ways_are_refused(tmp_path):
+    """As pandas does where a month's file has a gap: its whole numbers become 5411.0."""
+    whole = dated().assign(shop=np.random.default_rng(2).choice([5411, 5812], 400))
+    gap = whole[200:].astype({"shop": float})
+    gap.iloc[3, gap.columns.get_loc("shop")] = np.nan
+    whole[:200].to_csv(tmp_path / "a.csv", index=False)
+    gap.to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(DataError, match=r"b\.csv: column 'shop': '5\d+\.0' and its like are '5\d+' in .*a\.csv"):
+        load_transactions(tmp_path, DATED)
+    (tmp_path / "b.csv").unlink()
+    gap.to_parquet(tmp_path / "b.parquet", index=False)  # whose numbers are known to be whole
+    assert {*load_transactions(tmp_path, DATED)["shop"].dropna()} == {"5411", "5812"}
+
+
+def test_a_number_of_two_readings_beside_files_with_a_decimal_comma_is_asked_about(tmp_path):
+    frame = dated()
+    frame[:200].to_csv(tmp_path / "a.csv", index=False, sep=";", decimal=",")
+    frame[200:].assign(amount="1.500", x="2").to_csv(tmp_path / "b.csv", index=False, sep=";")
+    with pytest.raises(DataError, match=r"b\.csv: '1\.500' can be read in two ways, and .*a\.csv has a decimal comma"):
+        load_transactions(tmp_path, DATED)
+    comma = replace(DATED, written=replace(DATED.written, decimal=","))
+    assert load_transactions(tmp_path, comma)["amount"].iloc[-1] == 1_500
+
+
+def test_a_folder_of_one_file_is_told_what_is_wrong_with_all_its_rows(tmp_path):
+    dated().assign(fraud=False).to_parquet(tmp_path / "a.parquet", index=False)
+    with pytest.raises(DataError, match="all 400 rows are legitimate"):
+        load_transactions(tmp_path, DATED)
+    dated()[:0].to_parquet(tmp_path / "a.parquet", index=False)
+    with pytest.raises(DataError, match="its files have no row with a label"):
+        load_transactions(tmp_path, DATED)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zip"])
+def test_a_table_of_as_many_rows_as_a_report_takes_is_read_whole(tmp_path, name):
+    """However well it is packed: numbers drawn at random are hardly."""
+    dated(1_000).to_csv(tmp_path / name, index=False)
+    whole = load_transactions(tmp_path / name, DATED, most_rows=1_000)
+    assert len(whole) == 1_000 and "share" not in whole.attrs["provenance"]

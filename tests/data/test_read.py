@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import hashlib
 import zipfile
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -109,3 +110,16 @@ def test_whole_numbers_that_are_names_read_alike_from_both_formats(tmp_path):
     schema = dataclasses.replace(SMALL, categorical=("shop",))
     shops = [load_transactions(written(tmp_path, frame, name), schema)["shop"] for name in ("t.csv", "t.parquet")]
     assert shops[0].astype(str).tolist() == shops[1].astype(str).tolist() == [str(100 + i % 3) for i in range(40)]
+
+
+def test_numbers_that_are_names_are_their_digits_though_a_gap_made_them_floats(tmp_path):
+    card = 4_532_015_112_830_000 + np.arange(40) % 7
+    frame = small().assign(shop=card.astype(float))
+    frame.loc[3, "shop"] = np.nan
+    schema = dataclasses.replace(SMALL, categorical=("shop",))
+    shops = load_transactions(written(tmp_path, frame, "t.parquet"), schema)["shop"].astype(object)
+    assert shops[3] is None or pd.isna(shops[3])
+    assert shops.drop(3).tolist() == np.delete(card.astype(str), 3).tolist()
+    decimals = frame.assign(shop=frame["shop"].fillna(0).astype(int).map(Decimal))
+    read = load_transactions(written(tmp_path, decimals, "u.parquet"), schema)["shop"]
+    assert read.drop(3).tolist() == np.delete(card.astype(str), 3).tolist()

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_utils.data import DataError, Schema, load_transactions
+from fraud_utils.data import DataError, Schema, Written, load_transactions
 
 DAY = 86_400
 
@@ -113,3 +113,23 @@ def test_a_table_without_times_keeps_its_order(tmp_path):
     frame = load_transactions(tmp_path / "t.csv", schema)
     assert frame["x"].tolist() == [1, 2, 3]
     assert frame.columns.tolist() == ["x", "a", "y"]
+
+
+@pytest.mark.parametrize(("unit", "key"), [("timestamp", "t"), ("timestamp", "since")])
+def test_dates_without_a_clock_in_parquet_are_instants(tmp_path, unit, key):
+    days = pd.date_range("2024-03-01", periods=5)
+    frame = pd.DataFrame({"t": days, "since": days, "x": np.arange(5.0), "y": [0, 1, 0, 0, 0]})
+    frame[key] = [day.date() for day in days]
+    frame.to_parquet(tmp_path / "t.parquet", index=False)
+    schema = Schema("m", "y", "t", None, ("x",), written=Written(time_unit=unit, dates=("since",)))
+    read = load_transactions(tmp_path / "t.parquet", schema)
+    assert read["t"].tolist() == [day * DAY for day in range(5)]
+    assert (read["seconds_since_since"] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64", "str"])
+def test_numbers_written_by_a_format_are_dates_in_parquet_as_in_csv(tmp_path, kind):
+    frame = pd.DataFrame({"t": [20240301, 20240302, 20240305], "x": [0.0, 1, 2], "y": [0, 1, 0]}).astype({"t": kind})
+    frame.to_parquet(tmp_path / "t.parquet", index=False)
+    schema = Schema("m", "y", "t", None, ("x",), written=Written(time_unit="timestamp", time_format="%Y%m%d"))
+    assert load_transactions(tmp_path / "t.parquet", schema)["t"].tolist() == [0, DAY, 4 * DAY]

@@ -141,7 +141,10 @@ def test_the_interval_over_days_is_students_and_fewer_than_three_days_have_none(
     assert "fewer than three" not in cards.describe((kept,)).lower()
     two, *_ = cards.on_test_set(frame, SCHEMA, Rows.of(frame[16:], SCHEMA, features), score[16:], 2)
     assert (two.days, two.card_precision_ci) == (2, None)
-    assert "Fewer than three days give no interval" in cards.describe((two,))
+    assert "Fewer than three days, or days all alike, give no interval" in cards.describe((two,))
+    none = Rows.of(frame.assign(fraud=0), SCHEMA, features)
+    alike, *_ = cards.on_test_set(frame.assign(fraud=0), SCHEMA, none, score, 2)
+    assert (alike.card_precision, alike.card_precision_ci) == (0, None)  # six days without a hit are no proof of none
 
 
 def test_reviews_are_a_hundred_or_fit_the_table():

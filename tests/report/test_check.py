@@ -13,6 +13,7 @@ import pytest
 from table_shapes import SHAPES
 
 from fraud_utils.report import check, program
+from fraud_utils.report.parameters import declared, defaults
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = "label: fraud\ntime: booked_at\ntime_unit: timestamp\namount: amount\ncurrency: USD\nfeatures: [a, b]\n"
@@ -181,3 +182,10 @@ def test_the_program_is_what_make_runs(project):
     )  # fmt: skip
     assert "A draft of the schema is in mine.yaml" in done.stdout
     assert done.stderr == ""
+
+
+def test_a_table_of_which_some_rows_are_drawn_is_said_to_be_one(project):
+    write(project, table(6_000))
+    asked = {"data": "mine.csv", "schema": "mine.yaml", "most_rows": 2_000}
+    found = check.check(defaults(declared(sorted((project / "notebooks").glob("0*.ipynb")))) | asked)
+    assert any(re.search(r"all frauds and 3\d(\.\d)?\s% of the legitimate rows, drawn", note) for note in found.notes)
