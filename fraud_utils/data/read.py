@@ -316,6 +316,8 @@ def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any
     if is_a.is_null(kind):
         return column.cast(pa.string() if words else pa.float64())
     if is_a.is_timestamp(kind) or is_a.is_date(kind):
+        if part and pc.all(pc.equal(column, pc.floor_temporal(column, unit="day"))).as_py():  # as pandas keeps days
+            column = column.cast(pa.date32())
         if part or name in schema.text:
             return column.cast(pa.string())
         return column.cast(pa.timestamp("us")) if is_a.is_date(kind) else column

@@ -133,3 +133,13 @@ def test_numbers_written_by_a_format_are_dates_in_parquet_as_in_csv(tmp_path, ki
     frame.to_parquet(tmp_path / "t.parquet", index=False)
     schema = Schema("m", "y", "t", None, ("x",), written=Written(time_unit="timestamp", time_format="%Y%m%d"))
     assert load_transactions(tmp_path / "t.parquet", schema)["t"].tolist() == [0, DAY, 4 * DAY]
+
+
+@pytest.mark.parametrize("days", [pd.Timestamp, lambda day: pd.Timestamp(day).date(), str])
+def test_a_day_beside_a_time_of_day_is_joined_to_it_however_parquet_holds_it(tmp_path, days):
+    frame = pd.DataFrame({"x": [0.0, 1], "y": [0, 1], "clock": ["10:00:00", "10:00:05"]})
+    frame["day"] = [days("2024-03-01"), days("2024-03-02")]
+    frame.to_parquet(tmp_path / "t.parquet", index=False)
+    written = Written(time_unit="timestamp", time_from=("day", "clock"))
+    read = load_transactions(tmp_path / "t.parquet", Schema("m", "y", "day clock", None, ("x",), written=written))
+    assert read["day clock"].tolist() == [36_000, 36_005 + DAY]
