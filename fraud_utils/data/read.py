@@ -302,10 +302,31 @@ def _row_groups(file: Any, rows: int) -> Iterator[list[int]]:
         yield groups
 
 
+def as_text(column: Any) -> Any:
+    """A parquet file's column as text: 5411 for 5411.0, null for `MISSING`; None for what is no single value."""
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    is_a = pa.types
+    if is_a.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind, text = column.type, pa.string()
+    words = is_a.is_null(kind) or is_a.is_boolean(kind) or is_a.is_string(kind) or is_a.is_large_string(kind)
+    instants = is_a.is_timestamp(kind) or is_a.is_date(kind) or is_a.is_time(kind)
+    if is_a.is_floating(kind):
+        digits = column.cast(pa.int64(), safe=False)
+        whole = pc.equal(digits.cast(pa.float64(), safe=False), column.cast(pa.float64()))
+        texts = pc.if_else(whole, digits.cast(text), column.cast(text))  # 1000000000000000, where Arrow has 1e+15
+    elif words or instants or is_a.is_integer(kind) or is_a.is_decimal(kind):
+        texts = column.cast(text)
+    else:
+        return None
+    return pc.if_else(pc.is_in(texts, pa.array([*MISSING], text)), pa.scalar(None, text), texts)
+
+
 def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any:
     """A parquet file's column as text, instants or float64, whatever it holds; None for what is none of them."""
     import pyarrow as pa
-    from pyarrow import compute as pc
 
     schema, is_a = table.schema, pa.types
     if is_a.is_dictionary(column.type):
@@ -320,13 +341,13 @@ def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any
     if part and is_a.is_time(kind):
         return column.cast(pa.string())
     if is_a.is_string(kind) or is_a.is_large_string(kind):
-        spelt = pc.is_in(column, pa.array([*MISSING], kind))
-        if count := pc.sum(spelt).as_py():
+        text = as_text(column)
+        if count := text.null_count - column.null_count:
             said.append(f"Column {name!r}: {count:,} texts such as 'NA' or '' count as missing, as they do in CSV.")
-        return pc.if_else(spelt, pa.scalar(None, kind), column).cast(pa.string())
+        return text
     if is_a.is_boolean(kind) and not words:
         return column.cast(pa.int8()).cast(pa.float64())
     if not (is_a.is_integer(kind) or is_a.is_floating(kind) or is_a.is_decimal(kind) or is_a.is_boolean(kind)):
         return None
     since_1970 = name in schema.written.dates or (name == schema.time and not part)
-    return column.cast(pa.string() if words and not since_1970 else pa.float64(), safe=False)
+    return as_text(column) if words and not since_1970 else column.cast(pa.float64(), safe=False)

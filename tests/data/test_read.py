@@ -7,7 +7,9 @@ import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from small_tables import SMALL, small, written
 
 from fraud_utils.data import DataError, load_transactions
@@ -109,3 +111,11 @@ def test_whole_numbers_that_are_names_read_alike_from_both_formats(tmp_path):
     schema = dataclasses.replace(SMALL, categorical=("shop",))
     shops = [load_transactions(written(tmp_path, frame, name), schema)["shop"] for name in ("t.csv", "t.parquet")]
     assert shops[0].astype(str).tolist() == shops[1].astype(str).tolist() == [str(100 + i % 3) for i in range(40)]
+
+
+def test_whole_numbers_in_floats_read_as_the_same_names_and_nan_as_none(tmp_path):
+    shop = pa.array([4_532_012_345_678_901.0, 7.5, float("nan"), None] * 10)
+    table = pa.Table.from_pandas(small()).append_column("shop", shop)
+    parquet.write_table(table, tmp_path / "t.parquet")
+    loaded = load_transactions(tmp_path / "t.parquet", dataclasses.replace(SMALL, categorical=("shop",)))["shop"]
+    assert loaded.cat.categories.tolist() == ["4532012345678901", "7.5"] and loaded.isna().sum() == 20
