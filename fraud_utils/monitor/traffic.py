@@ -132,7 +132,10 @@ def gather(
             part["challenger"] = _challenged(challenger, piece)
         parts.append(pd.DataFrame(part))
     if not parts:
-        found = "; ".join(f"{why} ({rows:,})" for (_, why), rows in refused.most_common(2))
+        reasons: Counter[str] = Counter()
+        for (_, why), rows in refused.items():
+            reasons[why] += rows
+        found = "; ".join(f"{why} ({rows:,})" for why, rows in reasons.most_common(2))
         raise DataError(f"CAPTURED={source}: no row with a score" + (f"; refused: {found}" if found else ""))
     return _arranged(by_day, refused, pd.concat(parts, ignore_index=True), source)
 

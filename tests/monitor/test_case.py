@@ -101,6 +101,14 @@ def test_refused_rows_and_silent_days_are_the_feeds_and_say_why(shop, capture):
     assert any("No request came on 6 January 2026 and 1 other day" in text for text in texts)
 
 
+def test_where_no_row_has_a_score_each_reason_is_said_once(shop, capture):
+    days = [f"2026-01-0{day}T10:00:00Z" for day in range(5, 8) for _ in range(2)]
+    path = capture(*[record("1,2,3,web,4\n", "failed", inferenceTime=day) for day in days],
+                   *[record("1,,3,web,4\n", None, inferenceTime=day) for day in days[:3]])  # fmt: skip
+    with pytest.raises(DataError, match=r"refused: the answer holds no scores \(6\); column 'a': [^;]* \(3\)$"):
+        monitor.open_case(shop, path)
+
+
 def test_simulated_traffic_may_hold_any_text_and_any_name(tmp_path):
     rows = shop_rows(500, 1).rename(columns={"when": "when, UTC"})
     rows["channel"] = rows["channel"].map('web, "new"\r\nline\u2028{}'.format, na_action="ignore")
