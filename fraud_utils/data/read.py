@@ -302,6 +302,12 @@ def _row_groups(file: Any, rows: int) -> Iterator[list[int]]:
         yield groups
 
 
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
 def as_text(column: Any) -> Any:
     """A parquet file's column as text: 5411 for 5411.0, null for `MISSING`; None for what is no single value."""
     import pyarrow as pa
@@ -311,7 +317,7 @@ def as_text(column: Any) -> Any:
     if is_a.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     kind, text = column.type, pa.string()
-    words = is_a.is_null(kind) or is_a.is_boolean(kind) or is_a.is_string(kind) or is_a.is_large_string(kind)
+    words = is_a.is_null(kind) or is_a.is_boolean(kind) or _is_text(kind)
     instants = is_a.is_timestamp(kind) or is_a.is_date(kind) or is_a.is_time(kind)
     if is_a.is_floating(kind):
         digits = column.cast(pa.int64(), safe=False)
@@ -340,7 +346,7 @@ def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any
         return column.cast(pa.string()) if part or name in schema.text else column
     if part and is_a.is_time(kind):
         return column.cast(pa.string())
-    if is_a.is_string(kind) or is_a.is_large_string(kind):
+    if _is_text(kind):
         text = as_text(column)
         if count := text.null_count - column.null_count:
             said.append(f"Column {name!r}: {count:,} texts such as 'NA' or '' count as missing, as they do in CSV.")

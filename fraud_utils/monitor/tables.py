@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
+from fraud_utils import words
 from fraud_utils.artifact import MISSING, Layout
 from fraud_utils.data import DataError, as_text
 from fraud_utils.monitor.captured import Piece, Refusal, as_arrays, why_refused
@@ -96,9 +97,9 @@ def read_labels(path: str | Path, schema: Mapping[str, Any]) -> pd.Series:
     frame = pd.concat(pieces, ignore_index=True)
     ids = pd.Series(_named(frame[identity]))
     if (nameless := ids == "").any():
-        also = f", as {nameless.sum() - 1:,} others" if nameless.sum() > 1 else ""
+        also = f" (and {words.count(nameless.sum() - 1, 'more row')})" if nameless.sum() > 1 else ""
         raise DataError(
-            f"LABELS={path}: row {int(np.argmax(nameless)) + 1} has no {identity!r}{also}; a label without an id is "
+            f"LABELS={path}: row {int(np.argmax(nameless)) + 1}{also} has no {identity!r}; a label without an id is "
             "nobody's: fill it in, or leave such rows out"
         )
     values = pd.to_numeric(frame[label].str.strip().str.lower().replace(_TRUTH), errors="coerce")
@@ -206,6 +207,5 @@ def _seconds(column: pd.Series, path: str | Path, before: int) -> np.ndarray:
         what = "the value is missing; fill it in or drop the row" if pd.isna(cell) else (
             f"{str(cell)!r} is no time; write seconds, or timestamps such as 2026-01-31T23:59:59"
         )  # fmt: skip
-        also = f" (and {wrong.sum() - 1:,} more)" if wrong.sum() > 1 else ""
-        raise DataError(f"CAPTURED={path}: row {before + row + 1}{also}, column {column.name!r}: {what}")
+        raise DataError(f"CAPTURED={path}: row {before + row + 1}, column {column.name!r}: {what}")
     return seconds

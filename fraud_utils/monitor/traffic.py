@@ -36,7 +36,8 @@ class Traffic:
     refused : pandas.DataFrame
         `day` (counted from the first; -1 where it is not known), `why`, `rows`.
     rows : pandas.DataFrame
-        `id`, `day`, `score`, `amount` (where there are amounts) and `challenger` (the other model's score, if asked).
+        `id` ("" where a row has none), `day`, `score`, `amount` (where there are amounts) and `challenger` (the other
+        model's score, if asked).
     """
 
     first: int

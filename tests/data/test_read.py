@@ -119,3 +119,13 @@ def test_whole_numbers_in_floats_read_as_the_same_names_and_nan_as_none(tmp_path
     parquet.write_table(table, tmp_path / "t.parquet")
     loaded = load_transactions(tmp_path / "t.parquet", dataclasses.replace(SMALL, categorical=("shop",)))["shop"]
     assert loaded.cat.categories.tolist() == ["4532012345678901", "7.5"] and loaded.isna().sum() == 20
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_text_is_text_however_parquet_keeps_it(tmp_path, kind):
+    shop = pa.array(["x", "NA", "", "y"] * 10).cast(kind)
+    parquet.write_table(pa.Table.from_pandas(small()).append_column("shop", shop), tmp_path / "t.parquet")
+    loaded = load_transactions(tmp_path / "t.parquet", dataclasses.replace(SMALL, categorical=("shop",)))["shop"]
+    assert loaded.cat.categories.tolist() == ["x", "y"] and loaded.isna().sum() == 20

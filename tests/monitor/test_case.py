@@ -288,7 +288,7 @@ def test_a_challenger_that_needs_a_column_which_this_model_does_not_use_is_refus
         (pd.DataFrame({"id": ["a"], "label": [2]}), "row 1 has no label; it must be 0 or 1"),
         (pd.DataFrame({"id": ["a", "a"], "label": [0, 1]}), "id 'a' is labelled 0 and 1"),
         (pd.DataFrame({"name": ["a"], "label": [1]}), "no column gives an id"),
-        (pd.DataFrame({"id": ["a", None, ""], "label": [1, 1, 1]}), "row 2 has no 'id', as 1 other"),
+        (pd.DataFrame({"id": ["a", None, ""], "label": [1, 1, 1]}), r"row 2 \(and 1 more row\) has no 'id'"),
         (pd.DataFrame({"id": [], "label": []}), "has no rows; leave LABELS out until labels have come"),
     ],
 )
