@@ -9,6 +9,7 @@ from fraud_utils.data.guesses import Draft
 from fraud_utils.data.history import add_history
 from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_transactions
 from fraud_utils.data.parts import check_alike, joined, memory_bytes, one_digest, parquet_rows, read_in_pieces, shifts
+from fraud_utils.data.read import as_text
 from fraud_utils.data.sample import all_rows, as_parquet, count, share_of, uniform, weights, within
 from fraud_utils.data.sample import describe as describe_sample
 from fraud_utils.data.schema import SIMULATED, TIME_UNITS, ULB, DataError, Schema, Written
@@ -33,6 +34,7 @@ __all__ = [
     "add_history",
     "all_rows",
     "as_parquet",
+    "as_text",
     "assign_folds",
     "check_alike",
     "count",

@@ -302,6 +302,34 @@ def _row_groups(file: Any, rows: int) -> Iterator[list[int]]:
         yield groups
 
 
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def as_text(column: Any) -> Any:
+    """A parquet file's column as text: 5411 for 5411.0, null for `MISSING`; None for what is no single value."""
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    is_a = pa.types
+    if is_a.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind, text = column.type, pa.string()
+    words = is_a.is_null(kind) or is_a.is_boolean(kind) or _is_text(kind)
+    instants = is_a.is_timestamp(kind) or is_a.is_date(kind) or is_a.is_time(kind)
+    if is_a.is_floating(kind) or (is_a.is_decimal(kind) and kind.scale > 0):
+        digits = column.cast(pa.int64(), safe=False)
+        whole = pc.equal(digits.cast(pa.float64(), safe=False), column.cast(pa.float64()))
+        texts = pc.if_else(whole, digits.cast(text), column.cast(text))  # 1000000000000000, where Arrow has 1e+15
+    elif words or instants or is_a.is_integer(kind) or is_a.is_decimal(kind):
+        texts = column.cast(text)
+    else:
+        return None
+    return pc.if_else(pc.is_in(texts, pa.array([*MISSING], text)), pa.scalar(None, text), texts)
+
+
 def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any:
     """A parquet file's column as text, instants or float64, whatever it holds; None for what is none of them."""
     import pyarrow as pa
@@ -323,28 +351,15 @@ def _converted(column: Any, name: str, table: TableFile, said: list[str]) -> Any
         return column.cast(pa.timestamp("us")) if is_a.is_date(kind) else column
     if part and is_a.is_time(kind):
         return column.cast(pa.string())
-    if is_a.is_string(kind) or is_a.is_large_string(kind):
-        spelt = pc.is_in(column, pa.array([*MISSING], kind))
-        if count := pc.sum(spelt).as_py():
+    if _is_text(kind):
+        text = as_text(column)
+        if count := text.null_count - column.null_count:
             said.append(f"Column {name!r}: {count:,} texts such as 'NA' or '' count as missing, as they do in CSV.")
-        return pc.if_else(spelt, pa.scalar(None, kind), column).cast(pa.string())
+        return text
     if is_a.is_boolean(kind) and not words:
         return column.cast(pa.int8()).cast(pa.float64())
     if not (is_a.is_integer(kind) or is_a.is_floating(kind) or is_a.is_decimal(kind) or is_a.is_boolean(kind)):
         return None
     if name in schema.written.dates or (name == schema.time and not part):  # since 1970, unless a format says else
         words = bool(schema.written.time_format)
-    return _spelt(column) if words else column.cast(pa.float64(), safe=False)
-
-
-def _spelt(column: Any) -> Any:
-    """Numbers as texts: whole ones by their digits, though the file has them as floats since one was missing."""
-    import pyarrow as pa
-    from pyarrow import compute as pc
-
-    text = column.cast(pa.string())
-    if not (pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
-        return text
-    number = column.cast(pa.float64(), safe=False)
-    whole = pc.and_(pc.equal(number, pc.floor(number)), pc.less(pc.abs(number), 2.0**53))
-    return pc.if_else(pc.fill_null(whole, False), number.cast(pa.int64(), safe=False).cast(pa.string()), text)
+    return as_text(column) if words else column.cast(pa.float64(), safe=False)

@@ -107,7 +107,9 @@ class Case:
         ]
         if self.label is not None:
             labelled = int((~np.isnan(self.label)).sum())
-            sentences.append(f"{words.count(labelled, 'row')} of these have a label by now.")
+            nameless = int((traffic.rows["id"] == "").sum())
+            without = f" {words.count(nameless, 'row')} came without an id and cannot get one." if nameless else ""
+            sentences.append(f"{words.count(labelled, 'row')} of these have a label by now.{without}")
         return words.bullets(sentences)
 
     def per_week(self) -> pd.DataFrame:

@@ -27,6 +27,7 @@ from fraud_utils.evaluation import (
     decisions,
 )
 from fraud_utils.monitor.drift import level, two_counts
+from fraud_utils.monitor.tables import whole
 from fraud_utils.monitor.traffic import WEEK, Traffic
 
 TESTS = 3  # of a week: precision, recall, and how many frauds are reported
@@ -52,22 +53,26 @@ def label_delay(model: Model, asked_days: int = -1) -> int:
 def join(traffic: Traffic, labels: pd.Series) -> np.ndarray:
     """The label of each of the traffic's rows, NaN where there is none.
 
-    Where all labels are frauds, as in a list of chargebacks, every other row counts as legitimate.
+    Where all labels are frauds, as in a list of chargebacks, every other row counts as legitimate, but for those
+    without an id: theirs is not known.
 
     Raises
     ------
     DataError
         No label belongs to any of the rows.
     """
-    place = labels.index.get_indexer(pd.Index(traffic.rows["id"]))
-    known = place >= 0
+    ids = whole(traffic.rows["id"])
+    named = (ids != "").to_numpy(dtype=bool)
+    place = labels.index.get_indexer(pd.Index(ids))
+    known = named & (place >= 0)
     if not known.any():
+        captured = f"those captured like {ids[named].iloc[0]!r}" if named.any() else "no captured row has one"
         raise DataError(
             f"LABELS: none of {len(labels):,} ids is that of a captured row (theirs look like {labels.index[0]!r}, "
-            f"those captured like {traffic.rows['id'].iloc[0]!r}); send InferenceId with each request"
+            f"{captured}); send InferenceId with each request"
         )
     label = np.where(known, labels.to_numpy()[place], np.nan)
-    return np.nan_to_num(label) if (labels == 1).all() else label
+    return np.where(named & ~known, 0, label) if (labels == 1).all() else label
 
 
 def fell(counts: Any, of: Any, promised: int, of_promised: int) -> np.ndarray:
@@ -90,7 +95,7 @@ def weeks(traffic: Traffic, label: np.ndarray, promise: Promise, terms: Terms) -
     pandas.DataFrame
         `first`, `last` (day); `rows`, `labelled` (share), `frauds`, `alerts`, `caught`; `precision`, `recall`,
         `average_precision`, `savings`, each with `_low` and `_high`; `expected_frauds` (the scores' sum over labelled
-        rows); `fell_precision`, `fell_recall`, `few_frauds`.
+        rows); `fell_precision`, `fell_recall`, `few_frauds`. An amount that is missing counts as 0, as in the promise.
     """
     table = [
         _week(traffic, label, (first, min(first + WEEK, traffic.days) - 1), terms)
@@ -125,7 +130,7 @@ def _week(traffic: Traffic, label: np.ndarray, days: tuple[int, int], terms: Ter
     value, bounds = (average_precision(y, score), _bounds(y, score)) if ranked else (np.nan, (np.nan, np.nan))
     week |= {"average_precision": value, "average_precision_low": bounds[0], "average_precision_high": bounds[1]}
     if "amount" in rows:
-        amount = rows["amount"].to_numpy()
+        amount = rows["amount"].fillna(0).to_numpy()
         saved, around = np.nan, [np.nan, np.nan]
         if ranked and amount[y == 1].sum() > 0:
             saved, around = decisions.savings(y, alert, amount, terms.review_cost)

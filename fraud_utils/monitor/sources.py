@@ -41,6 +41,8 @@ def _lines_in_s3(url: str) -> Iterator[bytes]:
     from botocore import exceptions
 
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    if prefix and ".jsonl" not in prefix:
+        prefix = prefix.rstrip("/") + "/"  # a folder: `first` is not `first-2`
     try:
         client = boto3.client("s3")
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)

@@ -36,7 +36,8 @@ class Traffic:
     refused : pandas.DataFrame
         `day` (counted from the first; -1 where it is not known), `why`, `rows`.
     rows : pandas.DataFrame
-        `id`, `day`, `score`, `amount` (where there are amounts) and `challenger` (the other model's score, if asked).
+        `id` ("" where a row has none), `day`, `score`, `amount` (where there are amounts) and `challenger` (the other
+        model's score, if asked).
     """
 
     first: int
@@ -132,7 +133,10 @@ def gather(
             part["challenger"] = _challenged(challenger, piece)
         parts.append(pd.DataFrame(part))
     if not parts:
-        found = "; ".join(f"{why} ({rows:,})" for (_, why), rows in refused.most_common(2))
+        reasons: Counter[str] = Counter()
+        for (_, why), rows in refused.items():
+            reasons[why] += rows
+        found = "; ".join(f"{why} ({rows:,})" for why, rows in reasons.most_common(2))
         raise DataError(f"CAPTURED={source}: no row with a score" + (f"; refused: {found}" if found else ""))
     return _arranged(by_day, refused, pd.concat(parts, ignore_index=True), source)
 

@@ -173,12 +173,16 @@ def _of_pace(pace: pd.DataFrame, traffic: Traffic) -> list[Alarm]:
     if outside.empty:
         return []
     first = outside.sort_values(["kind", "first"]).iloc[0]  # a day where there is one
-    side = "Fewer" if first["alerts"] < first["expected"] else "More"
+    fewer = first["alerts"] < first["expected"]
+    side, other = ("Fewer", "more") if fewer else ("More", "fewer")
     when = f"on {traffic.name(int(first['first']))}" if first["kind"] == "day" else (
         f"in the week from {traffic.name(int(first['first']))}"
     )  # fmt: skip
     days = outside[outside["kind"] == "day"]
-    lasting = f", as on {words.count(len(days) - 1, 'other day')}" if len(days) > 1 else ""
+    alike = int(((days["alerts"] < days["expected"]) == fewer).sum())
+    lasting = f", as on {words.count(alike - 1, 'other day')}" if alike > 1 else ""
+    if 0 < alike < len(days):
+        lasting += f" ({other} on {words.count(len(days) - alike, 'day')})"
     text = (
         f"{side} alerts than promised {when}{lasting}: {first['alerts']:,.0f} where {words.plain(first['expected'])} "
         f"are expected and {first['low']:,.0f} to {first['high']:,.0f} are within chance."

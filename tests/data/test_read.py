@@ -8,7 +8,9 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from small_tables import SMALL, small, written
 
 from fraud_utils.data import DataError, load_transactions
@@ -123,3 +125,21 @@ def test_numbers_that_are_names_are_their_digits_though_a_gap_made_them_floats(t
     decimals = frame.assign(shop=frame["shop"].fillna(0).astype(int).map(Decimal))
     read = load_transactions(written(tmp_path, decimals, "u.parquet"), schema)["shop"]
     assert read.drop(3).tolist() == np.delete(card.astype(str), 3).tolist()
+
+
+def test_whole_numbers_in_floats_read_as_the_same_names_and_nan_as_none(tmp_path):
+    shop = pa.array([4_532_012_345_678_901.0, 7.5, float("nan"), None] * 10)
+    table = pa.Table.from_pandas(small()).append_column("shop", shop)
+    parquet.write_table(table, tmp_path / "t.parquet")
+    loaded = load_transactions(tmp_path / "t.parquet", dataclasses.replace(SMALL, categorical=("shop",)))["shop"]
+    assert loaded.cat.categories.tolist() == ["4532012345678901", "7.5"] and loaded.isna().sum() == 20
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_text_is_text_however_parquet_keeps_it(tmp_path, kind):
+    shop = pa.array(["x", "NA", "", "y"] * 10).cast(kind)
+    parquet.write_table(pa.Table.from_pandas(small()).append_column("shop", shop), tmp_path / "t.parquet")
+    loaded = load_transactions(tmp_path / "t.parquet", dataclasses.replace(SMALL, categorical=("shop",)))["shop"]
+    assert loaded.cat.categories.tolist() == ["x", "y"] and loaded.isna().sum() == 20

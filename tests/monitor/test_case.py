@@ -10,7 +10,7 @@ import pytest
 from monitored import SHOP, THRESHOLD, record, saved, shop_rows
 
 from fraud_utils import artifact, monitor
-from fraud_utils.data import DataError
+from fraud_utils.data import DataError, load_transactions
 from fraud_utils.monitor.traffic import read_traffic
 
 PLAN = monitor.Plan(days=21, requests_per_day=600)
@@ -101,6 +101,14 @@ def test_refused_rows_and_silent_days_are_the_feeds_and_say_why(shop, capture):
     assert any("No request came on 6 January 2026 and 1 other day" in text for text in texts)
 
 
+def test_where_no_row_has_a_score_each_reason_is_said_once(shop, capture):
+    days = [f"2026-01-0{day}T10:00:00Z" for day in range(5, 8) for _ in range(2)]
+    path = capture(*[record("1,2,3,web,4\n", "failed", inferenceTime=day) for day in days],
+                   *[record("1,,3,web,4\n", None, inferenceTime=day) for day in days[:3]])  # fmt: skip
+    with pytest.raises(DataError, match=r"refused: the answer holds no scores \(6\); column 'a': [^;]* \(3\)$"):
+        monitor.open_case(shop, path)
+
+
 def test_simulated_traffic_may_hold_any_text_and_any_name(tmp_path):
     rows = shop_rows(500, 1).rename(columns={"when": "when, UTC"})
     rows["channel"] = rows["channel"].map('web, "new"\r\nline\u2028{}'.format, na_action="ignore")
@@ -159,6 +167,112 @@ def test_a_table_whose_amounts_are_whole_for_a_megabyte_is_read(shop, tmp_path):
     assert len(rows) == 70_001 and rows["amount"].iloc[-1] == 40.5
 
 
+def scored(shop, rows: int = 2_000, **columns) -> pd.DataFrame:
+    """A table of requests with other columns, or more."""
+    frame = shop_rows(rows, 5)
+    return frame.assign(score=shop.score(frame)).drop(columns="fraud").assign(**columns)
+
+
+LATE = {  # in their last row: what the first megabyte says nothing of
+    "time": ({"when": pd.Series([*range(39_999), 39_999.5], dtype=object)}, {}),
+    "unused": ({"comment": [""] * 39_999 + ['asked\n"by phone"']}, {"note": [""] * 39_999 + ["late"]}),
+}
+
+
+@pytest.mark.parametrize("late", LATE)
+def test_what_the_first_megabyte_does_not_show_is_read_and_unused_columns_do_not_matter(shop, tmp_path, late):
+    more, beside = LATE[late]
+    ids = [f"{number:030d}" for number in range(40_000)]
+    table = scored(shop, 40_000, when=np.arange(40_000), id=ids).assign(**more)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    labels = pd.DataFrame({"id": ids, "label": False}).assign(**beside)
+    labels.loc[39_999, "label"] = True
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    case = monitor.open_case(shop, tmp_path / "t.csv", tmp_path / "labels.csv")
+    assert len(case.traffic.rows) == 40_000 and case.label.tolist() == [0] * 39_999 + [1]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_rows_without_an_id_get_no_label_and_the_page_counts_them(shop, tmp_path, name):
+    table = scored(shop, id=[f"r{number}" if number >= 100 else None for number in range(2_000)])
+    table.to_csv(tmp_path / name, index=False) if name.endswith("csv") else table.to_parquet(tmp_path / name)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,label\nr150,1\nr151,0\n")
+    case = monitor.open_case(shop, tmp_path / name, labels)
+    assert np.flatnonzero(~np.isnan(case.label)).tolist() == [150, 151] and np.nansum(case.label) == 1
+    assert "2 rows of these have a label by now. 100 rows came without an id and cannot get one." in case.describe()
+    labels.write_text("id,label\nr150,1\n")  # frauds only
+    assert np.isnan(monitor.open_case(shop, tmp_path / name, labels).label).sum() == 100
+    table.assign(id="").to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match=r"none of 1 ids is that of a captured row .* no captured row has one"):
+        monitor.open_case(shop, tmp_path / "t.csv", labels)
+
+
+@pytest.mark.parametrize("first", [0, 4_532_012_345_678_901])  # card numbers have 16 digits
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_whole_ids_are_found_where_a_missing_one_made_them_floats(shop, tmp_path, name, first):
+    ids = first + np.arange(2_000)
+    table = scored(shop, id=np.where(ids == first + 3, np.nan, ids))
+    if name.endswith("csv"):
+        table.to_csv(tmp_path / name, index=False)
+    else:
+        table.to_parquet(tmp_path / name)
+    pd.DataFrame({"id": ids, "label": np.arange(2_000) % 2}).to_csv(tmp_path / "labels.csv", index=False)
+    label = monitor.open_case(shop, tmp_path / name, tmp_path / "labels.csv").label
+    assert np.flatnonzero(np.isnan(label)).tolist() == [3] and label[4:7].tolist() == [0, 1, 0]
+
+
+def test_categories_that_are_whole_numbers_are_those_that_the_model_learned(tmp_path):
+    rows = shop_rows(3_000, 1)
+    rows["channel"] = rows["channel"].map({"web": 5411, "pos": 5812, "moto": 6011}).astype("Int64")
+    rows.to_parquet(tmp_path / "train.parquet")
+    train = load_transactions(tmp_path / "train.parquet", SHOP).astype({"channel": object})
+    model = saved(tmp_path / "model", SHOP, train, train, ["b", "channel"])
+    rows.assign(score=model.score(train)).to_parquet(tmp_path / "t.parquet")
+    case = monitor.open_case(model, tmp_path / "t.parquet")
+    assert case.verdict().state == "well"
+    assert case.traffic.counts["channel"][:, -1].sum() == rows["channel"].isna().sum()
+    listed = rows.assign(score=0.5, channel=[[1]] * len(rows))
+    listed.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(
+        DataError, match=r"t.parquet: column 'channel' holds list<.*>, which is neither number nor text"
+    ):
+        monitor.open_case(model, tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+@pytest.mark.parametrize(
+    ("time", "score", "part"),
+    [
+        (np.nan, np.nan, "the value is missing; fill it in or drop the row"),
+        (np.nan, 0.5, "the value is missing; fill it in or drop the row"),
+        (pd.NaT, 0.5, "the value is missing; fill it in or drop the row"),
+        ("noon", 0.5, "'noon' is no time; write seconds, or timestamps such as"),
+    ],
+)
+def test_a_row_without_a_time_is_named(shop, tmp_path, name, time, score, part):
+    table = scored(shop)
+    if time is pd.NaT:
+        table["when"] = pd.Timestamp("2026-01-05") + pd.to_timedelta(table["when"], unit="s")
+    elif isinstance(time, str):
+        table["when"] = table["when"].astype(str)
+    table.loc[5, ["when", "score"]] = [time, score]
+    table.to_csv(tmp_path / name, index=False) if name.endswith("csv") else table.to_parquet(tmp_path / name)
+    with pytest.raises(DataError, match=f"{name}: row 6, column 'when': {part}"):
+        monitor.open_case(shop, tmp_path / name)
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Paris"])
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_timestamps_are_days_in_utc(shop, tmp_path, name, zone):
+    start = pd.Timestamp("2026-01-05T23:30:00.25", tz=zone)
+    table = scored(shop, 3, when=[start, start + pd.Timedelta(hours=1), start + pd.Timedelta(days=2)])
+    table.to_csv(tmp_path / name, index=False) if name.endswith("csv") else table.to_parquet(tmp_path / name)
+    days = monitor.open_case(shop, tmp_path / name).traffic
+    assert days.names[0] == "2026-01-05" and days.days == 3
+    assert days.rows["day"].tolist() == ([0, 0, 2] if zone == "Europe/Paris" else [0, 1, 2])
+
+
 def test_a_challenger_that_needs_a_column_which_this_model_does_not_use_is_refused(shop, capture, tmp_path):
     rows = shop_rows(2_000, 1).assign(age=np.arange(2_000.0))
     other = saved(tmp_path / "model", replace(SHOP, features=("a", "b", "age")), rows, rows, ["b", "channel"])
@@ -174,6 +288,7 @@ def test_a_challenger_that_needs_a_column_which_this_model_does_not_use_is_refus
         (pd.DataFrame({"id": ["a"], "label": [2]}), "row 1 has no label; it must be 0 or 1"),
         (pd.DataFrame({"id": ["a", "a"], "label": [0, 1]}), "id 'a' is labelled 0 and 1"),
         (pd.DataFrame({"name": ["a"], "label": [1]}), "no column gives an id"),
+        (pd.DataFrame({"id": ["a", None, ""], "label": [1, 1, 1]}), r"row 2 \(and 1 more row\) has no 'id'"),
         (pd.DataFrame({"id": [], "label": []}), "has no rows; leave LABELS out until labels have come"),
     ],
 )

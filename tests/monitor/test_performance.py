@@ -58,6 +58,16 @@ def test_a_weeks_figures_are_those_of_its_labelled_rows():
     assert (week["recall_low"], week["recall_high"]) == pytest.approx((exact.low, exact.high))
 
 
+def test_a_fraud_without_an_amount_costs_nothing_as_in_the_promise():
+    came, label = traffic(14, 500)
+    came.rows.loc[[np.flatnonzero(label == 1)[0], np.flatnonzero(label == 0)[0]], "amount"] = np.nan
+    week = performance.weeks(came, label, PROMISE, TERMS).iloc[0]
+    rows, y = came.rows[came.rows["day"] < 7], label[(came.rows["day"] < 7).to_numpy()]
+    promise = Promise.of("validation", y, rows["score"], TERMS.threshold, rows["amount"])
+    assert week["savings"] == pytest.approx(performance.promised(promise, TERMS)["savings"])
+    assert week["savings_low"] < week["savings"] < week["savings_high"]
+
+
 def test_a_fall_is_fishers_exact_test():
     p = stats.fisher_exact([[20, 40], [60, 20]], alternative="less").pvalue
     assert p < performance.level(performance.TESTS)

@@ -52,6 +52,24 @@ def test_another_pace_is_named_with_the_day_it_began(alerts, side):
     assert found.headline.startswith(f"{side} on 4 October 2024")
 
 
+def test_days_on_either_side_of_the_promised_pace_are_counted_apart():
+    came = traffic(alerts=60)
+    gone = came.rows["day"].isin([1, 2]) & (came.rows["score"] > 0.5)
+    came.rows.loc[gone, "score"] = 0.01
+    found = judge(came, drift.columns(came, REFERENCE), drift.pace(came, PROMISE, 0.5), PROMISE)
+    assert found.headline.startswith(
+        "More alerts than promised on 4 October 2024, as on 7 other days (fewer on 2 days):"
+    )
+    came.rows.loc[(came.rows["day"] == 0) & (came.rows["score"] > 0.5), "score"] = 0.01
+    found = judge(came, drift.columns(came, REFERENCE), drift.pace(came, PROMISE, 0.5), PROMISE)
+    assert found.headline.startswith(
+        "Fewer alerts than promised on 4 October 2024, as on 2 other days (more on 7 days):"
+    )
+    came.rows.loc[came.rows["day"].isin([1, 2]) & (came.rows.groupby("day").cumcount() < 10), "score"] = 0.9
+    found = judge(came, drift.columns(came, REFERENCE), drift.pace(came, PROMISE, 0.5), PROMISE)
+    assert found.headline.startswith("Fewer alerts than promised on 4 October 2024 (more on 7 days):")
+
+
 def test_a_column_goes_before_the_pace_that_it_changes_and_both_are_shown():
     found = verdict(alerts=60, zero="a", zero_from=4)
     assert [alarm.kind for alarm in found.alarms] == ["column", "pace"]

@@ -107,13 +107,14 @@ def test_figures_tell_their_values_by_keys_and_as_csv(opened, width):
 
 @pytest.mark.long
 def test_without_captured_requests_it_simulates_some_and_rehearses_four_faults(project, opened, run):
-    done = asked(project, RUN="next", PARAMS="rehearsal_weeks=2 requests_per_day=100")
+    done = asked(project, RUN="next", PARAMS="rehearsal_weeks=2 requests_per_day=100 challenger=first")
     assert done.returncode == 0, done.stderr
     text = opened("../next/" + PAGE).locator("main").inner_text()
     assert "These requests are simulated" in text
     for fault in monitor.FAULTS.values():
         assert fault.capitalize() in text
     assert "found by" in text
+    assert "first was not compared: that takes captured requests" in text and "No other model was named" not in text
 
 
 @pytest.mark.parametrize(
