@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,17 +102,34 @@ def look(path: Path, source: str) -> Look:
     content, written = (_parquet if table.is_parquet else _csv)(table)
     if not content.num_rows:
         raise DataError(f"{source}: has a header and no rows; export it again")
-    comma = written.get("decimal") == ","
+    content, comma = _one_nameless(content), written.get("decimal") == ","
     with ThreadPoolExecutor() as threads:
         columns = threads.map(lambda name: _column(name, content.column(name), comma), content.column_names)
         return Look(path, tuple(columns), written)
+
+
+def _check_names(names: Sequence[str], source: str) -> None:
+    """Refuse names that two columns have; several may have none, as a spreadsheet's empty ones do."""
+    repeated = next((name for name in names if name and names.count(name) > 1), None)
+    if repeated is not None:
+        raise DataError(f"{source}: column {repeated!r} appears {names.count(repeated)} times; rename or drop one")
+
+
+def _one_nameless(content: pa.Table) -> pa.Table:
+    """Of columns without a name the first that has values, or else the first: a schema speaks of all of them as ''."""
+    nameless = [place for place, name in enumerate(content.column_names) if not name]
+    filled = [place for place in nameless if content.column(place).null_count < content.num_rows]
+    kept = (filled or nameless)[:1]
+    return content.select([place for place in range(content.num_columns) if place in kept or place not in nameless])
 
 
 def _parquet(table: TableFile) -> tuple[pa.Table, dict[str, str]]:
     from pyarrow import parquet
 
     try:
-        return parquet.read_table(table.path), {}
+        with parquet.ParquetFile(table.path) as file:
+            _check_names(file.schema_arrow.names, table.source)
+            return file.read(), {}
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{table.source}: not readable as parquet ({error}); export it again") from None
 
@@ -122,8 +140,7 @@ def _csv(table: TableFile, encoding: str = "") -> tuple[pa.Table, dict[str, str]
 
     detected, source = dialect.detect(table, encoding), table.source
     header = detected.header
-    if repeated := next((name for name in header if header.count(name) > 1), None):
-        raise DataError(f"{source}: column {repeated!r} appears {header.count(repeated)} times; rename or drop one")
+    _check_names(header, source)
     if all(map(numbers.is_number, header)):
         raise DataError(f"{source}: the first line holds values, not names; add a line with the columns' names")
     with uncompressed(table) as stream:

@@ -55,6 +55,15 @@ def test_semicolons_decimal_commas_and_latin_letters_are_seen(tmp_path):
     assert seen.written["separator"] == ";" and seen.written["decimal"] == ","
 
 
+def test_of_columns_without_a_name_one_is_shown_and_it_has_values_where_any_has(tmp_path):
+    """A spreadsheet's empty columns leave separators behind; a frame's index has no name either."""
+    found = columns(tmp_path, ",a,b,,\n0,1,x,,\n1,2,y,,\n")
+    assert [(name, column.kind, column.examples) for name, column in found.items()] == [
+        ("", "number", ("0", "1")), ("a", "number", ("1", "2")), ("b", "text", ("x", "y")),
+    ]  # fmt: skip
+    assert columns(tmp_path, "a,b,,\n1,x,,\n2,y,,\n")[""].kind == "empty"
+
+
 def test_a_letter_that_is_not_utf_8_after_many_that_are_is_read(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(("c,x\n" + "cafe,1\n" * 20_000 + "café,2\n").encode("latin-1"))
@@ -82,6 +91,7 @@ def test_a_parquet_file_has_types_of_its_own(tmp_path):
         ("t.csv", b"", "empty"),
         ("t.csv", b"a,b\n", "no rows"),
         ("t.csv", b"a,a\n1,2\n", "appears 2 times"),
+        ("t.csv", b",,a,a\n,,1,2\n", "column 'a' appears 2 times"),
         ("t.csv", b"a,b\n1,2\n1,2,3\n", "not readable as CSV"),
         ("t.csv.gz", b"no gzip", "archive"),
         ("t.parquet", b"no parquet", "not readable as parquet"),

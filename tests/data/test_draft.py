@@ -10,6 +10,8 @@ from tiny import make_project
 from fraud_utils.data import DataError, Draft, Schema, draft, keep, load_transactions, unresolved
 from fraud_utils.data.draft import written
 
+DEFAULTS = {"name": "t", "time": None, "amount": None, "features": []}  # as of a schema's file
+
 
 def drafted(tmp_path: Path, text: str) -> tuple[Draft, dict]:
     """The draft of a CSV, and what a YAML parser makes of it."""
@@ -72,6 +74,12 @@ def test_ids_free_text_and_constant_columns_are_left_out_and_cards_are_entities(
     assert set(mapping["ignored"]) == {"order_id", "note", "constant", "empty"}
     assert mapping["features"] == ["x"]
     assert made.open == {}
+
+
+def test_a_table_with_empty_columns_at_its_end_loads_by_its_draft(tmp_path):
+    _, mapping = drafted(tmp_path, rows("fraud,x,,", "{y},{z}.5,,"))
+    assert mapping == {"label": "fraud", "features": ["x"], "ignored": [""]}
+    assert len(load_transactions(tmp_path / "t.csv", Schema.from_dict(DEFAULTS | mapping))) == 300
 
 
 def test_what_hardly_a_row_shares_is_no_card(tmp_path):
