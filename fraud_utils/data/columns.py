@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraud_utils.data import dialect, numbers
+from fraud_utils.data import dialect, numbers, times
 from fraud_utils.data.files import TableFile, check_format, uncompressed
 from fraud_utils.data.schema import DataError, Schema
 
@@ -24,6 +25,7 @@ CLOCKS = {
     " %I:%M %p": r" \d{1,2}:\d{2} [AaPp][Mm]",
     " %I:%M:%S %p": r" \d{1,2}:\d{2}:\d{2} [AaPp][Mm]",
 }
+DIGITS = {6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,24 @@ def look(path: Path, source: str) -> Look:
     with ThreadPoolExecutor() as threads:
         columns = threads.map(lambda name: _column(name, content.column(name), comma), content.column_names)
         return Look(path, tuple(columns), written)
+
+
+def as_dates(column: Column) -> Column | None:
+    """A column of whole numbers such as 20250131 as one of dates, where all are such from the years 1900 to 2099."""
+    if column.kind != "number" or not column.whole or column.sign or column.thousands:
+        return None
+    low, high = column.range
+    digits = len(f"{low:.0f}")
+    written = re.fullmatch(rf"\s*\d{{{digits}}}([.,]0*)?\s*", column.examples[0])  # 20250131.0 is one, too
+    if digits not in DIGITS or not written or low < 19 * 10 ** (digits - 2) or high >= 21 * 10 ** (digits - 2):
+        return None
+    distinct, places = np.unique(column.values[~column.gaps], return_inverse=True)
+    instants = times.parsed(pd.Series(distinct.astype("int64").astype(str)), DIGITS[digits])
+    if instants.isna().any():
+        return None
+    values = np.full(column.rows, "NaT", "datetime64[us]")
+    values[~column.gaps] = instants.dt.tz_localize(None).to_numpy()[places]
+    return replace(column, kind="date", values=values, formats=(DIGITS[digits] + (written[1] or ""),))
 
 
 def _check_names(names: Sequence[str], source: str) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fraud_utils import words
-from fraud_utils.data.columns import SIGNS, Column, Look
+from fraud_utils.data.columns import SIGNS, Column, Look, as_dates
+from fraud_utils.data.times import since_1970
 
 LABELS = r"(is)?fraud(ulent)?(bool|label|flag|reported|found|ind(icator)?|status)?|class|(event|is)?label|target|y"
 FRAUD = {"1", "1.0", "true", "t", "yes", "y", "fraud", "fraudulent", "chargeback", "bad", "confirmed"}
@@ -19,6 +20,7 @@ TIMES = {
     *("step", "second", "minute", "hour", "day", "month"),
 }
 MAIN_TIMES = {"trans", "transaction", "purchase", "event", "booked", "order", "payment", "claim", "txn", "tx"}
+BIRTHS = {"dob", "birth", "birthday", "birthdate", "born"}
 UNITS = {
     "second": "seconds", "seconds": "seconds", "unix": "seconds", "ms": "milliseconds", "minute": "minutes",
     "minutes": "minutes", "step": "hours", "hour": "hours", "hours": "hours", "day": "days", "days": "days",
@@ -38,7 +40,7 @@ PEOPLE = {"age", "gender", "sex", "race", "ethnicity", "nationality", "marital",
 NO_PERSON = {"account", "card", "bank", "device", "phone", "address", "days", "minutes", "hours"}  # have an age, too
 IDS = {"id", "index", "key", "uuid", "guid", "num", "number", "no", "nr", "ref", "reference"}
 FEW, MANY = 100, 1_000  # distinct texts up to which a column may tell classes apart, and above which none is a category
-EPOCH, EPOCH_MILLISECONDS = 5e8, 5e11  # from here on a number is a date: in 1985
+EPOCH = 5e8  # from here on a number is a date: in 1985
 GIVEN_AWAY = "tells the classes apart without an error: it gives the label away"
 
 
@@ -84,7 +86,7 @@ class Draft:
 
 def guess(made: Draft) -> None:
     """Give every column of a draft a role."""
-    made.left = {column.name: column for column in made.look.columns}
+    made.left = {column.name: _dated(column) for column in made.look.columns}
     for key, value in made.look.written.items():
         made.keys[key] = (value, "as the first rows show")
     _useless(made)
@@ -98,6 +100,11 @@ def guess(made: Draft) -> None:
 def parts(name: str) -> set[str]:
     """The words of a column's name: `oldbalanceOrg`, `cc_num` and `Is Fraud?` have two each."""
     return {each.lower() for each in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)} | {name.lower()}
+
+
+def _dated(column: Column) -> Column:
+    """The column, as one of dates where it is named as a time and its numbers are such as 20250131."""
+    return (as_dates(column) if TIMES & parts(column.name) else None) or column
 
 
 # Roles, in the order in which they are given ------------------------------------------------------------------------
@@ -182,10 +189,8 @@ def _apart(one: np.ndarray, other: np.ndarray) -> bool:
 
 def _time(made: Draft) -> Column | None:
     """Choose the time."""
-    dates = [column for column in made.left.values() if column.kind == "date"]
-    numbers = [
-        c for c in made.named({*TIMES, "ts", "epoch"}) if c.kind == "number" and not c.missing and c.distinct > 2
-    ]
+    dates = [each for each in made.left.values() if each.kind == "date" and not BIRTHS & parts(each.name)]
+    numbers = [c for c in made.named(TIMES) if c.kind == "number" and not c.missing and c.distinct > 2]
     epochs = [column for column in numbers if column.range[0] > EPOCH]
     if dates:
         chosen = min(dates, key=lambda column: (not MAIN_TIMES & parts(column.name), column.missing, -column.distinct))
@@ -201,21 +206,36 @@ def _time(made: Draft) -> Column | None:
         return _ascending(made)
     chosen = min(numbers, key=lambda column: (column not in epochs, "time" not in parts(column.name)))
     low, high = chosen.range
-    unit = next((UNITS[each] for each in sorted(parts(chosen.name)) if each in UNITS), "seconds")
-    unit = "milliseconds" if low > EPOCH_MILLISECONDS else unit
-    made.keys["time_unit"] = (unit, "by its name and size")
-    if low <= EPOCH and (unit != "seconds" or high < 86_400):
-        made.open["time_unit"] = f"does {chosen.name} count {unit}? Correct the next line if not, and delete this one"
+    made.keys["time_unit"] = _unit(made, chosen)
     return made.give("time", chosen.name, f"numbers from {low:,.0f} to {high:,.0f}")
 
 
+def _unit(made: Draft, time: Column) -> tuple[str, str]:
+    """What a time counts, with the reason; a question where its name and size leave that open."""
+    low, high = time.range
+    if epoch := since_1970(low, high):
+        return epoch if epoch in ("seconds", "milliseconds") else "timestamp", f"{epoch} since 1970, by their size"
+    unit = next((UNITS[each] for each in sorted(parts(time.name)) if each in UNITS), "seconds")
+    if low > EPOCH or unit != "seconds" or high < 86_400 or {"date", "datetime"} & parts(time.name):
+        made.open["time_unit"] = (
+            f"does {time.name} count {unit}? Correct the next line if not (dates in digits are 'timestamp', with a "
+            "line 'time_format'), and delete this one"
+        )
+    return unit, "by its name and size"
+
+
 def _ascending(made: Draft) -> Column | None:
-    """A column in whose order the rows are, where none is named as a time."""
+    """A column of dates such as 20250131, or one in whose order the rows are, where none is named as a time."""
+    for column in made.left.values():
+        dated = as_dates(column) if column.distinct > 2 and not IDS & parts(column.name) else None
+        if dated and len(dated.examples[0]) > len("202501"):
+            made.left[column.name] = dated
+            return _time(made)
     for column in made.left.values():
         counts = column.kind == "number" and not column.missing and column.distinct > FEW
         if counts and not IDS & parts(column.name) and np.all(np.diff(column.values) >= 0):
             made.open["time"] = f"is {column.name} a time? Correct the next lines if not, and delete this one"
-            made.keys["time_unit"] = ("seconds", "a guess")
+            made.keys["time_unit"] = _unit(made, column) if column.range[0] > EPOCH else ("seconds", "a guess")
             return made.give("time", column.name, "the rows are in its order")
     return None
 
@@ -259,10 +279,11 @@ def _span(column: Column) -> str:
 def _dates(made: Draft, time: Column | None) -> None:
     """Further dates: what lies before the time is an input, what lies after it was not known yet."""
     for column in [column for column in made.left.values() if column.kind == "date"]:
-        after = float(np.mean(column.values > time.values)) if time else 0.0
-        if time is None or column.formats != time.formats:
+        if time is None:
+            made.give("ignored", column.name, "a date; there is no time of the transaction to count from")
+        elif column.formats != time.formats:
             made.give("ignored", column.name, "a date that is written in another way than the time")
-        elif after:
+        elif after := float(np.mean(column.values > time.values)):
             made.give("ignored", column.name, f"after the time in {words.percent(after)} of rows: not known by then")
         else:
             made.give("dates", column.name, f"before the time, such as {column.examples[0]}{_gaps(column)}")

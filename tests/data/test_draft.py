@@ -1,5 +1,6 @@
 """A drafted schema: what is guessed of tables in public shapes, what is left open, and where the draft is written."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,44 @@ def test_dates_that_can_be_read_in_two_ways_are_a_question(tmp_path):
     assert "%d/%m/%Y or %m/%d/%Y" in made.open["time_format"]
     assert mapping["time"] == "when"
     assert mapping["time_format"] == "%d/%m/%Y"  # the first of the two, until somebody decides
+
+
+@pytest.mark.parametrize("name", ["event_date", "booked"])
+@pytest.mark.parametrize("written_as", ["%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M%S", "%Y%m%d.0"])
+def test_dates_in_digits_are_read_as_dates(tmp_path, name, written_as):
+    moments = [datetime(2023, 1, 1, tzinfo=UTC) + timedelta(hours=12 * i) for i in range(120)]
+    lines = [f"{moment.strftime(written_as)},{i % 7}.5,{i % 5 // 4}" for i, moment in enumerate(moments)]
+    made, mapping = drafted(tmp_path, "\n".join([f"{name},x,fraud", *lines]))
+    assert made.open == {}
+    assert (mapping["time"], mapping["time_unit"], mapping["time_format"]) == (name, "timestamp", written_as)
+    loaded = load_transactions(tmp_path / "t.csv", Schema.from_dict(DEFAULTS | mapping))
+    assert loaded[name].iloc[-1] == 59 * 86_400 + ("%H" in written_as) * 43_200
+
+
+@pytest.mark.parametrize("per_second", [1, 10**3, 10**6, 10**9])
+def test_times_since_1970_are_read_in_the_unit_that_their_size_shows(tmp_path, per_second):
+    lines = [f"{(1_735_693_200 + 3_600 * i) * per_second},{i % 7}.5,{i % 5 // 4}" for i in range(120)]
+    made, mapping = drafted(tmp_path, "\n".join(["event_time,x,fraud", *lines]))
+    assert made.open == {}
+    loaded = load_transactions(tmp_path / "t.csv", Schema.from_dict(DEFAULTS | mapping))
+    assert loaded["event_time"].tolist() == [3_600 * (i + 1) for i in range(120)]
+
+
+@pytest.mark.parametrize(("name", "first", "step"), [
+    ("date", 230_101, 1), ("event_time", 31_012_023_120_000, 1), ("date", 44_927, 1), ("time", 0, 60),
+])  # fmt: skip
+def test_numbers_whose_unit_is_not_plain_are_a_question(tmp_path, name, first, step):
+    lines = [f"{first + step * i},{i % 7}.5,{i % 5 // 4}" for i in range(120)]
+    made, mapping = drafted(tmp_path, "\n".join([f"{name},x,fraud", *lines]))
+    assert mapping["time"] == name
+    assert f"does {name} count seconds?" in made.open["time_unit"]
+
+
+def test_a_birthday_is_not_when_the_transaction_was(tmp_path):
+    lines = [f"{i},{1950 + i % 50}0315,{i % 7}.5,{i % 5 // 4}" for i in range(120)]
+    _, mapping = drafted(tmp_path, "\n".join(["step,birth_date,x,fraud", *lines]))
+    assert (mapping["time"], mapping["time_unit"]) == ("step", "hours")
+    assert "birth_date" in mapping["ignored"]
 
 
 def test_a_date_after_the_transaction_is_not_an_input(tmp_path):
