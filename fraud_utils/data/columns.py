@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from fraud_utils.data.schema import DataError, Schema
 
 SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
 EXAMPLES, SAMPLE = 4, 1_000
+FILES, ROWS = 10, 100_000  # of a folder's files, how many are looked at, and how many rows of them together
 CLOCKS = {
     " %H:%M": r" \d{1,2}:\d{2}",
     " %H:%M:%S": r" \d{1,2}:\d{2}:\d{2}",
@@ -84,11 +85,26 @@ class Column:
 
 @dataclass(frozen=True)
 class Look:
-    """A file's columns, and how it writes them: `separator`, `decimal` and `encoding` of a CSV, where not the usual."""
+    """A table's columns.
+
+    Attributes
+    ----------
+    path : Path
+        Of a folder, its first file.
+    columns : tuple of Column
+    written : dict of str to str
+        `separator`, `decimal` and `encoding` of a CSV, where not the usual.
+    seen : str
+        Which part of a folder was looked at; "" for all of it.
+    folders : frozenset of str
+        The columns that folders' names give (hive partitions).
+    """
 
     path: Path
     columns: tuple[Column, ...]
     written: dict[str, str]
+    seen: str = ""
+    folders: frozenset[str] = frozenset()
 
 
 def look(path: Path, source: str) -> Look:
@@ -99,15 +115,75 @@ def look(path: Path, source: str) -> Look:
     DataError
         The format is unknown, or the file is empty or damaged.
     """
-    table = TableFile(path, Schema("", "label", None, None, ("feature",)), source)
-    check_format(table)
-    content, written = (_parquet if table.is_parquet else _csv)(table)
-    if not content.num_rows:
+    return look_at([TableFile(path, Schema("", "label", None, None, ("feature",)), source)], source)
+
+
+def look_at(tables: Sequence[TableFile], source: str) -> Look:
+    """Read a file, or the first rows of each of some files of a folder, from its first to its last.
+
+    Raises
+    ------
+    DataError
+        As `look` does; or a column is of types in two files that have nothing in common.
+    """
+    count = min(len(tables), FILES)
+    chosen = [tables[round(place)] for place in np.linspace(0, len(tables) - 1, count)]
+    rows = ROWS // count if len(tables) > 1 else None
+    read = [_first_rows(table, rows) for table in chosen]
+    contents = [content for content, _ in read if content.num_rows]
+    if not contents:
         raise DataError(f"{source}: has a header and no rows; export it again")
-    content, comma = _one_nameless(content), written.get("decimal") == ","
+    content = _joined(contents, source) if len(tables) > 1 else contents[0]
+    first, *others = [written for content, written in read if content.num_rows]
+    alike = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    commas = {"decimal": ","} if any("decimal" in written for written in (first, *others)) else {}  # some show none
     with ThreadPoolExecutor() as threads:
-        columns = threads.map(lambda name: _column(name, content.column(name), comma), content.column_names)
-        return Look(path, tuple(columns), written)
+        columns = threads.map(lambda name: _column(name, content.column(name), bool(commas)), content.column_names)
+    cut = f"at most the first {rows:,} rows of " if any(len(content) == rows for content in contents) else ""
+    files = f"{count} of its {len(tables)} files" if count < len(tables) else f"its {count} files"
+    seen = f"{cut}{files}" if cut or count < len(tables) else ""
+    return Look(chosen[0].path, tuple(columns), alike | commas, seen, frozenset(chosen[0].given))
+
+
+def _first_rows(table: TableFile, rows: int | None) -> tuple[pa.Table, dict[str, str]]:
+    """So many rows or all, with the columns that a parquet file has by its folders; and how a CSV is written."""
+    check_format(table)
+    if not table.is_parquet:
+        content, written = _csv(table, rows)
+        return _one_nameless(content), written
+    content = _one_nameless(_parquet(table, rows))
+    for name, value in table.given.items():
+        if name not in content.column_names:
+            content = content.append_column(name, pa.repeat(pa.scalar(value, pa.string()), len(content)))
+    return content, {}
+
+
+def _joined(contents: Sequence[pa.Table], source: str) -> pa.Table:
+    """Rows of several files, with gaps where a file lacks a column; what has no type in common becomes text."""
+    joined = {}
+    for name in dict.fromkeys(name for content in contents for name in content.column_names):
+        pieces = [_decoded(content.column(name)) if name in content.column_names else pa.nulls(len(content))
+                  for content in contents]  # fmt: skip
+        types = [piece.type for piece in pieces]
+        try:
+            schemas = [pa.schema([(name, kind)]) for kind in types]
+            kind = pa.unify_schemas(schemas, promote_options="permissive").field(name).type
+        except (pa.ArrowTypeError, pa.ArrowInvalid):
+            kind = pa.string()
+        try:
+            cast = [piece.cast(kind, safe=False) for piece in pieces]
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            found = ", ".join(sorted({*map(str, types)}))
+            raise DataError(f"{source}: column {name!r} holds in different files {found}; write it alike") from None
+        chunks = [
+            chunk for piece in cast for chunk in (piece.chunks if isinstance(piece, pa.ChunkedArray) else [piece])
+        ]
+        joined[name] = pa.chunked_array(chunks, kind)
+    return pa.table(joined)
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if isinstance(column.type, pa.DictionaryType) else column
 
 
 def as_dates(column: Column) -> Column | None:
@@ -143,39 +219,47 @@ def _one_nameless(content: pa.Table) -> pa.Table:
     return content.select([place for place in range(content.num_columns) if place in kept or place not in nameless])
 
 
-def _parquet(table: TableFile) -> tuple[pa.Table, dict[str, str]]:
+def _parquet(table: TableFile, rows: int | None) -> pa.Table:
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(table.path) as file:
             _check_names(file.schema_arrow.names, table.source)
-            return file.read(), {}
+            if rows is None:
+                return file.read()
+            return _first_batches(file.iter_batches(rows), file.schema_arrow, rows)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{table.source}: not readable as parquet ({error}); export it again") from None
 
 
-def _csv(table: TableFile, encoding: str = "") -> tuple[pa.Table, dict[str, str]]:
+def _csv(table: TableFile, rows: int | None, encoding: str = "") -> tuple[pa.Table, dict[str, str]]:
     """All columns as text, and how they are written."""
     from pyarrow import csv as arrow_csv
 
     detected, source = dialect.detect(table, encoding), table.source
     header = detected.header
+    if table.part and not detected.sample:
+        return pa.table({}), {}
     _check_names(header, source)
     if all(map(numbers.is_number, header)):
         raise DataError(f"{source}: the first line holds values, not names; add a line with the columns' names")
+    read = arrow_csv.ReadOptions(
+        use_threads=rows is None,  # which would read on while the file is closed
+        block_size=1 << 22,
+        encoding=detected.encoding.removesuffix("-sig"),
+    )
+    parse = arrow_csv.ParseOptions(delimiter=detected.separator, newlines_in_values=True)
+    texts = arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True)
     with uncompressed(table) as stream:
         try:
-            content = arrow_csv.read_csv(
-                stream,
-                read_options=arrow_csv.ReadOptions(block_size=1 << 22, encoding=detected.encoding.removesuffix("-sig")),
-                parse_options=arrow_csv.ParseOptions(delimiter=detected.separator, newlines_in_values=True),
-                convert_options=arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True
-                ),
-            )
+            if rows is None:
+                content = arrow_csv.read_csv(stream, read, parse, texts)
+            else:
+                with arrow_csv.open_csv(stream, read, parse, texts) as reader:
+                    content = _first_batches(reader, reader.schema, rows)
         except (pa.ArrowInvalid, UnicodeError) as error:
             if "UTF" in str(error).upper() and not encoding:
-                return _csv(table, dialect.FALLBACK)
+                return _csv(table, rows, dialect.FALLBACK)
             raise DataError(f"{source}: not readable as CSV: {error}; correct the row, or export it again") from None
     written = {"separator": detected.separator} if detected.separator != "," else {}
     if "," in numbers.signs(cell for row in detected.sample for cell in row):
@@ -183,6 +267,16 @@ def _csv(table: TableFile, encoding: str = "") -> tuple[pa.Table, dict[str, str]
     if not detected.encoding.startswith("utf"):
         written["encoding"] = detected.encoding
     return content, written
+
+
+def _first_batches(given: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int) -> pa.Table:
+    batches, count = [], 0
+    for batch in given:
+        batches.append(batch)
+        count += len(batch)
+        if count >= rows:
+            break
+    return pa.Table.from_batches(batches, schema).slice(0, rows)
 
 
 # One column ---------------------------------------------------------------------------------------------------------

@@ -91,7 +91,9 @@ def guess(made: Draft) -> None:
         made.keys[key] = (value, "as the first rows show")
     _useless(made)
     _leaks(made, _label(made))
-    _dates(made, _time(made))
+    time = _time(made)
+    _folders(made)
+    _dates(made, time)
     _amount(made)
     _entities(made)
     _inputs(made)
@@ -100,6 +102,10 @@ def guess(made: Draft) -> None:
 def parts(name: str) -> set[str]:
     """The words of a column's name: `oldbalanceOrg`, `cc_num` and `Is Fraud?` have two each."""
     return {each.lower() for each in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)} | {name.lower()}
+
+
+def _names_a_label(name: str) -> bool:
+    return re.fullmatch(LABELS, re.sub(r"[^a-z]", "", name.lower())) is not None
 
 
 def _dated(column: Column) -> Column:
@@ -124,14 +130,14 @@ def _useless(made: Draft) -> None:
 
 def _label(made: Draft) -> np.ndarray | None:
     """Choose the label; returns which rows are fraud, where there is one."""
-    named = [name for name in made.left if re.fullmatch(LABELS, re.sub(r"[^a-z]", "", name.lower()))]
+    named = [name for name in made.left if _names_a_label(name)]
     alike = [name for name in made.left if "fraud" in name.lower() or "chargeback" in name.lower()]
     pairs = [name for name, column in made.left.items() if column.distinct == 2 and column.kind != "date"]
     speaking = [name for name in pairs if any("fraud" in value.lower() for value in made.left[name].examples)]
     by_name = next(filter(None, ([name for name in names if name in pairs] for names in (named, alike, speaking))), [])
     best = by_name or pairs
     if not best:
-        made.open["label"] = "no column has just two values; which one is the label? Write 'label: its name' here"
+        _constant_label(made)
         return None
     if len(best) > 1:
         made.open["label"] = f"which is the label, {_listed(best)}? Correct the next lines and delete this one"
@@ -146,6 +152,17 @@ def _label(made: Draft) -> np.ndarray | None:
     for name in (name for name in alike if name in made.left):
         made.give("ignored", name, "speaks of fraud as well: perhaps known only afterwards")
     return y
+
+
+def _constant_label(made: Draft) -> None:
+    """Ask for the label where no column has two values; one that is named as a label may be constant in these rows."""
+    made.open["label"] = "no column has just two values; which one is the label? Write 'label: its name' here"
+    for column in made.look.columns:
+        if column.distinct == 1 and _names_a_label(column.name) and "label" not in made.roles:
+            made.open["label"] = f"is {column.name} the label? Every row has {column.examples[0]}; correct it if not"
+            made.left.pop(column.name, None)
+            made.roles["ignored"] = [each for each in made.roles.get("ignored", []) if each[0] != column.name]
+            made.roles["label"] = [(column.name, "by its name")]
 
 
 def _frauds(made: Draft, column: Column) -> np.ndarray:
@@ -193,7 +210,12 @@ def _time(made: Draft) -> Column | None:
     numbers = [c for c in made.named(TIMES) if c.kind == "number" and not c.missing and c.distinct > 2]
     epochs = [column for column in numbers if column.range[0] > EPOCH]
     if dates:
-        chosen = min(dates, key=lambda column: (not MAIN_TIMES & parts(column.name), column.missing, -column.distinct))
+
+        def rank(column: Column) -> tuple[float, ...]:
+            named = bool(MAIN_TIMES & parts(column.name))
+            return column.name in made.look.folders, not named, column.missing, -column.distinct
+
+        chosen = min(dates, key=rank)
         made.give("time", chosen.name, _span(chosen))
         made.keys["time_unit"] = ("timestamp", f"such as {chosen.examples[0]}")
         _format(made, chosen)
@@ -204,7 +226,8 @@ def _time(made: Draft) -> Column | None:
         return None
     if not numbers:
         return _ascending(made)
-    chosen = min(numbers, key=lambda column: (column not in epochs, "time" not in parts(column.name)))
+    folders = made.look.folders
+    chosen = min(numbers, key=lambda c: (c.name in folders, c not in epochs, "time" not in parts(c.name)))
     low, high = chosen.range
     made.keys["time_unit"] = _unit(made, chosen)
     return made.give("time", chosen.name, f"numbers from {low:,.0f} to {high:,.0f}")
@@ -274,6 +297,13 @@ def _span(column: Column) -> str:
     if not len(known):
         return f"such as {column.examples[0]}"
     return " to ".join(np.datetime_as_string(each, "m").replace("T", " ") for each in known[[0, -1]])
+
+
+def _folders(made: Draft) -> None:
+    """Days or months after which folders are named, beside the time: they say nothing that it does not."""
+    for name in made.look.folders & made.left.keys() if "time" in {*made.roles, *made.keys} else ():
+        if made.left[name].kind == "date" or (TIMES | {"year", "week", "quarter"}) & parts(name):
+            made.give("ignored", name, "names the folders of the files: the time says it, too")
 
 
 def _dates(made: Draft, time: Column | None) -> None:

@@ -3,12 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from table_shapes import SHAPES
 from tiny import make_project
 
-from fraud_utils.data import DataError, Draft, Schema, draft, keep, load_transactions, unresolved
+from fraud_utils.data import DataError, Draft, Schema, columns, draft, keep, load_transactions, unresolved
 from fraud_utils.data.draft import written
 
 DEFAULTS = {"name": "t", "time": None, "amount": None, "features": []}  # as of a schema's file
@@ -156,6 +158,69 @@ def test_names_and_values_that_mean_something_in_yaml_come_back_as_they_were(tmp
     mapping = drafted(tmp_path, "\n".join([header, *lines]))[1]
     assert mapping["label"] == "Is Fraud?" and mapping["fraud"] == "yes"
     assert {"yes", "#c", "null", "x, y"} <= {*mapping["features"]}
+
+
+def days(folder: Path, count: int, suffix: str, fraud_from: int = 1) -> Path:
+    """A folder of a file a day, a hundred rows each, with frauds from one of the days on."""
+    times = pd.date_range("2023-01-01", periods=100 * count, freq="864s")
+    frame = pd.DataFrame({"when": times, "x": [i % 7 + 0.5 for i in range(len(times))]})
+    frame["is_fraud"] = ((frame.index >= 100 * fraud_from) & (frame.index % 10 == 3)).astype(int)
+    frame["refund"] = (frame.index >= 100).astype(int)
+    for day in range(count):
+        part, file = frame[100 * day : 100 * day + 100], folder / f"day={day + 1:02}" / f"p{suffix}"
+        file.parent.mkdir(parents=True)
+        part.to_parquet(file) if suffix == ".parquet" else part.to_csv(file, index=False)
+    return folder
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_of_a_folder_more_than_the_first_file_is_looked_at(tmp_path, suffix):
+    made = draft(days(tmp_path / "t", 2, suffix))
+    mapping = yaml.safe_load(written(made, "t"))
+    assert (mapping["label"], mapping["time"], mapping["features"]) == ("is_fraud", "when", ["x", "refund"])
+    assert mapping.get("ignored", []) == (["day"] if suffix == ".parquet" else [])
+    assert made.open == {} and not made.look.seen
+    assert len(load_transactions(tmp_path / "t", Schema.from_dict(DEFAULTS | mapping))) == 200
+
+
+def test_the_draft_of_many_files_says_which_rows_were_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(columns, "ROWS", 500)
+    made = draft(days(tmp_path / "t", 31, ".csv"))
+    assert made.look.columns[0].rows == 500
+    assert made.look.seen == "at most the first 50 rows of 10 of its 31 files"
+    assert made.look.columns[0].values.max() > np.datetime64("2023-01-31")
+    assert f"# Of the folder, {made.look.seen} were looked at" in written(made, "t")
+
+
+def test_a_label_that_is_constant_where_it_was_looked_at_is_a_question(tmp_path):
+    made = draft(days(tmp_path / "t", 2, ".parquet", fraud_from=2).joinpath("day=01"))
+    mapping = yaml.safe_load(written(made, "t"))
+    assert mapping["label"] == "is_fraud" and mapping["ignored"] == ["refund"]
+    assert "is is_fraud the label? Every row has 0" in made.open["label"]
+
+
+def test_a_folder_s_date_is_the_time_where_there_is_no_other(tmp_path):
+    for day in range(1, 4):
+        (tmp_path / f"t/booked=2023-01-0{day}").mkdir(parents=True)
+        frame = pd.DataFrame({"x": [i % 7 + 0.5 for i in range(100)], "is_fraud": [i % 10 // 9 for i in range(100)]})
+        frame.to_parquet(tmp_path / f"t/booked=2023-01-0{day}/p.parquet")
+    made = draft(tmp_path / "t")
+    mapping = yaml.safe_load(written(made, "t"))
+    assert mapping["time"] == "booked" and made.open == {}
+    loaded = load_transactions(tmp_path / "t", Schema.from_dict(DEFAULTS | mapping))
+    assert loaded["booked"].unique().tolist() == [0, 86_400, 2 * 86_400]
+
+
+def test_files_that_type_a_column_in_different_ways_are_looked_at_together(tmp_path):
+    (tmp_path / "t").mkdir()
+    y = [i % 10 // 9 for i in range(100)]
+    for name, codes, more in (("a", list(range(100)), {}), ("b", [f"k{i % 50}" for i in range(100)], {"x": y[::-1]})):
+        pd.DataFrame({"code": codes, "is_fraud": y, **more}).to_parquet(tmp_path / f"t/{name}.parquet")
+    kinds = {column.name: (column.kind, column.missing) for column in draft(tmp_path / "t").look.columns}
+    assert kinds == {"code": ("text", 0), "is_fraud": ("number", 0), "x": ("number", 100)}
+    pd.DataFrame({"code": [[1]] * 100, "is_fraud": y}).to_parquet(tmp_path / "t/c.parquet")
+    with pytest.raises(DataError, match=r"column 'code' holds in different files int64, .*list<.*; write it alike"):
+        draft(tmp_path / "t")
 
 
 @pytest.fixture
