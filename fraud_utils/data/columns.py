@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraud_utils.data import dialect, numbers, times
-from fraud_utils.data.files import TableFile, check_format, uncompressed
+from fraud_utils.data import times
+from fraud_utils.data.files import TableFile
+from fraud_utils.data.peek import first_rows, joined
 from fraud_utils.data.schema import DataError, Schema
 
 SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
@@ -129,11 +130,11 @@ def look_at(tables: Sequence[TableFile], source: str) -> Look:
     count = min(len(tables), FILES)
     chosen = [tables[round(place)] for place in np.linspace(0, len(tables) - 1, count)]
     rows = ROWS // count if len(tables) > 1 else None
-    read = [_first_rows(table, rows) for table in chosen]
+    read = [first_rows(table, rows) for table in chosen]
     contents = [content for content, _ in read if content.num_rows]
     if not contents:
         raise DataError(f"{source}: has a header and no rows; export it again")
-    content = _joined(contents, source) if len(tables) > 1 else contents[0]
+    content = joined(contents, source) if len(tables) > 1 else contents[0]
     first, *others = [written for content, written in read if content.num_rows]
     alike = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
     commas = {"decimal": ","} if any("decimal" in written for written in (first, *others)) else {}  # some show none
@@ -143,47 +144,6 @@ def look_at(tables: Sequence[TableFile], source: str) -> Look:
     files = f"{count} of its {len(tables)} files" if count < len(tables) else f"its {count} files"
     seen = f"{cut}{files}" if cut or count < len(tables) else ""
     return Look(chosen[0].path, tuple(columns), alike | commas, seen, frozenset(chosen[0].given))
-
-
-def _first_rows(table: TableFile, rows: int | None) -> tuple[pa.Table, dict[str, str]]:
-    """So many rows or all, with the columns that a parquet file has by its folders; and how a CSV is written."""
-    check_format(table)
-    if not table.is_parquet:
-        content, written = _csv(table, rows)
-        return _one_nameless(content), written
-    content = _one_nameless(_parquet(table, rows))
-    for name, value in table.given.items():
-        if name not in content.column_names:
-            content = content.append_column(name, pa.repeat(pa.scalar(value, pa.string()), len(content)))
-    return content, {}
-
-
-def _joined(contents: Sequence[pa.Table], source: str) -> pa.Table:
-    """Rows of several files, with gaps where a file lacks a column; what has no type in common becomes text."""
-    joined = {}
-    for name in dict.fromkeys(name for content in contents for name in content.column_names):
-        pieces = [_decoded(content.column(name)) if name in content.column_names else pa.nulls(len(content))
-                  for content in contents]  # fmt: skip
-        types = [piece.type for piece in pieces]
-        try:
-            schemas = [pa.schema([(name, kind)]) for kind in types]
-            kind = pa.unify_schemas(schemas, promote_options="permissive").field(name).type
-        except (pa.ArrowTypeError, pa.ArrowInvalid):
-            kind = pa.string()
-        try:
-            cast = [piece.cast(kind, safe=False) for piece in pieces]
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            found = ", ".join(sorted({*map(str, types)}))
-            raise DataError(f"{source}: column {name!r} holds in different files {found}; write it alike") from None
-        chunks = [
-            chunk for piece in cast for chunk in (piece.chunks if isinstance(piece, pa.ChunkedArray) else [piece])
-        ]
-        joined[name] = pa.chunked_array(chunks, kind)
-    return pa.table(joined)
-
-
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if isinstance(column.type, pa.DictionaryType) else column
 
 
 def as_dates(column: Column) -> Column | None:
@@ -204,81 +164,6 @@ def as_dates(column: Column) -> Column | None:
     return replace(column, kind="date", values=values, formats=(DIGITS[digits] + (written[1] or ""),))
 
 
-def _check_names(names: Sequence[str], source: str) -> None:
-    """Refuse names that two columns have; several may have none, as a spreadsheet's empty ones do."""
-    repeated = next((name for name in names if name and names.count(name) > 1), None)
-    if repeated is not None:
-        raise DataError(f"{source}: column {repeated!r} appears {names.count(repeated)} times; rename or drop one")
-
-
-def _one_nameless(content: pa.Table) -> pa.Table:
-    """Of columns without a name the first that has values, or else the first: a schema speaks of all of them as ''."""
-    nameless = [place for place, name in enumerate(content.column_names) if not name]
-    filled = [place for place in nameless if content.column(place).null_count < content.num_rows]
-    kept = (filled or nameless)[:1]
-    return content.select([place for place in range(content.num_columns) if place in kept or place not in nameless])
-
-
-def _parquet(table: TableFile, rows: int | None) -> pa.Table:
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(table.path) as file:
-            _check_names(file.schema_arrow.names, table.source)
-            if rows is None:
-                return file.read()
-            return _first_batches(file.iter_batches(rows), file.schema_arrow, rows)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{table.source}: not readable as parquet ({error}); export it again") from None
-
-
-def _csv(table: TableFile, rows: int | None, encoding: str = "") -> tuple[pa.Table, dict[str, str]]:
-    """All columns as text, and how they are written."""
-    from pyarrow import csv as arrow_csv
-
-    detected, source = dialect.detect(table, encoding), table.source
-    header = detected.header
-    if table.part and not detected.sample:
-        return pa.table({}), {}
-    _check_names(header, source)
-    if all(map(numbers.is_number, header)):
-        raise DataError(f"{source}: the first line holds values, not names; add a line with the columns' names")
-    read = arrow_csv.ReadOptions(
-        use_threads=rows is None,  # which would read on while the file is closed
-        block_size=1 << 22,
-        encoding=detected.encoding.removesuffix("-sig"),
-    )
-    parse = arrow_csv.ParseOptions(delimiter=detected.separator, newlines_in_values=True)
-    texts = arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True)
-    with uncompressed(table) as stream:
-        try:
-            if rows is None:
-                content = arrow_csv.read_csv(stream, read, parse, texts)
-            else:
-                with arrow_csv.open_csv(stream, read, parse, texts) as reader:
-                    content = _first_batches(reader, reader.schema, rows)
-        except (pa.ArrowInvalid, UnicodeError) as error:
-            if "UTF" in str(error).upper() and not encoding:
-                return _csv(table, rows, dialect.FALLBACK)
-            raise DataError(f"{source}: not readable as CSV: {error}; correct the row, or export it again") from None
-    written = {"separator": detected.separator} if detected.separator != "," else {}
-    if "," in numbers.signs(cell for row in detected.sample for cell in row):
-        written["decimal"] = ","
-    if not detected.encoding.startswith("utf"):
-        written["encoding"] = detected.encoding
-    return content, written
-
-
-def _first_batches(given: Iterable[pa.RecordBatch], schema: pa.Schema, rows: int) -> pa.Table:
-    batches, count = [], 0
-    for batch in given:
-        batches.append(batch)
-        count += len(batch)
-        if count >= rows:
-            break
-    return pa.Table.from_batches(batches, schema).slice(0, rows)
-
-
 # One column ---------------------------------------------------------------------------------------------------------
 
 
@@ -294,6 +179,8 @@ def _column(name: str, given: pa.ChunkedArray, comma: bool) -> Column:
     if missing == len(given):
         return Column(name, "empty", np.full(len(given), -1), 0, missing, ())
     made = Column(name, "text", np.empty(0), distinct, missing, examples)
+    if pa.types.is_time(kind):
+        return replace(made, kind="other", values=np.full(len(given), -1), examples=(str(kind), *examples))
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return replace(made, kind="date", values=_instants(given), formats=("",))
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -344,10 +231,34 @@ def _as_date(text: pa.ChunkedArray, made: Column) -> Column | None:
             pass
     formats = tuple(each for each in _formats(text) if _parsed(text, each) is not None)
     if not formats:
-        return None
+        return _as_loaded(text, made)
     only = _parsed(text, formats[0]) if len(formats) == 1 else None
     values = _instants(only) if only is not None else np.full(len(text), "NaT", "datetime64[us]")
     return replace(made, kind="date", values=values, formats=formats)
+
+
+def _as_loaded(text: pa.ChunkedArray, made: Column) -> Column | None:
+    """As `_as_date`, in the ways that loading knows beside: names of months, fractions of seconds; slower."""
+    known = pd.Series(pc.utf8_trim_whitespace(text.unique().drop_null()).to_pylist(), dtype="str")
+    # Most texts are no dates, and that shows quickly.
+    if not known.str.match(r"\d{1,4}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/. ]\d{2}|[A-Za-z]{3,9} \d{1,2}, \d").all():
+        return None
+    read = {form: times.parsed(known, form) for form in ("ISO8601", *times.fitting_formats(known))}
+    whole = {form: instants for form, instants in read.items() if instants.notna().all()}
+    differing = [
+        form for n, form in enumerate(whole) if not any(whole[form].equals(each) for each in [*whole.values()][:n])
+    ]
+    if not differing:
+        return None
+    values = np.full(len(text), "NaT", "datetime64[us]")
+    if len(differing) == 1:
+        places = pc.index_in(pc.utf8_trim_whitespace(text), pa.array(known, pa.string()))
+        instants = whole[differing[0]].dt.tz_localize(None).to_numpy("datetime64[us]")
+        there = text.is_valid().to_numpy()
+        values[there] = instants[places.drop_null().to_numpy()]
+    return replace(
+        made, kind="date", values=values, formats=tuple("" if each == "ISO8601" else each for each in differing)
+    )
 
 
 def _formats(text: pa.ChunkedArray) -> list[str]:

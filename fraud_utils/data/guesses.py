@@ -121,7 +121,9 @@ def _useless(made: Draft) -> None:
         if column.kind == "empty":
             made.give("ignored", name, "no row has a value")
         elif column.kind == "other":
-            made.give("ignored", name, f"holds {column.examples[0]}: neither numbers nor texts nor dates")
+            of_day = f"; with a date in column 'day' it is a time: write 'time: [day, {name}]'"
+            more = of_day if column.examples[0].startswith("time") else ""
+            made.give("ignored", name, f"holds {column.examples[0]}: neither numbers nor texts nor dates{more}")
         elif column.distinct == 1 and not column.missing:
             made.give("ignored", name, f"every row has the same value, {column.examples[0]}")
         elif not name.strip():
@@ -260,7 +262,23 @@ def _ascending(made: Draft) -> Column | None:
             made.open["time"] = f"is {column.name} a time? Correct the next lines if not, and delete this one"
             made.keys["time_unit"] = _unit(made, column) if column.range[0] > EPOCH else ("seconds", "a guess")
             return made.give("time", column.name, "the rows are in its order")
+    _ask_for_time(made)
     return None
+
+
+def _ask_for_time(made: Draft) -> None:
+    """Ask about texts that are named as times or look like some, and are written in a way that is not known."""
+    for name, column in made.left.items():
+        if column.kind == "text" and ({"time", "timestamp", "datetime", "date"} & parts(name) or _looks_dated(column)):
+            made.open["time"] = (
+                f"is {name} the time? It is not known how {column.examples[0]!r} is written: write 'time: its name', "
+                "'time_unit: timestamp' and 'time_format' here. Without a time the test rows are drawn at random"
+            )
+            return
+
+
+def _looks_dated(column: Column) -> bool:
+    return all(re.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}\b", each) for each in column.examples)
 
 
 def _in_parts(made: Draft) -> bool:
@@ -269,7 +287,9 @@ def _in_parts(made: Draft) -> bool:
     if not {"year", "month", "day"} <= by_name.keys():
         return False
     times = by_name["time"].examples if "time" in by_name else ()
-    clock = {1: " %H:%M", 2: " %H:%M:%S"}.get(times[0].count(":"), "") if times else ""
+    clock = {1: " %H:%M", 2: " %H:%M:%S"}.get(times[-1].count(":"), "") if times else ""
+    if clock and by_name["time"].kind == "other":  # which is read with all digits of its unit
+        clock = " %H:%M:%S" if times[0].endswith("[s]") else " %H:%M:%S.%f"
     columns = [by_name[each].name for each in ("year", "month", "day", *(["time"] if clock else []))]
     for name in columns:
         made.left.pop(name, None)

@@ -71,6 +71,12 @@ def since_1970(low: float, high: float) -> str:
     return next((unit for unit, scale in scales if high * scale <= _BETWEEN[1]), "")
 
 
+def fitting_formats(cells: pd.Series) -> list[str]:
+    """The known formats, beside ISO 8601, that read some of these texts, from the first to the last."""
+    sample = cells.iloc[:: max(1, len(cells) // _SAMPLE)]
+    return [form for form in _FORMATS if parsed(sample, form).notna().all()]
+
+
 def parsed(cells: pd.Series, form: str) -> pd.Series:
     """Instants in UTC, NaT where the format does not fit."""
     try:
@@ -167,8 +173,7 @@ class _Reader:
             instants = parsed(cells, form)
             if instants.notna().equals(known) or (form in given and column == self.schema.time):
                 return instants
-        sample = cells[known].iloc[:: max(1, int(known.sum()) // _SAMPLE)]
-        fitting = [form for form in _FORMATS if parsed(sample, form).notna().all()]
+        fitting = fitting_formats(cells[known])
         read = {form: parsed(cells, form) for form in fitting}
         whole = [form for form in read if read[form].notna().equals(known)]
         if len(whole) > 1:

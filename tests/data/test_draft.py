@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
+from pyarrow import parquet
 from table_shapes import SHAPES
 from tiny import make_project
 
@@ -128,6 +130,42 @@ def test_numbers_whose_unit_is_not_plain_are_a_question(tmp_path, name, first, s
     made, mapping = drafted(tmp_path, "\n".join([f"{name},x,fraud", *lines]))
     assert mapping["time"] == name
     assert f"does {name} count seconds?" in made.open["time_unit"]
+
+
+@pytest.mark.parametrize("written_as", ["%b %d, %Y", "%d-%b-%Y", "%d/%m/%Y %H:%M:%S.%f"])
+def test_every_date_that_loading_can_read_is_a_time(tmp_path, written_as):
+    moments = [datetime(2023, 1, 1, tzinfo=UTC) + timedelta(days=i) for i in range(120)]
+    lines = [f'"{moment.strftime(written_as)}",{i % 7}.5,{i % 5 // 4}' for i, moment in enumerate(moments)]
+    made, mapping = drafted(tmp_path, "\n".join(["booked,x,fraud", *lines]))
+    assert (mapping["time"], mapping["time_format"], made.open) == ("booked", written_as, {})
+    loaded = load_transactions(tmp_path / "t.csv", Schema.from_dict(DEFAULTS | mapping))
+    assert loaded["booked"].tolist() == [86_400 * i for i in range(120)]
+
+
+def test_times_that_nobody_can_read_are_a_question_and_not_left_out(tmp_path):
+    lines = [f'"{1 + i % 28:02}.01.2023, {i % 24:02}:00",{i % 7}.5,{i % 5 // 4}' for i in range(300)]
+    for name in ("booked", "event_time"):
+        made, mapping = drafted(tmp_path, "\n".join([f"{name},x,fraud", *lines]))
+        assert "time" not in mapping
+        assert f"is {name} the time? It is not known how '01.01.2023, 00:00' is written" in made.open["time"]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_time_of_day_of_a_parquet_file_is_a_part_of_the_time(tmp_path, unit):
+    made_of = pa.time32 if unit in ("s", "ms") else pa.time64
+    clock = pa.array([3_600 * (i % 24) for i in range(240)], pa.int64()).cast(pa.int32()).cast(pa.time32("s"))
+    table = {"year": [2019] * 240, "month": [1] * 240, "day": [1 + i // 24 for i in range(240)],
+             "time": clock.cast(made_of(unit)), "x": [i % 7 + 0.5 for i in range(240)],
+             "fraud": [i % 10 // 9 for i in range(240)]}  # fmt: skip
+    parquet.write_table(pa.table(table), tmp_path / "t.parquet")
+    made = draft(tmp_path / "t.parquet")
+    mapping = yaml.safe_load(written(made, "t.parquet"))
+    assert mapping["time"] == ["year", "month", "day", "time"] and made.open == {}
+    loaded = load_transactions(tmp_path / "t.parquet", Schema.from_dict(DEFAULTS | mapping))
+    assert loaded["date_and_time"].tolist() == [3_600 * i for i in range(240)]
+    parquet.write_table(pa.table({name: table[name] for name in ("time", "x", "fraud")}), tmp_path / "t.parquet")
+    alone = draft(tmp_path / "t.parquet")
+    assert "write 'time: [day, time]'" in dict(alone.roles["ignored"])["time"]
 
 
 def test_a_birthday_is_not_when_the_transaction_was(tmp_path):
