@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraud_utils.data import dialect, numbers
-from fraud_utils.data.files import TableFile, check_format, uncompressed
+from fraud_utils.data import times
+from fraud_utils.data.files import TableFile
+from fraud_utils.data.peek import first_rows, joined
 from fraud_utils.data.schema import DataError, Schema
 
 SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
 EXAMPLES, SAMPLE = 4, 1_000
+FILES, ROWS = 10, 100_000  # of a folder's files, how many are looked at, and how many rows of them together
 CLOCKS = {
     " %H:%M": r" \d{1,2}:\d{2}",
     " %H:%M:%S": r" \d{1,2}:\d{2}:\d{2}",
     " %I:%M %p": r" \d{1,2}:\d{2} [AaPp][Mm]",
     " %I:%M:%S %p": r" \d{1,2}:\d{2}:\d{2} [AaPp][Mm]",
 }
+DIGITS = {6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,26 @@ class Column:
 
 @dataclass(frozen=True)
 class Look:
-    """A file's columns, and how it writes them: `separator`, `decimal` and `encoding` of a CSV, where not the usual."""
+    """A table's columns.
+
+    Attributes
+    ----------
+    path : Path
+        Of a folder, its first file.
+    columns : tuple of Column
+    written : dict of str to str
+        `separator`, `decimal` and `encoding` of a CSV, where not the usual.
+    seen : str
+        Which part of a folder was looked at; "" for all of it.
+    folders : frozenset of str
+        The columns that folders' names give (hive partitions).
+    """
 
     path: Path
     columns: tuple[Column, ...]
     written: dict[str, str]
+    seen: str = ""
+    folders: frozenset[str] = frozenset()
 
 
 def look(path: Path, source: str) -> Look:
@@ -96,56 +116,52 @@ def look(path: Path, source: str) -> Look:
     DataError
         The format is unknown, or the file is empty or damaged.
     """
-    table = TableFile(path, Schema("", "label", None, None, ("feature",)), source)
-    check_format(table)
-    content, written = (_parquet if table.is_parquet else _csv)(table)
-    if not content.num_rows:
+    return look_at([TableFile(path, Schema("", "label", None, None, ("feature",)), source)], source)
+
+
+def look_at(tables: Sequence[TableFile], source: str) -> Look:
+    """Read a file, or the first rows of each of some files of a folder, from its first to its last.
+
+    Raises
+    ------
+    DataError
+        As `look` does; or a column is of types in two files that have nothing in common.
+    """
+    count = min(len(tables), FILES)
+    chosen = [tables[round(place)] for place in np.linspace(0, len(tables) - 1, count)]
+    rows = ROWS // count if len(tables) > 1 else None
+    read = [first_rows(table, rows) for table in chosen]
+    contents = [content for content, _ in read if content.num_rows]
+    if not contents:
         raise DataError(f"{source}: has a header and no rows; export it again")
-    comma = written.get("decimal") == ","
+    content = joined(contents, source) if len(tables) > 1 else contents[0]
+    first, *others = [written for content, written in read if content.num_rows]
+    alike = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    commas = {"decimal": ","} if any("decimal" in written for written in (first, *others)) else {}  # some show none
     with ThreadPoolExecutor() as threads:
-        columns = threads.map(lambda name: _column(name, content.column(name), comma), content.column_names)
-        return Look(path, tuple(columns), written)
+        columns = threads.map(lambda name: _column(name, content.column(name), bool(commas)), content.column_names)
+    cut = f"at most the first {rows:,} rows of " if any(len(content) == rows for content in contents) else ""
+    files = f"{count} of its {len(tables)} files" if count < len(tables) else f"its {count} files"
+    seen = f"{cut}{files}" if cut or count < len(tables) else ""
+    return Look(chosen[0].path, tuple(columns), alike | commas, seen, frozenset(chosen[0].given))
 
 
-def _parquet(table: TableFile) -> tuple[pa.Table, dict[str, str]]:
-    from pyarrow import parquet
-
-    try:
-        return parquet.read_table(table.path), {}
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{table.source}: not readable as parquet ({error}); export it again") from None
-
-
-def _csv(table: TableFile, encoding: str = "") -> tuple[pa.Table, dict[str, str]]:
-    """All columns as text, and how they are written."""
-    from pyarrow import csv as arrow_csv
-
-    detected, source = dialect.detect(table, encoding), table.source
-    header = detected.header
-    if repeated := next((name for name in header if header.count(name) > 1), None):
-        raise DataError(f"{source}: column {repeated!r} appears {header.count(repeated)} times; rename or drop one")
-    if all(map(numbers.is_number, header)):
-        raise DataError(f"{source}: the first line holds values, not names; add a line with the columns' names")
-    with uncompressed(table) as stream:
-        try:
-            content = arrow_csv.read_csv(
-                stream,
-                read_options=arrow_csv.ReadOptions(block_size=1 << 22, encoding=detected.encoding.removesuffix("-sig")),
-                parse_options=arrow_csv.ParseOptions(delimiter=detected.separator, newlines_in_values=True),
-                convert_options=arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True
-                ),
-            )
-        except (pa.ArrowInvalid, UnicodeError) as error:
-            if "UTF" in str(error).upper() and not encoding:
-                return _csv(table, dialect.FALLBACK)
-            raise DataError(f"{source}: not readable as CSV: {error}; correct the row, or export it again") from None
-    written = {"separator": detected.separator} if detected.separator != "," else {}
-    if "," in numbers.signs(cell for row in detected.sample for cell in row)[0]:
-        written["decimal"] = ","
-    if not detected.encoding.startswith("utf"):
-        written["encoding"] = detected.encoding
-    return content, written
+def as_dates(column: Column) -> Column | None:
+    """A column of whole numbers such as 20250131 as one of dates, where all are such from the years 1900 to 2099."""
+    if column.kind != "number" or not column.whole or column.sign or column.thousands:
+        return None
+    low, high = column.range
+    digits = len(f"{low:.0f}")
+    written = re.fullmatch(rf"\s*\d{{{digits}}}([.,]0*)?\s*", column.examples[0])  # 20250131.0 is one, too
+    if digits not in DIGITS or not written or low < 19 * 10 ** (digits - 2) or high >= 21 * 10 ** (digits - 2):
+        return None
+    distinct, places = np.unique(column.values[~column.gaps], return_inverse=True)
+    instants = times.parsed(pd.Series(distinct.astype("int64").astype(str)), DIGITS[digits])
+    if instants.isna().any():
+        return None
+    values = np.full(column.rows, "NaT", "datetime64[us]")
+    values[~column.gaps] = instants.dt.tz_localize(None).to_numpy()[places]
+    return replace(column, kind="date", values=values, formats=(DIGITS[digits] + (written[1] or ""),))
 
 
 # One column ---------------------------------------------------------------------------------------------------------
@@ -163,6 +179,8 @@ def _column(name: str, given: pa.ChunkedArray, comma: bool) -> Column:
     if missing == len(given):
         return Column(name, "empty", np.full(len(given), -1), 0, missing, ())
     made = Column(name, "text", np.empty(0), distinct, missing, examples)
+    if pa.types.is_time(kind):
+        return replace(made, kind="other", values=np.full(len(given), -1), examples=(str(kind), *examples))
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return replace(made, kind="date", values=_instants(given), formats=("",))
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -213,10 +231,34 @@ def _as_date(text: pa.ChunkedArray, made: Column) -> Column | None:
             pass
     formats = tuple(each for each in _formats(text) if _parsed(text, each) is not None)
     if not formats:
-        return None
+        return _as_loaded(text, made)
     only = _parsed(text, formats[0]) if len(formats) == 1 else None
     values = _instants(only) if only is not None else np.full(len(text), "NaT", "datetime64[us]")
     return replace(made, kind="date", values=values, formats=formats)
+
+
+def _as_loaded(text: pa.ChunkedArray, made: Column) -> Column | None:
+    """As `_as_date`, in the ways that loading knows beside: names of months, fractions of seconds; slower."""
+    known = pd.Series(pc.utf8_trim_whitespace(text.unique().drop_null()).to_pylist(), dtype="str")
+    # Most texts are no dates, and that shows quickly.
+    if not known.str.match(r"\d{1,4}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/. ]\d{2}|[A-Za-z]{3,9} \d{1,2}, \d").all():
+        return None
+    read = {form: times.parsed(known, form) for form in ("ISO8601", *times.fitting_formats(known))}
+    whole = {form: instants for form, instants in read.items() if instants.notna().all()}
+    differing = [
+        form for n, form in enumerate(whole) if not any(whole[form].equals(each) for each in [*whole.values()][:n])
+    ]
+    if not differing:
+        return None
+    values = np.full(len(text), "NaT", "datetime64[us]")
+    if len(differing) == 1:
+        places = pc.index_in(pc.utf8_trim_whitespace(text), pa.array(known, pa.string()))
+        instants = whole[differing[0]].dt.tz_localize(None).to_numpy("datetime64[us]")
+        there = text.is_valid().to_numpy()
+        values[there] = instants[places.drop_null().to_numpy()]
+    return replace(
+        made, kind="date", values=values, formats=tuple("" if each == "ISO8601" else each for each in differing)
+    )
 
 
 def _formats(text: pa.ChunkedArray) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fraud_utils.data.columns import look
+from fraud_utils.data.columns import look_at
 from fraud_utils.data.guesses import Draft, guess
 from fraud_utils.data.parts import files_of
 from fraud_utils.data.schema import DataError, Schema
@@ -30,11 +30,9 @@ def draft(path: str | Path) -> Draft:
         There is no such table, or nothing of it can be read.
     """
     file = resolve(path)
-    if file.is_dir():  # its first file shows what the columns are
-        file = files_of(file, Schema("", "label", None, None, ("feature",)), str(path))[0].path
-    if not file.is_file():
+    if not file.exists():
         raise DataError(f"{path}: no such file; check the path")
-    made = Draft(look(file, str(path)))
+    made = Draft(look_at(files_of(file, Schema("", "label", None, None, ("feature",)), str(path)), str(path)))
     guess(made)
     return made
 
@@ -78,11 +76,13 @@ def unresolved(schema: Path) -> list[str]:
 def written(made: Draft, source: str) -> str:
     """A draft as a YAML file."""
     lines = [f"# A draft of what {source} means: guessed from names and values, with the reasons. Read every line."]
+    if made.look.seen:
+        lines.append(f"# Of the folder, {made.look.seen} were looked at; what is said of all rows is of these.")
     for key in ORDER:
         lines += [f"{DECIDE} {_line(made.open[key])}"] if key in made.open else []
         if key in made.keys:
             lines.append(_commented(f"{key}: {_yaml(made.keys[key][0])}", made.keys[key][1]))
-        if key in made.roles:
+        if made.roles.get(key):
             lines += _role(key, made.roles[key])
         if key == "entities" and made.people:
             lines.append(_commented(f"# groups: {_yaml(made.people)}", "to compare errors between groups of people"))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fraud_utils import words
-from fraud_utils.data.columns import SIGNS, Column, Look
+from fraud_utils.data.columns import SIGNS, Column, Look, as_dates
+from fraud_utils.data.times import since_1970
 
 LABELS = r"(is)?fraud(ulent)?(bool|label|flag|reported|found|ind(icator)?|status)?|class|(event|is)?label|target|y"
 FRAUD = {"1", "1.0", "true", "t", "yes", "y", "fraud", "fraudulent", "chargeback", "bad", "confirmed"}
@@ -19,6 +20,7 @@ TIMES = {
     *("step", "second", "minute", "hour", "day", "month"),
 }
 MAIN_TIMES = {"trans", "transaction", "purchase", "event", "booked", "order", "payment", "claim", "txn", "tx"}
+BIRTHS = {"dob", "birth", "birthday", "birthdate", "born"}
 UNITS = {
     "second": "seconds", "seconds": "seconds", "unix": "seconds", "ms": "milliseconds", "minute": "minutes",
     "minutes": "minutes", "step": "hours", "hour": "hours", "hours": "hours", "day": "days", "days": "days",
@@ -38,7 +40,7 @@ PEOPLE = {"age", "gender", "sex", "race", "ethnicity", "nationality", "marital",
 NO_PERSON = {"account", "card", "bank", "device", "phone", "address", "days", "minutes", "hours"}  # have an age, too
 IDS = {"id", "index", "key", "uuid", "guid", "num", "number", "no", "nr", "ref", "reference"}
 FEW, MANY = 100, 1_000  # distinct texts up to which a column may tell classes apart, and above which none is a category
-EPOCH, EPOCH_MILLISECONDS = 5e8, 5e11  # from here on a number is a date: in 1985
+EPOCH = 5e8  # from here on a number is a date: in 1985
 GIVEN_AWAY = "tells the classes apart without an error: it gives the label away"
 
 
@@ -84,12 +86,14 @@ class Draft:
 
 def guess(made: Draft) -> None:
     """Give every column of a draft a role."""
-    made.left = {column.name: column for column in made.look.columns}
+    made.left = {column.name: _dated(column) for column in made.look.columns}
     for key, value in made.look.written.items():
         made.keys[key] = (value, "as the first rows show")
     _useless(made)
     _leaks(made, _label(made))
-    _dates(made, _time(made))
+    time = _time(made)
+    _folders(made)
+    _dates(made, time)
     _amount(made)
     _entities(made)
     _inputs(made)
@@ -100,6 +104,15 @@ def parts(name: str) -> set[str]:
     return {each.lower() for each in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)} | {name.lower()}
 
 
+def _names_a_label(name: str) -> bool:
+    return re.fullmatch(LABELS, re.sub(r"[^a-z]", "", name.lower())) is not None
+
+
+def _dated(column: Column) -> Column:
+    """The column, as one of dates where it is named as a time and its numbers are such as 20250131."""
+    return (as_dates(column) if TIMES & parts(column.name) else None) or column
+
+
 # Roles, in the order in which they are given ------------------------------------------------------------------------
 
 
@@ -108,7 +121,9 @@ def _useless(made: Draft) -> None:
         if column.kind == "empty":
             made.give("ignored", name, "no row has a value")
         elif column.kind == "other":
-            made.give("ignored", name, f"holds {column.examples[0]}: neither numbers nor texts nor dates")
+            of_day = f"; with a date in column 'day' it is a time: write 'time: [day, {name}]'"
+            more = of_day if column.examples[0].startswith("time") else ""
+            made.give("ignored", name, f"holds {column.examples[0]}: neither numbers nor texts nor dates{more}")
         elif column.distinct == 1 and not column.missing:
             made.give("ignored", name, f"every row has the same value, {column.examples[0]}")
         elif not name.strip():
@@ -117,14 +132,14 @@ def _useless(made: Draft) -> None:
 
 def _label(made: Draft) -> np.ndarray | None:
     """Choose the label; returns which rows are fraud, where there is one."""
-    named = [name for name in made.left if re.fullmatch(LABELS, re.sub(r"[^a-z]", "", name.lower()))]
+    named = [name for name in made.left if _names_a_label(name)]
     alike = [name for name in made.left if "fraud" in name.lower() or "chargeback" in name.lower()]
     pairs = [name for name, column in made.left.items() if column.distinct == 2 and column.kind != "date"]
     speaking = [name for name in pairs if any("fraud" in value.lower() for value in made.left[name].examples)]
     by_name = next(filter(None, ([name for name in names if name in pairs] for names in (named, alike, speaking))), [])
     best = by_name or pairs
     if not best:
-        made.open["label"] = "no column has just two values; which one is the label? Write 'label: its name' here"
+        _constant_label(made)
         return None
     if len(best) > 1:
         made.open["label"] = f"which is the label, {_listed(best)}? Correct the next lines and delete this one"
@@ -139,6 +154,17 @@ def _label(made: Draft) -> np.ndarray | None:
     for name in (name for name in alike if name in made.left):
         made.give("ignored", name, "speaks of fraud as well: perhaps known only afterwards")
     return y
+
+
+def _constant_label(made: Draft) -> None:
+    """Ask for the label where no column has two values; one that is named as a label may be constant in these rows."""
+    made.open["label"] = "no column has just two values; which one is the label? Write 'label: its name' here"
+    for column in made.look.columns:
+        if column.distinct == 1 and _names_a_label(column.name) and "label" not in made.roles:
+            made.open["label"] = f"is {column.name} the label? Every row has {column.examples[0]}; correct it if not"
+            made.left.pop(column.name, None)
+            made.roles["ignored"] = [each for each in made.roles.get("ignored", []) if each[0] != column.name]
+            made.roles["label"] = [(column.name, "by its name")]
 
 
 def _frauds(made: Draft, column: Column) -> np.ndarray:
@@ -182,13 +208,16 @@ def _apart(one: np.ndarray, other: np.ndarray) -> bool:
 
 def _time(made: Draft) -> Column | None:
     """Choose the time."""
-    dates = [column for column in made.left.values() if column.kind == "date"]
-    numbers = [
-        c for c in made.named({*TIMES, "ts", "epoch"}) if c.kind == "number" and not c.missing and c.distinct > 2
-    ]
+    dates = [each for each in made.left.values() if each.kind == "date" and not BIRTHS & parts(each.name)]
+    numbers = [c for c in made.named(TIMES) if c.kind == "number" and not c.missing and c.distinct > 2]
     epochs = [column for column in numbers if column.range[0] > EPOCH]
     if dates:
-        chosen = min(dates, key=lambda column: (not MAIN_TIMES & parts(column.name), column.missing, -column.distinct))
+
+        def rank(column: Column) -> tuple[float, ...]:
+            named = bool(MAIN_TIMES & parts(column.name))
+            return column.name in made.look.folders, not named, column.missing, -column.distinct
+
+        chosen = min(dates, key=rank)
         made.give("time", chosen.name, _span(chosen))
         made.keys["time_unit"] = ("timestamp", f"such as {chosen.examples[0]}")
         _format(made, chosen)
@@ -199,25 +228,57 @@ def _time(made: Draft) -> Column | None:
         return None
     if not numbers:
         return _ascending(made)
-    chosen = min(numbers, key=lambda column: (column not in epochs, "time" not in parts(column.name)))
+    folders = made.look.folders
+    chosen = min(numbers, key=lambda c: (c.name in folders, c not in epochs, "time" not in parts(c.name)))
     low, high = chosen.range
-    unit = next((UNITS[each] for each in sorted(parts(chosen.name)) if each in UNITS), "seconds")
-    unit = "milliseconds" if low > EPOCH_MILLISECONDS else unit
-    made.keys["time_unit"] = (unit, "by its name and size")
-    if low <= EPOCH and (unit != "seconds" or high < 86_400):
-        made.open["time_unit"] = f"does {chosen.name} count {unit}? Correct the next line if not, and delete this one"
+    made.keys["time_unit"] = _unit(made, chosen)
     return made.give("time", chosen.name, f"numbers from {low:,.0f} to {high:,.0f}")
 
 
+def _unit(made: Draft, time: Column) -> tuple[str, str]:
+    """What a time counts, with the reason; a question where its name and size leave that open."""
+    low, high = time.range
+    if epoch := since_1970(low, high):
+        return epoch if epoch in ("seconds", "milliseconds") else "timestamp", f"{epoch} since 1970, by their size"
+    unit = next((UNITS[each] for each in sorted(parts(time.name)) if each in UNITS), "seconds")
+    if low > EPOCH or unit != "seconds" or high < 86_400 or {"date", "datetime"} & parts(time.name):
+        made.open["time_unit"] = (
+            f"does {time.name} count {unit}? Correct the next line if not (dates in digits are 'timestamp', with a "
+            "line 'time_format'), and delete this one"
+        )
+    return unit, "by its name and size"
+
+
 def _ascending(made: Draft) -> Column | None:
-    """A column in whose order the rows are, where none is named as a time."""
+    """A column of dates such as 20250131, or one in whose order the rows are, where none is named as a time."""
+    for column in made.left.values():
+        dated = as_dates(column) if column.distinct > 2 and not IDS & parts(column.name) else None
+        if dated and len(dated.examples[0]) > len("202501"):
+            made.left[column.name] = dated
+            return _time(made)
     for column in made.left.values():
         counts = column.kind == "number" and not column.missing and column.distinct > FEW
         if counts and not IDS & parts(column.name) and np.all(np.diff(column.values) >= 0):
             made.open["time"] = f"is {column.name} a time? Correct the next lines if not, and delete this one"
-            made.keys["time_unit"] = ("seconds", "a guess")
+            made.keys["time_unit"] = _unit(made, column) if column.range[0] > EPOCH else ("seconds", "a guess")
             return made.give("time", column.name, "the rows are in its order")
+    _ask_for_time(made)
     return None
+
+
+def _ask_for_time(made: Draft) -> None:
+    """Ask about texts that are named as times or look like some, and are written in a way that is not known."""
+    for name, column in made.left.items():
+        if column.kind == "text" and ({"time", "timestamp", "datetime", "date"} & parts(name) or _looks_dated(column)):
+            made.open["time"] = (
+                f"is {name} the time? It is not known how {column.examples[0]!r} is written: write 'time: its name', "
+                "'time_unit: timestamp' and 'time_format' here. Without a time the test rows are drawn at random"
+            )
+            return
+
+
+def _looks_dated(column: Column) -> bool:
+    return all(re.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}\b", each) for each in column.examples)
 
 
 def _in_parts(made: Draft) -> bool:
@@ -226,7 +287,9 @@ def _in_parts(made: Draft) -> bool:
     if not {"year", "month", "day"} <= by_name.keys():
         return False
     times = by_name["time"].examples if "time" in by_name else ()
-    clock = {1: " %H:%M", 2: " %H:%M:%S"}.get(times[0].count(":"), "") if times else ""
+    clock = {1: " %H:%M", 2: " %H:%M:%S"}.get(times[-1].count(":"), "") if times else ""
+    if clock and by_name["time"].kind == "other":  # which is read with all digits of its unit
+        clock = " %H:%M:%S" if times[0].endswith("[s]") else " %H:%M:%S.%f"
     columns = [by_name[each].name for each in ("year", "month", "day", *(["time"] if clock else []))]
     for name in columns:
         made.left.pop(name, None)
@@ -256,13 +319,21 @@ def _span(column: Column) -> str:
     return " to ".join(np.datetime_as_string(each, "m").replace("T", " ") for each in known[[0, -1]])
 
 
+def _folders(made: Draft) -> None:
+    """Days or months after which folders are named, beside the time: they say nothing that it does not."""
+    for name in made.look.folders & made.left.keys() if "time" in {*made.roles, *made.keys} else ():
+        if made.left[name].kind == "date" or (TIMES | {"year", "week", "quarter"}) & parts(name):
+            made.give("ignored", name, "names the folders of the files: the time says it, too")
+
+
 def _dates(made: Draft, time: Column | None) -> None:
     """Further dates: what lies before the time is an input, what lies after it was not known yet."""
     for column in [column for column in made.left.values() if column.kind == "date"]:
-        after = float(np.mean(column.values > time.values)) if time else 0.0
-        if time is None or column.formats != time.formats:
+        if time is None:
+            made.give("ignored", column.name, "a date; there is no time of the transaction to count from")
+        elif column.formats != time.formats:
             made.give("ignored", column.name, "a date that is written in another way than the time")
-        elif after:
+        elif after := float(np.mean(column.values > time.values)):
             made.give("ignored", column.name, f"after the time in {words.percent(after)} of rows: not known by then")
         else:
             made.give("dates", column.name, f"before the time, such as {column.examples[0]}{_gaps(column)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -40,7 +41,7 @@ def convert(raw: Raw, schema: Schema) -> str | None:
     if schema.time is None or schema.time not in frame:
         return None
     if frame[schema.time].dtype.kind == "f" and written.time_unit != "timestamp":
-        return _numbers(raw, schema)
+        return _numbers(raw, schema.time, written.time_unit)
     reader = _Reader(raw, schema)
     instants = reader.read(schema.time)
     counted = instants if raw.faults.counted is None else instants[raw.faults.counted]
@@ -64,6 +65,26 @@ def are_timestamps(cells: pd.Series) -> bool:
     return bool(cells.dropna().head(_SAMPLE).str.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}").any())
 
 
+def since_1970(low: float, high: float) -> str:
+    """The unit in which numbers from `low` to `high` are times since 1970, in the years from 1990 to 2100; or none."""
+    scales = ((unit, scale) for unit, scale in _EPOCH.items() if _BETWEEN[0] <= low * scale)
+    return next((unit for unit, scale in scales if high * scale <= _BETWEEN[1]), "")
+
+
+def fitting_formats(cells: pd.Series) -> list[str]:
+    """The known formats, beside ISO 8601, that read some of these texts, from the first to the last."""
+    sample = cells.iloc[:: max(1, len(cells) // _SAMPLE)]
+    return [form for form in _FORMATS if parsed(sample, form).notna().all()]
+
+
+def parsed(cells: pd.Series, form: str) -> pd.Series:
+    """Instants in UTC, NaT where the format does not fit."""
+    try:
+        return pd.to_datetime(cells, format=form, utc=True, errors="coerce")
+    except ValueError:  # no such code
+        return pd.Series(pd.NaT, index=cells.index, dtype="datetime64[us, UTC]")
+
+
 def _join_parts(raw: Raw, schema: Schema) -> None:
     """One column of texts from those of which the time is put together."""
     parts = schema.written.time_from
@@ -74,19 +95,23 @@ def _join_parts(raw: Raw, schema: Schema) -> None:
             del raw.frame[part]
 
 
-def _numbers(raw: Raw, schema: Schema) -> str | None:
+def _numbers(raw: Raw, time: str, unit: str) -> str | None:
     """Numbers in a unit; those since 1970 count from the first day on."""
-    unit, values = schema.written.time_unit, raw.frame[schema.time]
+    values = raw.frame[time]
     known = values[np.isfinite(values)]
-    for epoch in ("seconds", "milliseconds") if unit in ("seconds", "milliseconds") else ():
-        scale = _EPOCH[epoch]
-        if len(known) and known.between(*(bound / scale for bound in _BETWEEN)).all():
+    if unit in ("seconds", "milliseconds"):
+        epoch = since_1970(known.min(), known.max())
+        if epoch in ("seconds", "milliseconds"):
+            scale = _EPOCH[epoch]
             origin = pd.Timestamp(known.min() * scale, unit="s", tz="UTC").floor("D")
-            raw.said.append(f"Column {schema.time!r} is read as {epoch} since 1970, in UTC.")
-            raw.frame[schema.time] = values * scale - origin.timestamp()
+            raw.said.append(f"Column {time!r} is read as {epoch} since 1970, in UTC.")
+            raw.frame[time] = values * scale - origin.timestamp()
             return origin.isoformat()
+        for finer in ("microseconds", "nanoseconds"):
+            bad = values.between(*(bound / _EPOCH[finer] for bound in _BETWEEN))
+            raw.faults.values(time, bad, partial(_no_such_unit, unit, finer), values)
     if SECONDS[unit] != 1:
-        raw.frame[schema.time] = values * SECONDS[unit]
+        raw.frame[time] = values * SECONDS[unit]
     return None
 
 
@@ -130,30 +155,32 @@ class _Reader:
         known = cells.dropna()
         if cells.dtype.kind != "f" and not known.head(_SAMPLE).str.fullmatch(r"\s*\d{9,20}(\.\d*)?\s*").all():
             return None
+        form = self.schema.written.time_format if column == self.schema.time and cells.dtype.kind != "f" else ""
+        if form and parsed(known.str.strip(), form).notna().all():  # a date in digits: 2025013112
+            return None
         values = pd.to_numeric(cells, errors="coerce")
-        for unit, scale in _EPOCH.items():
-            if len(known) and values.dropna().between(*(bound / scale for bound in _BETWEEN)).all():
-                self.raw.said.append(f"Column {column!r} is read as {unit} since 1970, in UTC.")
-                return pd.to_datetime(values * scale, unit="s", utc=True)
-        return None
+        unit = since_1970(values.min(), values.max())
+        if not unit:
+            return None
+        self.raw.said.append(f"Column {column!r} is read as {unit} since 1970, in UTC.")
+        return pd.to_datetime(values * _EPOCH[unit], unit="s", utc=True)
 
     def _texts(self, cells: pd.Series, column: str) -> pd.Series:
         """Texts as instants by the format given, by ISO 8601, or by the one other format that fits them all."""
         known = cells.notna()
         given = [self.schema.written.time_format] if self.schema.written.time_format else []
         for form in [*given, "ISO8601", *self.formats]:
-            instants = _parsed(cells, form)
+            instants = parsed(cells, form)
             if instants.notna().equals(known) or (form in given and column == self.schema.time):
                 return instants
-        sample = cells[known].iloc[:: max(1, int(known.sum()) // _SAMPLE)]
-        fitting = [form for form in _FORMATS if _parsed(sample, form).notna().all()]
-        read = {form: _parsed(cells, form) for form in fitting}
+        fitting = fitting_formats(cells[known])
+        read = {form: parsed(cells, form) for form in fitting}
         whole = [form for form in read if read[form].notna().equals(known)]
         if len(whole) > 1:
             self._ask(cells, column, {form: read[form] for form in whole})
             return read[whole[0]]
         if not whole:
-            return read[fitting[0]] if len(fitting) == 1 else _parsed(cells, "ISO8601")
+            return read[fitting[0]] if len(fitting) == 1 else parsed(cells, "ISO8601")
         self.formats.append(whole[0])
         example = f"{shown(cells[known].iloc[0])} is {read[whole[0]][known].iloc[0]:%-d %B %Y}"
         self.raw.said.append(f"Column {column!r} is read with time_format: {whole[0]!r}: {example}.")
@@ -184,12 +211,12 @@ class _Reader:
         return placed.dt.tz_convert("UTC").where(naive, instants)
 
 
-def _parsed(cells: pd.Series, form: str) -> pd.Series:
-    """Instants in UTC, NaT where the format does not fit."""
-    try:
-        return pd.to_datetime(cells, format=form, utc=True, errors="coerce")
-    except ValueError:  # no such code
-        return pd.Series(pd.NaT, index=cells.index, dtype="datetime64[us, UTC]")
+def _no_such_unit(unit: str, finer: str, cell: float) -> str:
+    instant = pd.Timestamp(cell * _EPOCH[finer], unit="s")
+    return (
+        f"{cell:.0f} is too large for {unit}, and in {finer} since 1970 it is {instant:%-d %B %Y}; write 'time_unit: "
+        "timestamp', which tells them by their size"
+    )
 
 
 def _no_timestamp(cell: object) -> str:

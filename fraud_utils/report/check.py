@@ -305,7 +305,8 @@ def _columns(drafted: Draft) -> str:
              for a, b, c, d, e in lines]  # fmt: skip
     if (more := len(drafted.look.columns) - SHOWN) > 0:
         shown.append(f"and {words.count(more, 'column')} more")
-    return "\n".join([f"{words.count(drafted.look.columns[0].rows, 'row')}", *shown])
+    seen = f", {drafted.look.seen}" if drafted.look.seen else ""
+    return "\n".join([f"{words.count(drafted.look.columns[0].rows, 'row')}{seen}", *shown])
 
 
 def _next(drafted: Draft, file: Path, table: str) -> str:

@@ -1,14 +1,21 @@
 """A drafted schema: what is guessed of tables in public shapes, what is left open, and where the draft is written."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
+from pyarrow import parquet
 from table_shapes import SHAPES
 from tiny import make_project
 
-from fraud_utils.data import DataError, Draft, Schema, draft, keep, load_transactions, unresolved
+from fraud_utils.data import DataError, Draft, Schema, columns, draft, keep, load_transactions, unresolved
 from fraud_utils.data.draft import written
+
+DEFAULTS = {"name": "t", "time": None, "amount": None, "features": []}  # as of a schema's file
 
 
 def drafted(tmp_path: Path, text: str) -> tuple[Draft, dict]:
@@ -74,6 +81,12 @@ def test_ids_free_text_and_constant_columns_are_left_out_and_cards_are_entities(
     assert made.open == {}
 
 
+def test_a_table_with_empty_columns_at_its_end_loads_by_its_draft(tmp_path):
+    _, mapping = drafted(tmp_path, rows("fraud,x,,", "{y},{z}.5,,"))
+    assert mapping == {"label": "fraud", "features": ["x"], "ignored": [""]}
+    assert len(load_transactions(tmp_path / "t.csv", Schema.from_dict(DEFAULTS | mapping))) == 300
+
+
 def test_what_hardly_a_row_shares_is_no_card(tmp_path):
     lines = [f"c{i - i % 50 // 49},{int(i % 7 == 0)},{i % 13}.5" for i in range(400)]
     _, mapping = drafted(tmp_path, "\n".join(["card,fraud,x", *lines]))
@@ -86,6 +99,80 @@ def test_dates_that_can_be_read_in_two_ways_are_a_question(tmp_path):
     assert "%d/%m/%Y or %m/%d/%Y" in made.open["time_format"]
     assert mapping["time"] == "when"
     assert mapping["time_format"] == "%d/%m/%Y"  # the first of the two, until somebody decides
+
+
+@pytest.mark.parametrize("name", ["event_date", "booked"])
+@pytest.mark.parametrize("written_as", ["%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M%S", "%Y%m%d.0"])
+def test_dates_in_digits_are_read_as_dates(tmp_path, name, written_as):
+    moments = [datetime(2023, 1, 1, tzinfo=UTC) + timedelta(hours=12 * i) for i in range(120)]
+    lines = [f"{moment.strftime(written_as)},{i % 7}.5,{i % 5 // 4}" for i, moment in enumerate(moments)]
+    made, mapping = drafted(tmp_path, "\n".join([f"{name},x,fraud", *lines]))
+    assert made.open == {}
+    assert (mapping["time"], mapping["time_unit"], mapping["time_format"]) == (name, "timestamp", written_as)
+    loaded = load_transactions(tmp_path / "t.csv", Schema.from_dict(DEFAULTS | mapping))
+    assert loaded[name].iloc[-1] == 59 * 86_400 + ("%H" in written_as) * 43_200
+
+
+@pytest.mark.parametrize("per_second", [1, 10**3, 10**6, 10**9])
+def test_times_since_1970_are_read_in_the_unit_that_their_size_shows(tmp_path, per_second):
+    lines = [f"{(1_735_693_200 + 3_600 * i) * per_second},{i % 7}.5,{i % 5 // 4}" for i in range(120)]
+    made, mapping = drafted(tmp_path, "\n".join(["event_time,x,fraud", *lines]))
+    assert made.open == {}
+    loaded = load_transactions(tmp_path / "t.csv", Schema.from_dict(DEFAULTS | mapping))
+    assert loaded["event_time"].tolist() == [3_600 * (i + 1) for i in range(120)]
+
+
+@pytest.mark.parametrize(("name", "first", "step"), [
+    ("date", 230_101, 1), ("event_time", 31_012_023_120_000, 1), ("date", 44_927, 1), ("time", 0, 60),
+])  # fmt: skip
+def test_numbers_whose_unit_is_not_plain_are_a_question(tmp_path, name, first, step):
+    lines = [f"{first + step * i},{i % 7}.5,{i % 5 // 4}" for i in range(120)]
+    made, mapping = drafted(tmp_path, "\n".join([f"{name},x,fraud", *lines]))
+    assert mapping["time"] == name
+    assert f"does {name} count seconds?" in made.open["time_unit"]
+
+
+@pytest.mark.parametrize("written_as", ["%b %d, %Y", "%d-%b-%Y", "%d/%m/%Y %H:%M:%S.%f"])
+def test_every_date_that_loading_can_read_is_a_time(tmp_path, written_as):
+    moments = [datetime(2023, 1, 1, tzinfo=UTC) + timedelta(days=i) for i in range(120)]
+    lines = [f'"{moment.strftime(written_as)}",{i % 7}.5,{i % 5 // 4}' for i, moment in enumerate(moments)]
+    made, mapping = drafted(tmp_path, "\n".join(["booked,x,fraud", *lines]))
+    assert (mapping["time"], mapping["time_format"], made.open) == ("booked", written_as, {})
+    loaded = load_transactions(tmp_path / "t.csv", Schema.from_dict(DEFAULTS | mapping))
+    assert loaded["booked"].tolist() == [86_400 * i for i in range(120)]
+
+
+def test_times_that_nobody_can_read_are_a_question_and_not_left_out(tmp_path):
+    lines = [f'"{1 + i % 28:02}.01.2023, {i % 24:02}:00",{i % 7}.5,{i % 5 // 4}' for i in range(300)]
+    for name in ("booked", "event_time"):
+        made, mapping = drafted(tmp_path, "\n".join([f"{name},x,fraud", *lines]))
+        assert "time" not in mapping
+        assert f"is {name} the time? It is not known how '01.01.2023, 00:00' is written" in made.open["time"]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_time_of_day_of_a_parquet_file_is_a_part_of_the_time(tmp_path, unit):
+    made_of = pa.time32 if unit in ("s", "ms") else pa.time64
+    clock = pa.array([3_600 * (i % 24) for i in range(240)], pa.int64()).cast(pa.int32()).cast(pa.time32("s"))
+    table = {"year": [2019] * 240, "month": [1] * 240, "day": [1 + i // 24 for i in range(240)],
+             "time": clock.cast(made_of(unit)), "x": [i % 7 + 0.5 for i in range(240)],
+             "fraud": [i % 10 // 9 for i in range(240)]}  # fmt: skip
+    parquet.write_table(pa.table(table), tmp_path / "t.parquet")
+    made = draft(tmp_path / "t.parquet")
+    mapping = yaml.safe_load(written(made, "t.parquet"))
+    assert mapping["time"] == ["year", "month", "day", "time"] and made.open == {}
+    loaded = load_transactions(tmp_path / "t.parquet", Schema.from_dict(DEFAULTS | mapping))
+    assert loaded["date_and_time"].tolist() == [3_600 * i for i in range(240)]
+    parquet.write_table(pa.table({name: table[name] for name in ("time", "x", "fraud")}), tmp_path / "t.parquet")
+    alone = draft(tmp_path / "t.parquet")
+    assert "write 'time: [day, time]'" in dict(alone.roles["ignored"])["time"]
+
+
+def test_a_birthday_is_not_when_the_transaction_was(tmp_path):
+    lines = [f"{i},{1950 + i % 50}0315,{i % 7}.5,{i % 5 // 4}" for i in range(120)]
+    _, mapping = drafted(tmp_path, "\n".join(["step,birth_date,x,fraud", *lines]))
+    assert (mapping["time"], mapping["time_unit"]) == ("step", "hours")
+    assert "birth_date" in mapping["ignored"]
 
 
 def test_a_date_after_the_transaction_is_not_an_input(tmp_path):
@@ -109,6 +196,69 @@ def test_names_and_values_that_mean_something_in_yaml_come_back_as_they_were(tmp
     mapping = drafted(tmp_path, "\n".join([header, *lines]))[1]
     assert mapping["label"] == "Is Fraud?" and mapping["fraud"] == "yes"
     assert {"yes", "#c", "null", "x, y"} <= {*mapping["features"]}
+
+
+def days(folder: Path, count: int, suffix: str, fraud_from: int = 1) -> Path:
+    """A folder of a file a day, a hundred rows each, with frauds from one of the days on."""
+    times = pd.date_range("2023-01-01", periods=100 * count, freq="864s")
+    frame = pd.DataFrame({"when": times, "x": [i % 7 + 0.5 for i in range(len(times))]})
+    frame["is_fraud"] = ((frame.index >= 100 * fraud_from) & (frame.index % 10 == 3)).astype(int)
+    frame["refund"] = (frame.index >= 100).astype(int)
+    for day in range(count):
+        part, file = frame[100 * day : 100 * day + 100], folder / f"day={day + 1:02}" / f"p{suffix}"
+        file.parent.mkdir(parents=True)
+        part.to_parquet(file) if suffix == ".parquet" else part.to_csv(file, index=False)
+    return folder
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_of_a_folder_more_than_the_first_file_is_looked_at(tmp_path, suffix):
+    made = draft(days(tmp_path / "t", 2, suffix))
+    mapping = yaml.safe_load(written(made, "t"))
+    assert (mapping["label"], mapping["time"], mapping["features"]) == ("is_fraud", "when", ["x", "refund"])
+    assert mapping.get("ignored", []) == (["day"] if suffix == ".parquet" else [])
+    assert made.open == {} and not made.look.seen
+    assert len(load_transactions(tmp_path / "t", Schema.from_dict(DEFAULTS | mapping))) == 200
+
+
+def test_the_draft_of_many_files_says_which_rows_were_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(columns, "ROWS", 500)
+    made = draft(days(tmp_path / "t", 31, ".csv"))
+    assert made.look.columns[0].rows == 500
+    assert made.look.seen == "at most the first 50 rows of 10 of its 31 files"
+    assert made.look.columns[0].values.max() > np.datetime64("2023-01-31")
+    assert f"# Of the folder, {made.look.seen} were looked at" in written(made, "t")
+
+
+def test_a_label_that_is_constant_where_it_was_looked_at_is_a_question(tmp_path):
+    made = draft(days(tmp_path / "t", 2, ".parquet", fraud_from=2).joinpath("day=01"))
+    mapping = yaml.safe_load(written(made, "t"))
+    assert mapping["label"] == "is_fraud" and mapping["ignored"] == ["refund"]
+    assert "is is_fraud the label? Every row has 0" in made.open["label"]
+
+
+def test_a_folder_s_date_is_the_time_where_there_is_no_other(tmp_path):
+    for day in range(1, 4):
+        (tmp_path / f"t/booked=2023-01-0{day}").mkdir(parents=True)
+        frame = pd.DataFrame({"x": [i % 7 + 0.5 for i in range(100)], "is_fraud": [i % 10 // 9 for i in range(100)]})
+        frame.to_parquet(tmp_path / f"t/booked=2023-01-0{day}/p.parquet")
+    made = draft(tmp_path / "t")
+    mapping = yaml.safe_load(written(made, "t"))
+    assert mapping["time"] == "booked" and made.open == {}
+    loaded = load_transactions(tmp_path / "t", Schema.from_dict(DEFAULTS | mapping))
+    assert loaded["booked"].unique().tolist() == [0, 86_400, 2 * 86_400]
+
+
+def test_files_that_type_a_column_in_different_ways_are_looked_at_together(tmp_path):
+    (tmp_path / "t").mkdir()
+    y = [i % 10 // 9 for i in range(100)]
+    for name, codes, more in (("a", list(range(100)), {}), ("b", [f"k{i % 50}" for i in range(100)], {"x": y[::-1]})):
+        pd.DataFrame({"code": codes, "is_fraud": y, **more}).to_parquet(tmp_path / f"t/{name}.parquet")
+    kinds = {column.name: (column.kind, column.missing) for column in draft(tmp_path / "t").look.columns}
+    assert kinds == {"code": ("text", 0), "is_fraud": ("number", 0), "x": ("number", 100)}
+    pd.DataFrame({"code": [[1]] * 100, "is_fraud": y}).to_parquet(tmp_path / "t/c.parquet")
+    with pytest.raises(DataError, match=r"column 'code' holds in different files int64, .*list<.*; write it alike"):
+        draft(tmp_path / "t")
 
 
 @pytest.fixture

@@ -65,6 +65,22 @@ def test_instants_count_from_midnight_of_the_first_day(tmp_path, times, unit, wo
     assert word in said(frame)
 
 
+@pytest.mark.parametrize(("unit", "finer", "per_second"), [("milliseconds", "microseconds", 10**6),
+                                                          ("seconds", "nanoseconds", 10**9)])  # fmt: skip
+def test_times_since_1970_in_a_finer_unit_than_the_schema_says_are_refused(tmp_path, unit, finer, per_second):
+    times = [seconds * per_second for seconds in (1_735_693_200, 1_735_779_600)]
+    message = rf"row 1 \(line 2\), column 't' \(and 1 more row\): {times[0]} is too large for {unit}, and in {finer} "
+    with pytest.raises(DataError, match=message + r"since 1970 it is 1 January 2025; write 'time_unit: timestamp'"):
+        load(tmp_path, times, unit)
+    assert load(tmp_path, times, "timestamp")["t"].tolist() == [3_600, DAY + 3_600]
+
+
+def test_digits_that_the_format_reads_as_a_date_are_no_seconds_since_1970(tmp_path):
+    frame = load(tmp_path, ["2025013101", "2025020101"], "timestamp", time_format="%Y%m%d%H")
+    assert frame["t"].tolist() == [3_600, DAY + 3_600]
+    assert frame.attrs["provenance"]["origin"].startswith("2025-01-31")
+
+
 def test_a_format_in_the_schema_decides_between_day_and_month(tmp_path):
     with pytest.raises(DataError, match="can be 5 April 2015 or 4 May 2015"):
         load(tmp_path, ["4/5/2015", "4/6/2015"], "timestamp")

@@ -121,6 +121,14 @@ def test_without_a_schema_the_columns_are_shown_and_a_draft_is_written_that_pass
     assert "mine.yaml exists and stays as it is" in capsys.readouterr().err
 
 
+def test_of_a_folder_it_is_said_which_files_were_looked_at(project, capsys):
+    (project / "mine").mkdir()
+    for day in range(11):
+        table().iloc[50 * day : 50 * day + 50].to_csv(project / f"mine/{day:02}.csv", index=False)
+    assert check.main(["--data", "mine"]) == 0
+    assert "500 rows, 10 of its 11 files\n" in capsys.readouterr().out
+
+
 def test_a_draft_passes_once_its_questions_are_answered(project, capsys):
     SHAPES["paysim"].frame().to_csv(project / "mine.csv", index=False)
     assert check.main(["--data", "mine.csv"]) == 0
