@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -141,4 +142,6 @@ def first_bytes(table: TableFile, count: int) -> bytes:
         sample = stream.read(count)
     if other := next((what for begin, what in _OTHERS.items() if sample.startswith(begin)), None):
         raise DataError(f"{table.source}: is no CSV but {other}")
+    if (line := sample.removeprefix(codecs.BOM_UTF8)[:5]).startswith(b"sep="):
+        raise DataError(f"{table.source}: the first line, {line.decode('latin1')!r}, is for Excel alone; delete it")
     return sample

@@ -61,3 +61,10 @@ def test_a_byte_that_is_not_utf_8_after_many_that_are_is_found(tmp_path):
     frame = load(tmp_path, ("t,c,x,y\n" + rows + "20000,café,1,0\n").encode("latin-1"))
     assert frame["c"].iloc[-1] == "café"
     assert "not UTF-8" in " ".join(frame.attrs["provenance"]["read_as"])
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_line_that_only_excel_understands_is_named(tmp_path, mark):
+    (tmp_path / "t.csv").write_text(f"{mark}sep=;\nt;a;fraud\n1;2;0\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"the first line, 'sep=;', is for Excel alone; delete it"):
+        load_transactions(tmp_path / "t.csv", SMALL)
