@@ -2,7 +2,8 @@
 
 SageMaker writes one JSON object a request and line, into files under endpoint/variant/year/month/day/hour. A request's
 id is the inference id that its caller sent, else the event's; where one request holds several rows, theirs are that id
-with `/1`, `/2` and so on.
+with `/1`, `/2` and so on. A row that comes again under the caller's id, as in a retry or a copied line, counts once.
+What this project asked its endpoint itself is nobody's traffic, and left out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,11 +26,14 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
+from fraud_utils import words
 from fraud_utils.artifact import MISSING, Layout, RowError
 from fraud_utils.monitor.sources import lines_of
+from fraud_utils.project import OWN_REQUESTS
 
 PIECE = 20_000  # requests that are parsed together
 ENCODINGS = ("CSV", "JSON", "BASE64")
+OWN, REPEATED = "own requests", "repeated rows"  # what is set apart
 _WHERE = re.compile(r"^row \d+,? ?(?:has|is)?\s*")
 
 
@@ -37,6 +42,7 @@ class Request(NamedTuple):
 
     time: float
     identity: str
+    named: bool  # by its caller, rather than by the event
     media: str
     body: str
     scores: list[float] | None
@@ -62,6 +68,8 @@ class Piece:
         Seconds since 1970, or since the table's origin.
     identity : list of str
     score : numpy.ndarray
+    apart : Counter of str
+        How much counts for nothing: requests that are `OWN`, rows that are `REPEATED`.
     """
 
     columns: dict[str, np.ndarray] = field(default_factory=dict)
@@ -69,6 +77,7 @@ class Piece:
     identity: list[str] = field(default_factory=list)
     score: np.ndarray = field(default_factory=lambda: np.zeros(0))
     refused: list[Refusal] = field(default_factory=list)
+    apart: Counter[str] = field(default_factory=Counter)
 
 
 def read_captured(path: str | Path, layout: Layout) -> Iterator[Piece]:
@@ -80,17 +89,37 @@ def read_captured(path: str | Path, layout: Layout) -> Iterator[Piece]:
         There is nothing to read, or what is there belongs to several endpoints.
     """
     waiting: list[Request] = []
-    refused: list[Refusal] = []
+    piece, seen = Piece(), set[str]()
     for line in lines_of(path):
         try:
-            waiting.append(_request(line))
+            if request := _request(line):
+                waiting.append(request)
+            else:
+                piece.apart[OWN] += 1
         except UnreadableError as fault:
-            refused.append(Refusal(fault.time, str(fault)))
-        if len(waiting) + len(refused) >= PIECE:
-            yield _piece(waiting, refused, layout)
-            waiting, refused = [], []
-    if waiting or refused:
-        yield _piece(waiting, refused, layout)
+            piece.refused.append(Refusal(fault.time, str(fault)))
+        if len(waiting) + len(piece.refused) >= PIECE:
+            yield _filled(piece, waiting, layout, seen)
+            waiting, piece = [], Piece()
+    if waiting or piece.refused or piece.apart:
+        yield _filled(piece, waiting, layout, seen)
+
+
+def set_apart(counts: Mapping[str, int]) -> list[str]:
+    """What `Piece.apart` holds, in sentences."""
+    own, repeated = counts.get(OWN, 0), counts.get(REPEATED, 0)
+    sentences = []
+    if own:
+        sentences.append(
+            f"{words.count(own, 'request')} of this project itself (notebook 03 checks its endpoint, and tries a model "
+            f"that is to replace another) {'is' if own == 1 else 'are'} left out; such ids begin with `{OWN_REQUESTS}`."
+        )
+    if repeated:
+        sentences.append(
+            f"{words.count(repeated, 'row')} came again under an InferenceId, and a place in its request, that had "
+            f"come before; {'it is' if repeated == 1 else 'they are'} left out."
+        )
+    return sentences
 
 
 class UnreadableError(ValueError):
@@ -102,13 +131,17 @@ class UnreadableError(ValueError):
 # A line ------------------------------------------------------------------------------------------------------------
 
 
-def _request(line: bytes) -> Request:
+def _request(line: bytes) -> Request | None:
+    """What a line holds; None where this project asked."""
     try:
         record = json.loads(line)
         event, data = record["eventMetadata"], record["captureData"]
         time = datetime.fromisoformat(event["inferenceTime"]).timestamp()
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UnreadableError("the line is not what data capture writes") from None
+    named = str(event.get("inferenceId") or "")
+    if named.startswith(OWN_REQUESTS):
+        return None
     asked, answered = data.get("endpointInput"), data.get("endpointOutput")
     if not asked:
         raise UnreadableError("the request itself was not captured; capture Input and Output", time)
@@ -117,8 +150,8 @@ def _request(line: bytes) -> Request:
         scores = _scores(_text(answered)) if answered else None
     except (ValueError, KeyError, TypeError) as fault:
         raise UnreadableError(str(fault), time) from None
-    identity = event.get("inferenceId") or event.get("eventId") or ""
-    return Request(time, identity, (asked.get("observedContentType") or "").partition(";")[0].lower(), body, scores)
+    media = (asked.get("observedContentType") or "").partition(";")[0].lower()
+    return Request(time, named or str(event.get("eventId") or ""), bool(named), media, body, scores)
 
 
 def _text(part: Mapping[str, Any]) -> str:
@@ -152,9 +185,14 @@ def _scores(text: str) -> list[float]:
 # Many requests ------------------------------------------------------------------------------------------------------
 
 
-def _piece(requests: list[Request], refused: list[Refusal], layout: Layout) -> Piece:
-    """Requests of one kind are parsed at once; only where that fails, one by one."""
-    piece = Piece(refused=refused)
+def _filled(piece: Piece, requests: list[Request], layout: Layout, seen: set[str]) -> Piece:
+    """Requests of one kind are parsed at once; only where that fails, one by one.
+
+    Parameters
+    ----------
+    seen : set of str
+        Ids of all rows so far whose caller named them; those of these requests are added.
+    """
     groups: dict[Any, list[Request]] = {}
     for request in requests:
         if request.scores is None:
@@ -166,10 +204,26 @@ def _piece(requests: list[Request], refused: list[Refusal], layout: Layout) -> P
         columns, requests_of, scores = zip(*parts, strict=True)
         piece.columns = {name: np.concatenate([each[name] for each in columns]) for name in layout.features.raw}
         answered = list(chain.from_iterable(requests_of))
-        piece.time = np.repeat([each.time for each in answered], [len(each.scores or ()) for each in answered])
+        rows = [len(each.scores or ()) for each in answered]
+        piece.time = np.repeat([each.time for each in answered], rows)
         piece.identity = list(chain.from_iterable(map(_identities, answered)))
         piece.score = np.concatenate(scores)
+        _drop_repeated(piece, np.repeat([each.named for each in answered], rows), seen)
     return piece
+
+
+def _drop_repeated(piece: Piece, named: np.ndarray, seen: set[str]) -> None:
+    """Keep the first row of each id that a caller gave."""
+    kept = np.ones(len(named), dtype=bool)
+    for row in np.argsort(piece.time, kind="stable").tolist():
+        if named[row]:
+            kept[row] = piece.identity[row] not in seen
+            seen.add(piece.identity[row])
+    if not kept.all():
+        piece.apart[REPEATED] += int((~kept).sum())
+        piece.columns = {name: values[kept] for name, values in piece.columns.items()}
+        piece.time, piece.score = piece.time[kept], piece.score[kept]
+        piece.identity = [name for name, keep in zip(piece.identity, kept.tolist(), strict=True) if keep]
 
 
 def _identities(request: Request) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from fraud_utils.artifact import Model, Reference, RowError
 from fraud_utils.data import DataError
-from fraud_utils.monitor.captured import Piece, read_captured
+from fraud_utils.monitor.captured import Piece, read_captured, set_apart
 from fraud_utils.monitor.tables import is_table, read_table
 
 DAY, WEEK = 86_400, 7
@@ -37,6 +37,8 @@ class Traffic:
         `day` (counted from the first; -1 where it is not known), `why`, `rows`.
     rows : pandas.DataFrame
         `id`, `day`, `score`, `amount` (where there are amounts) and `challenger` (the other model's score, if asked).
+    apart : Counter of str
+        As in `captured.Piece`, of all of them.
     """
 
     first: int
@@ -45,6 +47,7 @@ class Traffic:
     requests: np.ndarray
     refused: pd.DataFrame
     rows: pd.DataFrame
+    apart: Counter[str] = field(default_factory=Counter)
 
     @property
     def days(self) -> int:
@@ -110,8 +113,10 @@ def gather(
     """Count pieces of rows; see `read_traffic`."""
     by_day: dict[int, dict[str, np.ndarray]] = {}
     refused: Counter[tuple[int | None, str]] = Counter()
+    apart: Counter[str] = Counter()
     parts = []
     for piece in pieces:
+        apart += piece.apart
         for each in piece.refused:
             refused[None if each.time is None else int(each.time // DAY), each.why] += each.rows
         if not len(piece.score):
@@ -133,8 +138,9 @@ def gather(
         parts.append(pd.DataFrame(part))
     if not parts:
         found = "; ".join(f"{why} ({rows:,})" for (_, why), rows in refused.most_common(2))
-        raise DataError(f"CAPTURED={source}: no row with a score" + (f"; refused: {found}" if found else ""))
-    return _arranged(by_day, refused, pd.concat(parts, ignore_index=True), source)
+        said = " ".join([f"no row with a score{f'; refused: {found}' if found else ''}.", *set_apart(apart)])
+        raise DataError(f"CAPTURED={source}: {said.removesuffix('.')}")
+    return replace(_arranged(by_day, refused, pd.concat(parts, ignore_index=True), source), apart=apart)
 
 
 def _challenged(challenger: Model, piece: Piece) -> np.ndarray:

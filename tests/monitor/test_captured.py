@@ -1,6 +1,7 @@
 """Captured requests as SageMaker writes them: every payload that the endpoint takes, and what cannot be read."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from monitored import SHOP, record, saved, shop_rows
 
 from fraud_utils.data import DataError
-from fraud_utils.monitor.captured import read_captured
+from fraud_utils.monitor import captured
+from fraud_utils.monitor.captured import OWN, REPEATED, read_captured
+from fraud_utils.project import own_request
 from fraud_utils.serving.answers import Usual, Wanted
 
 
@@ -121,6 +124,45 @@ def test_what_cannot_be_read_is_counted_with_the_reason_and_spoils_nothing_else(
         "column 'a': the value is missing",
     ):
         assert part in reasons
+
+
+def apart(path, model):
+    return sum((piece.apart for piece in read_captured(path, model.layout)), Counter())
+
+
+def test_what_this_project_asked_itself_is_left_out_and_counted(shop, capture):
+    path = capture(
+        record("1,2,3,web,4\n1,2,3,web,4\n", "0.5\n0.5\n", inferenceId=own_request()),
+        record("1,,3,web,4\n", None, inferenceId=own_request()),
+        record("1,2,3,web,4\n", "0.25\n", inferenceId="payment"),
+    )
+    frame, refused = read(path, shop)
+    assert (frame["id"].tolist(), refused) == (["payment"], {})
+    assert apart(path, shop) == {OWN: 2}
+
+
+def test_a_row_that_comes_again_counts_once_across_files_and_pieces(shop, capture, monkeypatch):
+    monkeypatch.setattr(captured, "PIECE", 2)
+    one, three = "1,2,3,web,4\n", "1,2,3,web,4\n1,5,3,web,4\n1,6,3,web,4\n"
+    json_row = '{"instances": [[1, 2, 3, "web", 4]]}'
+    capture(
+        record(one, "0.6\n", inferenceTime="2026-01-05T10:00:01Z", inferenceId="p3"),
+        record(json_row, "[0.5]", "application/json", inferenceId="p3"),  # written later, asked first
+        record(one, "0.5\n", inferenceId="p1"),
+        record(one, None, inferenceId="p2"),  # failed, and tried again
+        record(three, "0.1\n0.2\n0.3\n", inferenceId="many"),
+    )
+    again = [
+        record(one, "0.5\n", inferenceId="p1", eventId="other"),
+        record(one, "0.5\n", inferenceId="p2"),
+        record(three + one, "0.1\n0.2\n0.3\n0.4\n", inferenceId="many"),
+    ]
+    path = capture(*again, again[0], record(one, "0.9\n"), record(one, "0.9\n"), hour="2026/01/06/10")
+    frame, refused = read(path, shop)
+    assert sorted(frame["id"]) == ["e", "e", "many/1", "many/2", "many/3", "many/4", "p1", "p2", "p3"]
+    assert frame.set_index("id")["score"]["p3"] == 0.5
+    assert refused == {"no answer was captured": 1}
+    assert apart(path, shop) == {REPEATED: 6}
 
 
 def test_captures_of_two_endpoints_in_one_folder_are_refused_by_name(shop, capture):
