@@ -28,17 +28,24 @@ from pyarrow import csv as arrow_csv
 
 from fraud_utils import words
 from fraud_utils.artifact import MISSING, Layout, RowError
+from fraud_utils.monitor.answers import AnswerError, scores_of
 from fraud_utils.monitor.sources import lines_of
 from fraud_utils.project import OWN_REQUESTS
 
 PIECE = 20_000  # requests that are parsed together
 ENCODINGS = ("CSV", "JSON", "BASE64")
+NOT_CAPTURE = "the line is not what data capture writes"
 OWN, REPEATED = "own requests", "repeated rows"  # what is set apart
+# What reading a request may raise, whatever it holds: a RowError is a ValueError.
+UNREADABLE = (
+    *(ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError),
+    *(csv.Error, pa.ArrowException),
+)
 _WHERE = re.compile(r"^row \d+,? ?(?:has|is)?\s*")
 
 
 class Request(NamedTuple):
-    """One captured request; `scores` are None where no answer was captured."""
+    """One captured request; `scores` are None where it got none, and `why` says what the endpoint said."""
 
     time: float
     identity: str
@@ -46,6 +53,12 @@ class Request(NamedTuple):
     media: str
     body: str
     scores: list[float] | None
+    why: str = ""
+
+    @property
+    def answered(self) -> int:
+        """How many scores came."""
+        return len(self.scores or ())
 
 
 class Refusal(NamedTuple):
@@ -92,7 +105,7 @@ def read_captured(path: str | Path, layout: Layout) -> Iterator[Piece]:
     piece, seen = Piece(), set[str]()
     for line in lines_of(path):
         try:
-            if request := _request(line):
+            if request := _request(line, layout):
                 waiting.append(request)
             else:
                 piece.apart[OWN] += 1
@@ -131,31 +144,35 @@ class UnreadableError(ValueError):
 # A line ------------------------------------------------------------------------------------------------------------
 
 
-def _request(line: bytes) -> Request | None:
+def _request(line: bytes, layout: Layout) -> Request | None:
     """What a line holds; None where this project asked."""
     try:
         record = json.loads(line)
         event, data = record["eventMetadata"], record["captureData"]
         time = datetime.fromisoformat(event["inferenceTime"]).timestamp()
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UnreadableError("the line is not what data capture writes") from None
-    named = str(event.get("inferenceId") or "")
+        asked, answered = data.get("endpointInput"), data.get("endpointOutput")
+        named = str(event.get("inferenceId") or "")
+    except UNREADABLE:
+        raise UnreadableError(NOT_CAPTURE) from None
     if named.startswith(OWN_REQUESTS):
         return None
-    asked, answered = data.get("endpointInput"), data.get("endpointOutput")
     if not asked:
         raise UnreadableError("the request itself was not captured; capture Input and Output", time)
+    scores, why = None, ""
     try:
-        body = _text(asked)
-        scores = _scores(_text(answered)) if answered else None
-    except (ValueError, KeyError, TypeError) as fault:
+        body, media = _text(asked), str(asked.get("observedContentType") or "").partition(";")[0].lower()
+        scores = scores_of(_text(answered), layout) if answered else None
+    except AnswerError as fault:
+        why = _shortened(str(fault))
+    except ValueError as fault:
         raise UnreadableError(str(fault), time) from None
-    media = (asked.get("observedContentType") or "").partition(";")[0].lower()
-    return Request(time, named or str(event.get("eventId") or ""), bool(named), media, body, scores)
+    return Request(time, named or str(event.get("eventId") or ""), bool(named), media, body, scores, why)
 
 
-def _text(part: Mapping[str, Any]) -> str:
+def _text(part: Any) -> str:
     """What was sent, whatever the capture wrote it as."""
+    if not isinstance(part, Mapping) or not isinstance(part.get("data"), str):
+        raise ValueError(NOT_CAPTURE)
     if part.get("encoding") not in ENCODINGS:
         raise ValueError(f"encoding {part.get('encoding')!r} is not one that data capture writes")
     if part["encoding"] != "BASE64":
@@ -164,22 +181,6 @@ def _text(part: Mapping[str, Any]) -> str:
         return base64.b64decode(part["data"], validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise ValueError("what was captured is not BASE64 of text, as it says") from None
-
-
-def _scores(text: str) -> list[float]:
-    """The probabilities in an answer: JSON, JSON lines, or CSV, the last of each line; told by how it begins."""
-    begins = text.lstrip()[:1]
-    try:
-        if begins not in ("{", "["):
-            return [float(row[-1]) for row in csv.reader(io.StringIO(text, newline="")) if row]  # after an id
-        try:
-            document = json.loads(text)
-        except ValueError:
-            document = [json.loads(line) for line in text.splitlines() if line.strip()]
-        answers = document.get("predictions", [document]) if isinstance(document, dict) else document
-        return [float(each["score"] if isinstance(each, dict) else each) for each in answers]
-    except (ValueError, KeyError, TypeError, csv.Error):
-        raise ValueError("the answer holds no scores") from None
 
 
 # Many requests ------------------------------------------------------------------------------------------------------
@@ -198,13 +199,16 @@ def _filled(piece: Piece, requests: list[Request], layout: Layout, seen: set[str
         if request.scores is None:
             piece.refused.append(_unanswered(request, layout))
             continue
-        groups.setdefault(_kind(request, layout), []).append(request)
+        try:
+            groups.setdefault(_kind(request, layout), []).append(request)
+        except UNREADABLE as fault:
+            piece.refused.append(Refusal(request.time, _reason(fault), max(request.answered, 1)))
     parts = [part for kind, group in groups.items() for part in _parsed(kind, group, layout, piece.refused)]
     if parts:
         columns, requests_of, scores = zip(*parts, strict=True)
         piece.columns = {name: np.concatenate([each[name] for each in columns]) for name in layout.features.raw}
         answered = list(chain.from_iterable(requests_of))
-        rows = [len(each.scores or ()) for each in answered]
+        rows = [each.answered for each in answered]
         piece.time = np.repeat([each.time for each in answered], rows)
         piece.identity = list(chain.from_iterable(map(_identities, answered)))
         piece.score = np.concatenate(scores)
@@ -227,7 +231,7 @@ def _drop_repeated(piece: Piece, named: np.ndarray, seen: set[str]) -> None:
 
 
 def _identities(request: Request) -> list[str]:
-    count = len(request.scores or ())
+    count = request.answered
     return [request.identity] if count == 1 else [f"{request.identity}/{row}" for row in range(1, count + 1)]
 
 
@@ -252,9 +256,9 @@ def _parsed(kind: tuple[str, str | int], group: list[Request], layout: Layout, r
         if rows != len(scores):
             raise RowError(f"{rows} rows were sent and {len(scores)} scores came back")
         return [(columns, group, scores)]
-    except (ValueError, pa.ArrowInvalid) as fault:  # a RowError is a ValueError
+    except UNREADABLE as fault:
         if len(group) == 1:
-            refused.append(Refusal(group[0].time, _reason(fault), max(len(group[0].scores or ()), 1)))
+            refused.append(Refusal(group[0].time, _reason(fault), max(group[0].answered, 1)))
             return []
     middle = len(group) // 2
     return [
@@ -267,17 +271,18 @@ def _columns(kind: tuple[str, str | int], group: list[Request], layout: Layout) 
     media, first = kind
     if media == "csv":
         return as_arrays(_from_csv(first, group, layout), layout)
-    rows: list[Any] = []
-    for request in group:
-        if media == "jsonl":
-            rows += [json.loads(line) for line in request.body.splitlines() if line.strip()]
-        else:
-            document = json.loads(request.body)
-            instances = document.get("instances") if isinstance(document, dict) else document
-            if not isinstance(instances, list):
-                raise RowError("the body has no list of instances")
-            rows += instances
+    rows = [row for request in group for row in _json_rows(request, media)]
     return as_arrays(layout.columns_of(rows), layout)
+
+
+def _json_rows(request: Request, media: str) -> list[Any]:
+    if media == "jsonl":
+        return [json.loads(line) for line in request.body.split("\n") if line.strip()]
+    document = json.loads(request.body)
+    instances = document.get("instances") if isinstance(document, dict) else document
+    if not isinstance(instances, list):
+        raise RowError("the body has no list of instances")
+    return instances
 
 
 def _from_csv(first: str | int, group: list[Request], layout: Layout) -> Mapping[str, Any]:
@@ -303,17 +308,35 @@ def _from_csv(first: str | int, group: list[Request], layout: Layout) -> Mapping
 def as_arrays(columns: Mapping[str, Any], layout: Layout) -> dict[str, np.ndarray]:
     """Numbers as float64, text as objects."""
     numbers = {name: np.asarray(columns[name], dtype=np.float64) for name in layout.numeric}
-    return numbers | {name: np.asarray(columns[name], dtype=object) for name in layout.features.categories}
+    return numbers | {name: _objects(columns[name]) for name in layout.features.categories}
+
+
+def _objects(values: Any) -> np.ndarray:
+    """One object a row, even where all of them are lists."""
+    return np.asarray(values, dtype=object) if hasattr(values, "dtype") else np.fromiter(values, dtype=object)
 
 
 def _unanswered(request: Request, layout: Layout) -> Refusal:
-    """Why a request has no answer: what the model would say of its rows, else that nothing is known."""
+    """Why a request has no scores: what the endpoint said, else what the model would, else that nothing is known."""
     try:
         columns = _columns(_kind(request, layout), [request], layout)
-    except (ValueError, KeyError, TypeError, pa.ArrowInvalid) as fault:
-        return Refusal(request.time, _reason(fault))
-    rows = max(len(next(iter(columns.values()))), 1)
-    return Refusal(request.time, why_refused(columns, layout) or "no answer was captured", rows)
+        rows = len(next(iter(columns.values())))
+        why = request.why or why_refused(columns, layout) or "no answer was captured"
+    except UNREADABLE as fault:
+        rows, why = _rows_sent(request, layout), request.why or _reason(fault)
+    return Refusal(request.time, why, max(rows, 1))
+
+
+def _rows_sent(request: Request, layout: Layout) -> int:
+    """How many rows a request has that cannot be read, as far as can be told."""
+    lines = len(re.findall(r"[^\r\n]+", request.body))
+    try:
+        media, first = _kind(request, layout)
+        if media == "json":
+            return len(_json_rows(request, media))
+        return lines - (media == "csv" and isinstance(first, str))
+    except UNREADABLE:
+        return lines if request.media == "text/csv" else 1
 
 
 def why_refused(columns: Mapping[str, Any], layout: Layout) -> str:
@@ -330,7 +353,16 @@ def _reason(fault: Exception) -> str:
     if isinstance(fault, pa.ArrowInvalid):
         found = re.search(r"In CSV column #(\d+)", str(fault))
         return f"value {int(found[1]) + 1} of the row is not a number" if found else "the body is not CSV"
-    if isinstance(fault, json.JSONDecodeError):
+    if isinstance(fault, csv.Error):
+        return "the body is not CSV"
+    if isinstance(fault, json.JSONDecodeError | RecursionError):
         return "the body is not JSON"
-    text = _WHERE.sub("", str(fault))
+    if isinstance(fault, OverflowError):
+        return "a number is out of range"
+    return _shortened(str(fault)) if isinstance(fault, ValueError) else "the body is not what its media type says"
+
+
+def _shortened(text: str) -> str:
+    """A message without the row that it names."""
+    text = _WHERE.sub("", text)
     return text if len(text) <= 160 else f"{text[:159]}…"

@@ -14,6 +14,7 @@ from fraud_utils.monitor import captured
 from fraud_utils.monitor.captured import OWN, REPEATED, read_captured
 from fraud_utils.project import own_request
 from fraud_utils.serving.answers import Usual, Wanted
+from fraud_utils.serving.app import App, Request, Settings
 
 
 def read(path, model):
@@ -124,6 +125,68 @@ def test_what_cannot_be_read_is_counted_with_the_reason_and_spoils_nothing_else(
         "column 'a': the value is missing",
     ):
         assert part in reasons
+
+
+BAD = {
+    "a lone return": ('1,2,3,"web",4\r1,2,3,"web",4\r', "text/csv", 2),
+    "a number out of range": ('{"instances": [[1, 2, 3, "web", 1%s]]}' % ("0" * 400), "application/json", 1),
+    "more digits than Python reads": ('{"instances": [[1, 2, 3, "web", 1%s]]}' % ("0" * 5_000), "application/json", 1),
+    "brackets without an end": ('{"instances": %s' % ("[" * 100_000), "application/json", 1),
+    "a list for text": ('{"instances": [[1, 2, 3, ["web"], 4], [1, 2, 3, ["web"], 4]]}', "application/json", 2),
+    "a column twice": ("a,a,total\n1,2,3\n", "text/csv", 1),
+    "nothing": ("", "text/csv", 1),
+}
+
+
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("name", BAD)
+def test_one_bad_request_is_refused_and_the_others_are_read(shop, capture, name, answered):
+    body, media, rows = BAD[name]
+    good = [record("1,2,3,web,4\n", "0.5\n", inferenceId=f"good{number}") for number in range(3)]
+    bad = record(body, "0.5\n" * 7 if answered else None, media, inferenceId="bad")
+    frame, refused = read(capture(*good[:2], bad, good[2]), shop)
+    assert frame["id"].tolist() == ["good0", "good1", "good2"]
+    assert list(refused.values()) == [7 if answered else rows]
+
+
+DAMAGE = {
+    "captureData": {"captureData": 5},
+    "eventMetadata": {"eventMetadata": "2026"},
+    "time": {"eventMetadata": {"eventId": "e", "inferenceTime": None}},
+    "input": {"captureData": {"endpointInput": "1,2,3,web,4"}},
+    "data": {"captureData": {"endpointInput": {"data": None, "encoding": "CSV"}}},
+    "no data": {"captureData": {"endpointInput": {"encoding": "CSV"}}},
+    "output": {"captureData": {"endpointInput": {"data": "1,2,3,web,4", "encoding": "CSV"}, "endpointOutput": [0.5]}},
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_line_that_is_not_as_data_capture_writes_it_is_refused(shop, capture, name):
+    good = record("1,2,3,web,4\n", "0.5\n", inferenceId="good")
+    frame, refused = read(capture(json.dumps(json.loads(good) | DAMAGE[name]), good), shop)
+    assert frame["id"].tolist() == ["good"]
+    assert refused == {"the line is not what data capture writes": 1}
+
+
+def test_a_request_that_was_refused_has_all_its_rows_and_the_endpoints_reason(shop, capture):
+    app = App(shop, Settings(workers=1))
+
+    def asked(body: str, media: str) -> str:
+        status, _, answer = app.respond(Request("POST", "/invocations", {"content-type": media}, body.encode()))
+        assert status == 400
+        return record(body, answer.decode(), media)
+
+    path = capture(
+        asked('{"instances": [[1, 2, 3, "web", 4], [1, null, 3, "web", 4], [1, 2, 3, "web", 4]]}', "application/json"),
+        asked("when,a,b,channel,total\n1,2,3,web,4\n1,x,3,web,4\n", "text/csv"),
+        record("1,2,3,web,4\n" * 4, "<html>Bad gateway</html>"),
+    )
+    _, refused = read(path, shop)
+    assert refused == {
+        "column 'a': the value is missing, and training rows had none missing": 3,
+        "column 'a': text where a number is needed": 2,
+        "the answer holds no scores": 4,
+    }
 
 
 def apart(path, model):
