@@ -27,7 +27,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from fraud_utils import words
-from fraud_utils.artifact import MISSING, Layout, RowError
+from fraud_utils.artifact import MISSING, Layout, RowError, header_of
 from fraud_utils.monitor.answers import AnswerError, scores_of
 from fraud_utils.monitor.sources import lines_of
 from fraud_utils.project import OWN_REQUESTS
@@ -35,6 +35,7 @@ from fraud_utils.project import OWN_REQUESTS
 PIECE = 20_000  # requests that are parsed together
 ENCODINGS = ("CSV", "JSON", "BASE64")
 NOT_CAPTURE = "the line is not what data capture writes"
+BOM = "\ufeff"
 OWN, REPEATED = "own requests", "repeated rows"  # what is set apart
 # What reading a request may raise, whatever it holds: a RowError is a ValueError.
 UNREADABLE = (
@@ -160,7 +161,8 @@ def _request(line: bytes, layout: Layout) -> Request | None:
         raise UnreadableError("the request itself was not captured; capture Input and Output", time)
     scores, why = None, ""
     try:
-        body, media = _text(asked), str(asked.get("observedContentType") or "").partition(";")[0].lower()
+        body = _text(asked).lstrip("\r\n")
+        media = str(asked.get("observedContentType") or "").partition(";")[0].lower()
         scores = scores_of(_text(answered), layout) if answered else None
     except AnswerError as fault:
         why = _shortened(str(fault))
@@ -176,9 +178,9 @@ def _text(part: Any) -> str:
     if part.get("encoding") not in ENCODINGS:
         raise ValueError(f"encoding {part.get('encoding')!r} is not one that data capture writes")
     if part["encoding"] != "BASE64":
-        return part["data"]
+        return part["data"].removeprefix(BOM)
     try:
-        return base64.b64decode(part["data"], validate=True).decode()
+        return base64.b64decode(part["data"], validate=True).decode("utf-8-sig")
     except (binascii.Error, UnicodeDecodeError):
         raise ValueError("what was captured is not BASE64 of text, as it says") from None
 
@@ -235,19 +237,20 @@ def _identities(request: Request) -> list[str]:
     return [request.identity] if count == 1 else [f"{request.identity}/{row}" for row in range(1, count + 1)]
 
 
-def _kind(request: Request, layout: Layout) -> tuple[str, str | int]:
-    """Media type, and of CSV the line that names its columns, else how many there are: such bodies can be joined."""
+def _kind(request: Request, layout: Layout) -> _Kind:
+    """Media type, and of CSV the columns that its first line names, else how many there are: such can be joined."""
     if "json" in request.media:
-        return ("jsonl" if "jsonl" in request.media else "json"), ""
+        return ("jsonl" if "jsonl" in request.media else "json"), ()
     first = request.body.partition("\n")[0].rstrip("\r")
     values = next(csv.reader([first]), []) if '"' in first else first.split(",")
-    return "csv", first if values and values[0].strip() in layout.accepted else len(values)
+    return "csv", header_of(values, layout) or len(values)
 
 
+type _Kind = tuple[str, tuple[str, ...] | int]
 type _Part = tuple[dict[str, np.ndarray], list[Request], np.ndarray]
 
 
-def _parsed(kind: tuple[str, str | int], group: list[Request], layout: Layout, refused: list[Refusal]) -> list[_Part]:
+def _parsed(kind: _Kind, group: list[Request], layout: Layout, refused: list[Refusal]) -> list[_Part]:
     """Columns, requests and scores; halves are tried alone where a whole is refused."""
     try:
         columns = _columns(kind, group, layout)
@@ -266,7 +269,7 @@ def _parsed(kind: tuple[str, str | int], group: list[Request], layout: Layout, r
     ]  # fmt: skip
 
 
-def _columns(kind: tuple[str, str | int], group: list[Request], layout: Layout) -> dict[str, np.ndarray]:
+def _columns(kind: _Kind, group: list[Request], layout: Layout) -> dict[str, np.ndarray]:
     """The raw columns of all rows of these requests."""
     media, first = kind
     if media == "csv":
@@ -285,9 +288,9 @@ def _json_rows(request: Request, media: str) -> list[Any]:
     return instances
 
 
-def _from_csv(first: str | int, group: list[Request], layout: Layout) -> Mapping[str, Any]:
+def _from_csv(first: tuple[str, ...] | int, group: list[Request], layout: Layout) -> Mapping[str, Any]:
     """CSV bodies joined to one, without the line that names their columns."""
-    names = layout.names_of(first, 1) if isinstance(first, int) else tuple(next(csv.reader([first])))
+    names = layout.names_of(first, 1) if isinstance(first, int) else first
     named = not isinstance(first, int)
     bodies = ((each.body.partition("\n")[2] if named else each.body).strip("\r\n") for each in group)
     text = set(layout.features.categories)
@@ -334,9 +337,9 @@ def _rows_sent(request: Request, layout: Layout) -> int:
         media, first = _kind(request, layout)
         if media == "json":
             return len(_json_rows(request, media))
-        return lines - (media == "csv" and isinstance(first, str))
+        return lines - (media == "csv" and isinstance(first, tuple))
     except UNREADABLE:
-        return lines if request.media == "text/csv" else 1
+        return 1 if "json" in request.media else lines
 
 
 def why_refused(columns: Mapping[str, Any], layout: Layout) -> str:

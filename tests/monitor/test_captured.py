@@ -189,6 +189,33 @@ def test_a_request_that_was_refused_has_all_its_rows_and_the_endpoints_reason(sh
     }
 
 
+@pytest.mark.parametrize("encoding", ["BASE64", "CSV"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a, total, b, channel\n2,4,3,web\n",
+        " channel,b ,total, a\r\nweb,3,4,2\r\n",
+        '"a", total,"b",channel\n2,4,3,web\n',
+        "\ufeffwhen,a,b,channel,total\n1,2,3,web,4\n",
+        "\ufeff1,2,3,web,4\n",
+        "\n\na,total,b,channel\n2,4,3,web\n",
+    ],
+)
+def test_a_csv_that_is_served_is_read_as_it_was_served(shop, capture, body, encoding):
+    status, _, answer = App(shop, Settings(workers=1)).respond(
+        Request("POST", "/invocations", {"content-type": "text/csv"}, body.encode())
+    )
+    frame, refused = read(capture(record(body, answer.decode(), encoding=encoding)), shop)
+    assert (status, refused) == (200, {})
+    row = frame.iloc[0]
+    assert (row["a"], row["b"], row["channel"], row["total"], row["score"]) == (2, 3, "web", 4, float(answer))
+
+
+def test_json_with_a_byte_order_mark_is_read_as_it_was_served(shop, capture):
+    frame, refused = read(capture(record('\ufeff{"instances": [[1, 2, 3, "web", 4]]}', "[0.5]", "text/json")), shop)
+    assert (frame["score"].tolist(), refused) == ([0.5], {})
+
+
 def apart(path, model):
     return sum((piece.apart for piece in read_captured(path, model.layout)), Counter())
 
