@@ -26,9 +26,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from fraud_utils import words
-from fraud_utils.artifact import MISSING, Layout, RowError, header_of
+from fraud_utils.artifact import EVENTS, MISSING, Layout, RowError, header_of
 from fraud_utils.monitor.answers import AnswerError, scores_of
+from fraud_utils.monitor.apart import BARE, OWN, REPEATED
 from fraud_utils.monitor.sources import lines_of
 from fraud_utils.project import OWN_REQUESTS
 
@@ -36,7 +36,6 @@ PIECE = 20_000  # requests that are parsed together
 ENCODINGS = ("CSV", "JSON", "BASE64")
 NOT_CAPTURE = "the line is not what data capture writes"
 BOM = "\ufeff"
-OWN, REPEATED = "own requests", "repeated rows"  # what is set apart
 # What reading a request may raise, whatever it holds: a RowError is a ValueError.
 UNREADABLE = (
     *(ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError),
@@ -83,7 +82,9 @@ class Piece:
     identity : list of str
     score : numpy.ndarray
     apart : Counter of str
-        How much counts for nothing: requests that are `OWN`, rows that are `REPEATED`.
+        See `apart.sentences`.
+    unknown : dict of str to array of bool, shape (rows,)
+        By column of history, which rows came without it: the endpoint found it in events or in its store.
     """
 
     columns: dict[str, np.ndarray] = field(default_factory=dict)
@@ -92,6 +93,7 @@ class Piece:
     score: np.ndarray = field(default_factory=lambda: np.zeros(0))
     refused: list[Refusal] = field(default_factory=list)
     apart: Counter[str] = field(default_factory=Counter)
+    unknown: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def read_captured(path: str | Path, layout: Layout) -> Iterator[Piece]:
@@ -117,23 +119,6 @@ def read_captured(path: str | Path, layout: Layout) -> Iterator[Piece]:
             waiting, piece = [], Piece()
     if waiting or piece.refused or piece.apart:
         yield _filled(piece, waiting, layout, seen)
-
-
-def set_apart(counts: Mapping[str, int]) -> list[str]:
-    """What `Piece.apart` holds, in sentences."""
-    own, repeated = counts.get(OWN, 0), counts.get(REPEATED, 0)
-    sentences = []
-    if own:
-        sentences.append(
-            f"{words.count(own, 'request')} of this project itself (notebook 03 checks its endpoint, and tries a model "
-            f"that is to replace another) {'is' if own == 1 else 'are'} left out; such ids begin with `{OWN_REQUESTS}`."
-        )
-    if repeated:
-        sentences.append(
-            f"{words.count(repeated, 'row')} came again under an InferenceId, and a place in its request, that had "
-            f"come before; {'it is' if repeated == 1 else 'they are'} left out."
-        )
-    return sentences
 
 
 class UnreadableError(ValueError):
@@ -207,15 +192,23 @@ def _filled(piece: Piece, requests: list[Request], layout: Layout, seen: set[str
             piece.refused.append(Refusal(request.time, _reason(fault), max(request.answered, 1)))
     parts = [part for kind, group in groups.items() for part in _parsed(kind, group, layout, piece.refused)]
     if parts:
-        columns, requests_of, scores = zip(*parts, strict=True)
+        columns, bare, requests_of, scores = zip(*parts, strict=True)
         piece.columns = {name: np.concatenate([each[name] for each in columns]) for name in layout.features.raw}
         answered = list(chain.from_iterable(requests_of))
         rows = [each.answered for each in answered]
         piece.time = np.repeat([each.time for each in answered], rows)
         piece.identity = list(chain.from_iterable(map(_identities, answered)))
         piece.score = np.concatenate(scores)
+        if (without := np.concatenate(bare)).any():
+            piece.unknown = dict.fromkeys(_needed(layout), without)
         _drop_repeated(piece, np.repeat([each.named for each in answered], rows), seen)
+        piece.apart[BARE] += int(next(iter(piece.unknown.values()), np.zeros(0)).sum())
     return piece
+
+
+def _needed(layout: Layout) -> frozenset[str]:
+    """The columns of history that the model uses; the endpoint finds them itself where a row brings none."""
+    return layout.history.intersection(layout.features.raw)
 
 
 def _drop_repeated(piece: Piece, named: np.ndarray, seen: set[str]) -> None:
@@ -228,6 +221,7 @@ def _drop_repeated(piece: Piece, named: np.ndarray, seen: set[str]) -> None:
     if not kept.all():
         piece.apart[REPEATED] += int((~kept).sum())
         piece.columns = {name: values[kept] for name, values in piece.columns.items()}
+        piece.unknown = {name: rows[kept] for name, rows in piece.unknown.items()}
         piece.time, piece.score = piece.time[kept], piece.score[kept]
         piece.identity = [name for name, keep in zip(piece.identity, kept.tolist(), strict=True) if keep]
 
@@ -247,18 +241,18 @@ def _kind(request: Request, layout: Layout) -> _Kind:
 
 
 type _Kind = tuple[str, tuple[str, ...] | int]
-type _Part = tuple[dict[str, np.ndarray], list[Request], np.ndarray]
+type _Part = tuple[dict[str, np.ndarray], np.ndarray, list[Request], np.ndarray]
 
 
 def _parsed(kind: _Kind, group: list[Request], layout: Layout, refused: list[Refusal]) -> list[_Part]:
-    """Columns, requests and scores; halves are tried alone where a whole is refused."""
+    """As `_columns`, with requests and scores; halves are tried alone where a whole is refused."""
     try:
-        columns = _columns(kind, group, layout)
+        columns, bare = _columns(kind, group, layout)
         scores = np.fromiter(chain.from_iterable(each.scores or () for each in group), dtype=np.float64)
         rows = len(next(iter(columns.values())))
         if rows != len(scores):
             raise RowError(f"{rows} rows were sent and {len(scores)} scores came back")
-        return [(columns, group, scores)]
+        return [(columns, bare, group, scores)]
     except UNREADABLE as fault:
         if len(group) == 1:
             refused.append(Refusal(group[0].time, _reason(fault), max(group[0].answered, 1)))
@@ -269,13 +263,22 @@ def _parsed(kind: _Kind, group: list[Request], layout: Layout, refused: list[Ref
     ]  # fmt: skip
 
 
-def _columns(kind: _Kind, group: list[Request], layout: Layout) -> dict[str, np.ndarray]:
-    """The raw columns of all rows of these requests."""
+def _columns(kind: _Kind, group: list[Request], layout: Layout) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The raw columns of all rows of these requests, and which rows came without history, whose columns are NaN."""
     media, first = kind
     if media == "csv":
-        return as_arrays(_from_csv(first, group, layout), layout)
+        columns = as_arrays(_from_csv(first, group, layout), layout)
+        without = isinstance(first, tuple) and bool(_needed(layout)) and layout.history.isdisjoint(first)
+        return columns, np.full(len(next(iter(columns.values()))), without)
     rows = [row for request in group for row in _json_rows(request, media)]
-    return as_arrays(layout.columns_of(rows), layout)
+    bare = np.zeros(len(rows), dtype=bool)
+    if needed := _needed(layout):
+        for number, row in enumerate(rows):
+            if isinstance(row, dict):
+                row.pop(EVENTS, None)
+                bare[number] = layout.history.isdisjoint(row)
+                rows[number] = dict.fromkeys(needed) | row if bare[number] else row
+    return as_arrays(layout.columns_of(rows), layout), bare
 
 
 def _json_rows(request: Request, media: str) -> list[Any]:
@@ -305,7 +308,10 @@ def _from_csv(first: tuple[str, ...] | int, group: list[Request], layout: Layout
             strings_can_be_null=True,
         ),
     )
-    return layout.columns_of({name: table[name].to_numpy() for name in table.column_names})
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    if named and layout.history.isdisjoint(names):
+        columns |= dict.fromkeys(_needed(layout), np.full(table.num_rows, np.nan))
+    return layout.columns_of(columns)
 
 
 def as_arrays(columns: Mapping[str, Any], layout: Layout) -> dict[str, np.ndarray]:
@@ -322,7 +328,7 @@ def _objects(values: Any) -> np.ndarray:
 def _unanswered(request: Request, layout: Layout) -> Refusal:
     """Why a request has no scores: what the endpoint said, else what the model would, else that nothing is known."""
     try:
-        columns = _columns(_kind(request, layout), [request], layout)
+        columns, _ = _columns(_kind(request, layout), [request], layout)
         rows = len(next(iter(columns.values())))
         why = request.why or why_refused(columns, layout) or "no answer was captured"
     except UNREADABLE as fault:

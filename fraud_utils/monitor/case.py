@@ -13,8 +13,7 @@ import pandas as pd
 from fraud_utils import artifact, intervals, project, words
 from fraud_utils.artifact import Model, Promise, Reference
 from fraud_utils.data import DataError
-from fraud_utils.monitor import drift, performance, verdict
-from fraud_utils.monitor.captured import set_apart
+from fraud_utils.monitor import apart, drift, performance, verdict
 from fraud_utils.monitor.performance import Terms
 from fraud_utils.monitor.rehearsal import Pool
 from fraud_utils.monitor.simulated import Plan, write_traffic
@@ -109,7 +108,7 @@ class Case:
         if self.label is not None:
             labelled = int((~np.isnan(self.label)).sum())
             sentences.append(f"{words.count(labelled, 'row')} of these have a label by now.")
-        sentences += set_apart(traffic.apart)
+        sentences += apart.sentences(traffic.apart)
         return words.bullets(sentences)
 
     def per_week(self) -> pd.DataFrame:

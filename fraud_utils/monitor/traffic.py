@@ -13,7 +13,8 @@ import pandas as pd
 
 from fraud_utils.artifact import Model, Reference, RowError
 from fraud_utils.data import DataError
-from fraud_utils.monitor.captured import Piece, read_captured, set_apart
+from fraud_utils.monitor.apart import sentences
+from fraud_utils.monitor.captured import Piece, read_captured
 from fraud_utils.monitor.tables import is_table, read_table
 
 DAY, WEEK = 86_400, 7
@@ -29,7 +30,7 @@ class Traffic:
     first : int
         Number of the first day, since 1970 or the table's origin.
     counts : dict of str to array of shape (days, bins)
-        Of each raw column, by the reference's bins.
+        Of each raw column, by the reference's bins; of history, only of rows that brought it.
     score_counts : array of shape (days, bins)
     requests : array of shape (days,)
         Rows with a score.
@@ -38,7 +39,7 @@ class Traffic:
     rows : pandas.DataFrame
         `id`, `day`, `score`, `amount` (where there are amounts) and `challenger` (the other model's score, if asked).
     apart : Counter of str
-        As in `captured.Piece`, of all of them.
+        See `apart.sentences`.
     """
 
     first: int
@@ -128,8 +129,9 @@ def gather(
             chosen = day == number
             kept = by_day.setdefault(number, {})
             for name, code in codes.items():
+                counted = chosen & ~piece.unknown[name] if name in piece.unknown else chosen
                 size = (reference.columns[name] if name else reference.score).bins
-                kept[name] = kept.get(name, 0) + np.bincount(code[chosen], minlength=size)
+                kept[name] = kept.get(name, 0) + np.bincount(code[counted], minlength=size)
         part = {"id": pd.array(piece.identity, dtype="string[pyarrow]"), "day": day, "score": piece.score}
         if amount:
             part["amount"] = piece.columns[amount]
@@ -138,12 +140,17 @@ def gather(
         parts.append(pd.DataFrame(part))
     if not parts:
         found = "; ".join(f"{why} ({rows:,})" for (_, why), rows in refused.most_common(2))
-        said = " ".join([f"no row with a score{f'; refused: {found}' if found else ''}.", *set_apart(apart)])
+        said = " ".join([f"no row with a score{f'; refused: {found}' if found else ''}.", *sentences(apart)])
         raise DataError(f"CAPTURED={source}: {said.removesuffix('.')}")
     return replace(_arranged(by_day, refused, pd.concat(parts, ignore_index=True), source), apart=apart)
 
 
 def _challenged(challenger: Model, piece: Piece) -> np.ndarray:
+    if lacking := sorted(set(piece.unknown).intersection(challenger.layout.features.raw)):
+        raise DataError(
+            f"the challenger cannot score what this model was asked: rows came without {lacking[0]!r}, which the "
+            "endpoint found itself and data capture does not see. 'make compare A=... B=...' compares the two runs"
+        )
     try:
         return challenger.score(piece.columns)
     except RowError as error:

@@ -11,7 +11,8 @@ from monitored import SHOP, record, saved, shop_rows
 
 from fraud_utils.data import DataError
 from fraud_utils.monitor import captured
-from fraud_utils.monitor.captured import OWN, REPEATED, read_captured
+from fraud_utils.monitor.apart import OWN, REPEATED
+from fraud_utils.monitor.captured import read_captured
 from fraud_utils.project import own_request
 from fraud_utils.serving.answers import Usual, Wanted
 from fraud_utils.serving.app import App, Request, Settings
