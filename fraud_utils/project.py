@@ -5,9 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+# How the InferenceId begins of what this project asks an endpoint itself: no customer's, so no row to be monitored.
+OWN_REQUESTS = "fraud-detection-own-"
+
+
+def own_request() -> str:
+    """An InferenceId for one of this project's own requests."""
+    return f"{OWN_REQUESTS}{uuid.uuid4()}"
 
 
 def root() -> Path:

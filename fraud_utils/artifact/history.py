@@ -20,6 +20,7 @@ import numpy as np
 
 OF = ("count", "mean", "ratio", "since_last", "fraud_rate")
 OF_AMOUNTS = ("mean", "ratio")
+EVENTS = "history"  # what a row of JSON calls the events that are sent along
 DAY = 86_400.0
 _BLOCK = 1 << 17  # rows whose positions are held at once
 

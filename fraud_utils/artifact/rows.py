@@ -224,6 +224,23 @@ class Layout:
         return RowError("columns have different numbers of rows")
 
 
+def header_of(line: Sequence[str], layout: Layout) -> tuple[str, ...] | None:
+    """The columns that the first line of a CSV names; None where it is a row.
+
+    A header is a line with a column's name in it, or without any number. Spaces around names do not count.
+    """
+    names = tuple(name.strip() for name in line)
+    return None if layout.accepted.isdisjoint(names) and any(map(_is_value, names)) else names
+
+
+def _is_value(text: str) -> bool:
+    try:
+        float(text or "nan")
+    except ValueError:
+        return False
+    return True
+
+
 def _without_history(column: str, row: int) -> RowError:
     return RowError(f"row {row}, column {column!r} is missing; send all columns of history, or none")
 

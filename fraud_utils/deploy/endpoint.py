@@ -13,6 +13,7 @@ import pandas as pd
 from fraud_utils.deploy import jobs
 from fraud_utils.deploy.errors import DeployError, explained
 from fraud_utils.deploy.place import Site
+from fraud_utils.project import own_request
 
 VARIANT = "AllTraffic"
 MODEL_NAME = "FRAUD_MODEL_NAME"  # in the container's environment
@@ -105,16 +106,18 @@ class Endpoint:
     def invoke(self, body: str) -> str:
         """Send rows as CSV, get a probability a line, after the id where the schema has one.
 
+        The request bears this project's mark (`project.OWN_REQUESTS`): where requests are captured, monitoring leaves
+        it out.
+
         Raises
         ------
         DeployError
             The rows were refused; the message names row and column.
         """
+        form = {"ContentType": "text/csv", "Accept": "text/csv", "InferenceId": own_request()}
         with explained("asking the endpoint"):
             try:
-                answer = self._runtime.invoke_endpoint(
-                    EndpointName=self.site.name, Body=body.encode(), ContentType="text/csv", Accept="text/csv"
-                )
+                answer = self._runtime.invoke_endpoint(EndpointName=self.site.name, Body=body.encode(), **form)
             except self._runtime.exceptions.ModelError as error:
                 status, text = (error.response.get(f"Original{part}") for part in ("StatusCode", "Message"))
                 raise DeployError(f"the endpoint answered {status}: {text or error}") from None

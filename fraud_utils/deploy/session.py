@@ -87,7 +87,7 @@ def connection(target: str, region: str = "", image: str = "") -> Connection:
         for name in ("no_proxy", "NO_PROXY"):  # a proxy has no business on loopback
             hosts = [host for host in os.environ.get(name, "").split(",") if host not in ("", "127.0.0.1")]
             os.environ[name] = ",".join([*hosts, "127.0.0.1"])
-        session = _local_session(region or "us-east-1")
+        session = _local_session(region or "us-east-1", address)
         return Connection(target, session, owned=server is not None and address == server.address)
     if target != "aws":
         raise DeployError(f"target is {target!r}; it is local or aws")
@@ -103,8 +103,11 @@ def connection(target: str, region: str = "", image: str = "") -> Connection:
 
 
 @cache
-def _local_session(region: str) -> boto3.Session:
-    """A session, made once: each reads the descriptions of its services anew, for a fifth of a second."""
+def _local_session(region: str, address: str) -> boto3.Session:
+    """A session for a server, made once: each reads the descriptions of its services anew, for a fifth of a second.
+
+    Clients that the SDK has made of a session go on asking the server that they began with.
+    """
     return boto3.Session("local", "local", region_name=region)
 
 

@@ -2,7 +2,8 @@
 
 SageMaker writes one JSON object a request and line, into files under endpoint/variant/year/month/day/hour. A request's
 id is the inference id that its caller sent, else the event's; where one request holds several rows, theirs are that id
-with `/1`, `/2` and so on.
+with `/1`, `/2` and so on. A row that comes again under the caller's id, as in a retry or a copied line, counts once.
+What this project asked its endpoint itself is nobody's traffic, and left out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,22 +26,39 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from fraud_utils.artifact import MISSING, Layout, RowError
+from fraud_utils.artifact import EVENTS, MISSING, Layout, RowError, header_of
+from fraud_utils.monitor.answers import AnswerError, scores_of
+from fraud_utils.monitor.apart import BARE, OWN, REPEATED
 from fraud_utils.monitor.sources import lines_of
+from fraud_utils.project import OWN_REQUESTS
 
 PIECE = 20_000  # requests that are parsed together
 ENCODINGS = ("CSV", "JSON", "BASE64")
+NOT_CAPTURE = "the line is not what data capture writes"
+BOM = "\ufeff"
+# What reading a request may raise, whatever it holds: a RowError is a ValueError.
+UNREADABLE = (
+    *(ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError),
+    *(csv.Error, pa.ArrowException),
+)
 _WHERE = re.compile(r"^row \d+,? ?(?:has|is)?\s*")
 
 
 class Request(NamedTuple):
-    """One captured request; `scores` are None where no answer was captured."""
+    """One captured request; `scores` are None where it got none, and `why` says what the endpoint said."""
 
     time: float
     identity: str
+    named: bool  # by its caller, rather than by the event
     media: str
     body: str
     scores: list[float] | None
+    why: str = ""
+
+    @property
+    def answered(self) -> int:
+        """How many scores came."""
+        return len(self.scores or ())
 
 
 class Refusal(NamedTuple):
@@ -62,6 +81,10 @@ class Piece:
         Seconds since 1970, or since the table's origin.
     identity : list of str
     score : numpy.ndarray
+    apart : Counter of str
+        See `apart.sentences`.
+    unknown : dict of str to array of bool, shape (rows,)
+        By column of history, which rows came without it: the endpoint found it in events or in its store.
     """
 
     columns: dict[str, np.ndarray] = field(default_factory=dict)
@@ -69,6 +92,8 @@ class Piece:
     identity: list[str] = field(default_factory=list)
     score: np.ndarray = field(default_factory=lambda: np.zeros(0))
     refused: list[Refusal] = field(default_factory=list)
+    apart: Counter[str] = field(default_factory=Counter)
+    unknown: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def read_captured(path: str | Path, layout: Layout) -> Iterator[Piece]:
@@ -80,17 +105,20 @@ def read_captured(path: str | Path, layout: Layout) -> Iterator[Piece]:
         There is nothing to read, or what is there belongs to several endpoints.
     """
     waiting: list[Request] = []
-    refused: list[Refusal] = []
+    piece, seen = Piece(), set[str]()
     for line in lines_of(path):
         try:
-            waiting.append(_request(line))
+            if request := _request(line, layout):
+                waiting.append(request)
+            else:
+                piece.apart[OWN] += 1
         except UnreadableError as fault:
-            refused.append(Refusal(fault.time, str(fault)))
-        if len(waiting) + len(refused) >= PIECE:
-            yield _piece(waiting, refused, layout)
-            waiting, refused = [], []
-    if waiting or refused:
-        yield _piece(waiting, refused, layout)
+            piece.refused.append(Refusal(fault.time, str(fault)))
+        if len(waiting) + len(piece.refused) >= PIECE:
+            yield _filled(piece, waiting, layout, seen)
+            waiting, piece = [], Piece()
+    if waiting or piece.refused or piece.apart:
+        yield _filled(piece, waiting, layout, seen)
 
 
 class UnreadableError(ValueError):
@@ -102,105 +130,132 @@ class UnreadableError(ValueError):
 # A line ------------------------------------------------------------------------------------------------------------
 
 
-def _request(line: bytes) -> Request:
+def _request(line: bytes, layout: Layout) -> Request | None:
+    """What a line holds; None where this project asked."""
     try:
         record = json.loads(line)
         event, data = record["eventMetadata"], record["captureData"]
         time = datetime.fromisoformat(event["inferenceTime"]).timestamp()
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UnreadableError("the line is not what data capture writes") from None
-    asked, answered = data.get("endpointInput"), data.get("endpointOutput")
+        asked, answered = data.get("endpointInput"), data.get("endpointOutput")
+        named = str(event.get("inferenceId") or "")
+    except UNREADABLE:
+        raise UnreadableError(NOT_CAPTURE) from None
+    if named.startswith(OWN_REQUESTS):
+        return None
     if not asked:
         raise UnreadableError("the request itself was not captured; capture Input and Output", time)
+    scores, why = None, ""
     try:
-        body = _text(asked)
-        scores = _scores(_text(answered)) if answered else None
-    except (ValueError, KeyError, TypeError) as fault:
+        body = _text(asked).lstrip("\r\n")
+        media = str(asked.get("observedContentType") or "").partition(";")[0].lower()
+        scores = scores_of(_text(answered), layout) if answered else None
+    except AnswerError as fault:
+        why = _shortened(str(fault))
+    except ValueError as fault:
         raise UnreadableError(str(fault), time) from None
-    identity = event.get("inferenceId") or event.get("eventId") or ""
-    return Request(time, identity, (asked.get("observedContentType") or "").partition(";")[0].lower(), body, scores)
+    return Request(time, named or str(event.get("eventId") or ""), bool(named), media, body, scores, why)
 
 
-def _text(part: Mapping[str, Any]) -> str:
+def _text(part: Any) -> str:
     """What was sent, whatever the capture wrote it as."""
+    if not isinstance(part, Mapping) or not isinstance(part.get("data"), str):
+        raise ValueError(NOT_CAPTURE)
     if part.get("encoding") not in ENCODINGS:
         raise ValueError(f"encoding {part.get('encoding')!r} is not one that data capture writes")
     if part["encoding"] != "BASE64":
-        return part["data"]
+        return part["data"].removeprefix(BOM)
     try:
-        return base64.b64decode(part["data"], validate=True).decode()
+        return base64.b64decode(part["data"], validate=True).decode("utf-8-sig")
     except (binascii.Error, UnicodeDecodeError):
         raise ValueError("what was captured is not BASE64 of text, as it says") from None
-
-
-def _scores(text: str) -> list[float]:
-    """The probabilities in an answer: JSON, JSON lines, or CSV, the last of each line; told by how it begins."""
-    begins = text.lstrip()[:1]
-    try:
-        if begins not in ("{", "["):
-            return [float(row[-1]) for row in csv.reader(io.StringIO(text, newline="")) if row]  # after an id
-        try:
-            document = json.loads(text)
-        except ValueError:
-            document = [json.loads(line) for line in text.splitlines() if line.strip()]
-        answers = document.get("predictions", [document]) if isinstance(document, dict) else document
-        return [float(each["score"] if isinstance(each, dict) else each) for each in answers]
-    except (ValueError, KeyError, TypeError, csv.Error):
-        raise ValueError("the answer holds no scores") from None
 
 
 # Many requests ------------------------------------------------------------------------------------------------------
 
 
-def _piece(requests: list[Request], refused: list[Refusal], layout: Layout) -> Piece:
-    """Requests of one kind are parsed at once; only where that fails, one by one."""
-    piece = Piece(refused=refused)
+def _filled(piece: Piece, requests: list[Request], layout: Layout, seen: set[str]) -> Piece:
+    """Requests of one kind are parsed at once; only where that fails, one by one.
+
+    Parameters
+    ----------
+    seen : set of str
+        Ids of all rows so far whose caller named them; those of these requests are added.
+    """
     groups: dict[Any, list[Request]] = {}
     for request in requests:
         if request.scores is None:
             piece.refused.append(_unanswered(request, layout))
             continue
-        groups.setdefault(_kind(request, layout), []).append(request)
+        try:
+            groups.setdefault(_kind(request, layout), []).append(request)
+        except UNREADABLE as fault:
+            piece.refused.append(Refusal(request.time, _reason(fault), max(request.answered, 1)))
     parts = [part for kind, group in groups.items() for part in _parsed(kind, group, layout, piece.refused)]
     if parts:
-        columns, requests_of, scores = zip(*parts, strict=True)
+        columns, bare, requests_of, scores = zip(*parts, strict=True)
         piece.columns = {name: np.concatenate([each[name] for each in columns]) for name in layout.features.raw}
         answered = list(chain.from_iterable(requests_of))
-        piece.time = np.repeat([each.time for each in answered], [len(each.scores or ()) for each in answered])
+        rows = [each.answered for each in answered]
+        piece.time = np.repeat([each.time for each in answered], rows)
         piece.identity = list(chain.from_iterable(map(_identities, answered)))
         piece.score = np.concatenate(scores)
+        if (without := np.concatenate(bare)).any():
+            piece.unknown = dict.fromkeys(_needed(layout), without)
+        _drop_repeated(piece, np.repeat([each.named for each in answered], rows), seen)
+        piece.apart[BARE] += int(next(iter(piece.unknown.values()), np.zeros(0)).sum())
     return piece
 
 
+def _needed(layout: Layout) -> frozenset[str]:
+    """The columns of history that the model uses; the endpoint finds them itself where a row brings none."""
+    return layout.history.intersection(layout.features.raw)
+
+
+def _drop_repeated(piece: Piece, named: np.ndarray, seen: set[str]) -> None:
+    """Keep the first row of each id that a caller gave."""
+    kept = np.ones(len(named), dtype=bool)
+    for row in np.argsort(piece.time, kind="stable").tolist():
+        if named[row]:
+            kept[row] = piece.identity[row] not in seen
+            seen.add(piece.identity[row])
+    if not kept.all():
+        piece.apart[REPEATED] += int((~kept).sum())
+        piece.columns = {name: values[kept] for name, values in piece.columns.items()}
+        piece.unknown = {name: rows[kept] for name, rows in piece.unknown.items()}
+        piece.time, piece.score = piece.time[kept], piece.score[kept]
+        piece.identity = [name for name, keep in zip(piece.identity, kept.tolist(), strict=True) if keep]
+
+
 def _identities(request: Request) -> list[str]:
-    count = len(request.scores or ())
+    count = request.answered
     return [request.identity] if count == 1 else [f"{request.identity}/{row}" for row in range(1, count + 1)]
 
 
-def _kind(request: Request, layout: Layout) -> tuple[str, str | int]:
-    """Media type, and of CSV the line that names its columns, else how many there are: such bodies can be joined."""
+def _kind(request: Request, layout: Layout) -> _Kind:
+    """Media type, and of CSV the columns that its first line names, else how many there are: such can be joined."""
     if "json" in request.media:
-        return ("jsonl" if "jsonl" in request.media else "json"), ""
+        return ("jsonl" if "jsonl" in request.media else "json"), ()
     first = request.body.partition("\n")[0].rstrip("\r")
     values = next(csv.reader([first]), []) if '"' in first else first.split(",")
-    return "csv", first if values and values[0].strip() in layout.accepted else len(values)
+    return "csv", header_of(values, layout) or len(values)
 
 
-type _Part = tuple[dict[str, np.ndarray], list[Request], np.ndarray]
+type _Kind = tuple[str, tuple[str, ...] | int]
+type _Part = tuple[dict[str, np.ndarray], np.ndarray, list[Request], np.ndarray]
 
 
-def _parsed(kind: tuple[str, str | int], group: list[Request], layout: Layout, refused: list[Refusal]) -> list[_Part]:
-    """Columns, requests and scores; halves are tried alone where a whole is refused."""
+def _parsed(kind: _Kind, group: list[Request], layout: Layout, refused: list[Refusal]) -> list[_Part]:
+    """As `_columns`, with requests and scores; halves are tried alone where a whole is refused."""
     try:
-        columns = _columns(kind, group, layout)
+        columns, bare = _columns(kind, group, layout)
         scores = np.fromiter(chain.from_iterable(each.scores or () for each in group), dtype=np.float64)
         rows = len(next(iter(columns.values())))
         if rows != len(scores):
             raise RowError(f"{rows} rows were sent and {len(scores)} scores came back")
-        return [(columns, group, scores)]
-    except (ValueError, pa.ArrowInvalid) as fault:  # a RowError is a ValueError
+        return [(columns, bare, group, scores)]
+    except UNREADABLE as fault:
         if len(group) == 1:
-            refused.append(Refusal(group[0].time, _reason(fault), max(len(group[0].scores or ()), 1)))
+            refused.append(Refusal(group[0].time, _reason(fault), max(group[0].answered, 1)))
             return []
     middle = len(group) // 2
     return [
@@ -208,27 +263,37 @@ def _parsed(kind: tuple[str, str | int], group: list[Request], layout: Layout, r
     ]  # fmt: skip
 
 
-def _columns(kind: tuple[str, str | int], group: list[Request], layout: Layout) -> dict[str, np.ndarray]:
-    """The raw columns of all rows of these requests."""
+def _columns(kind: _Kind, group: list[Request], layout: Layout) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The raw columns of all rows of these requests, and which rows came without history, whose columns are NaN."""
     media, first = kind
     if media == "csv":
-        return as_arrays(_from_csv(first, group, layout), layout)
-    rows: list[Any] = []
-    for request in group:
-        if media == "jsonl":
-            rows += [json.loads(line) for line in request.body.splitlines() if line.strip()]
-        else:
-            document = json.loads(request.body)
-            instances = document.get("instances") if isinstance(document, dict) else document
-            if not isinstance(instances, list):
-                raise RowError("the body has no list of instances")
-            rows += instances
-    return as_arrays(layout.columns_of(rows), layout)
+        columns = as_arrays(_from_csv(first, group, layout), layout)
+        without = isinstance(first, tuple) and bool(_needed(layout)) and layout.history.isdisjoint(first)
+        return columns, np.full(len(next(iter(columns.values()))), without)
+    rows = [row for request in group for row in _json_rows(request, media)]
+    bare = np.zeros(len(rows), dtype=bool)
+    if needed := _needed(layout):
+        for number, row in enumerate(rows):
+            if isinstance(row, dict):
+                row.pop(EVENTS, None)
+                bare[number] = layout.history.isdisjoint(row)
+                rows[number] = dict.fromkeys(needed) | row if bare[number] else row
+    return as_arrays(layout.columns_of(rows), layout), bare
 
 
-def _from_csv(first: str | int, group: list[Request], layout: Layout) -> Mapping[str, Any]:
+def _json_rows(request: Request, media: str) -> list[Any]:
+    if media == "jsonl":
+        return [json.loads(line) for line in request.body.split("\n") if line.strip()]
+    document = json.loads(request.body)
+    instances = document.get("instances") if isinstance(document, dict) else document
+    if not isinstance(instances, list):
+        raise RowError("the body has no list of instances")
+    return instances
+
+
+def _from_csv(first: tuple[str, ...] | int, group: list[Request], layout: Layout) -> Mapping[str, Any]:
     """CSV bodies joined to one, without the line that names their columns."""
-    names = layout.names_of(first, 1) if isinstance(first, int) else tuple(next(csv.reader([first])))
+    names = layout.names_of(first, 1) if isinstance(first, int) else first
     named = not isinstance(first, int)
     bodies = ((each.body.partition("\n")[2] if named else each.body).strip("\r\n") for each in group)
     text = set(layout.features.categories)
@@ -243,23 +308,44 @@ def _from_csv(first: str | int, group: list[Request], layout: Layout) -> Mapping
             strings_can_be_null=True,
         ),
     )
-    return layout.columns_of({name: table[name].to_numpy() for name in table.column_names})
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    if named and layout.history.isdisjoint(names):
+        columns |= dict.fromkeys(_needed(layout), np.full(table.num_rows, np.nan))
+    return layout.columns_of(columns)
 
 
 def as_arrays(columns: Mapping[str, Any], layout: Layout) -> dict[str, np.ndarray]:
     """Numbers as float64, text as objects."""
     numbers = {name: np.asarray(columns[name], dtype=np.float64) for name in layout.numeric}
-    return numbers | {name: np.asarray(columns[name], dtype=object) for name in layout.features.categories}
+    return numbers | {name: _objects(columns[name]) for name in layout.features.categories}
+
+
+def _objects(values: Any) -> np.ndarray:
+    """One object a row, even where all of them are lists."""
+    return np.asarray(values, dtype=object) if hasattr(values, "dtype") else np.fromiter(values, dtype=object)
 
 
 def _unanswered(request: Request, layout: Layout) -> Refusal:
-    """Why a request has no answer: what the model would say of its rows, else that nothing is known."""
+    """Why a request has no scores: what the endpoint said, else what the model would, else that nothing is known."""
     try:
-        columns = _columns(_kind(request, layout), [request], layout)
-    except (ValueError, KeyError, TypeError, pa.ArrowInvalid) as fault:
-        return Refusal(request.time, _reason(fault))
-    rows = max(len(next(iter(columns.values()))), 1)
-    return Refusal(request.time, why_refused(columns, layout) or "no answer was captured", rows)
+        columns, _ = _columns(_kind(request, layout), [request], layout)
+        rows = len(next(iter(columns.values())))
+        why = request.why or why_refused(columns, layout) or "no answer was captured"
+    except UNREADABLE as fault:
+        rows, why = _rows_sent(request, layout), request.why or _reason(fault)
+    return Refusal(request.time, why, max(rows, 1))
+
+
+def _rows_sent(request: Request, layout: Layout) -> int:
+    """How many rows a request has that cannot be read, as far as can be told."""
+    lines = len(re.findall(r"[^\r\n]+", request.body))
+    try:
+        media, first = _kind(request, layout)
+        if media == "json":
+            return len(_json_rows(request, media))
+        return lines - (media == "csv" and isinstance(first, tuple))
+    except UNREADABLE:
+        return 1 if "json" in request.media else lines
 
 
 def why_refused(columns: Mapping[str, Any], layout: Layout) -> str:
@@ -276,7 +362,16 @@ def _reason(fault: Exception) -> str:
     if isinstance(fault, pa.ArrowInvalid):
         found = re.search(r"In CSV column #(\d+)", str(fault))
         return f"value {int(found[1]) + 1} of the row is not a number" if found else "the body is not CSV"
-    if isinstance(fault, json.JSONDecodeError):
+    if isinstance(fault, csv.Error):
+        return "the body is not CSV"
+    if isinstance(fault, json.JSONDecodeError | RecursionError):
         return "the body is not JSON"
-    text = _WHERE.sub("", str(fault))
+    if isinstance(fault, OverflowError):
+        return "a number is out of range"
+    return _shortened(str(fault)) if isinstance(fault, ValueError) else "the body is not what its media type says"
+
+
+def _shortened(text: str) -> str:
+    """A message without the row that it names."""
+    text = _WHERE.sub("", text)
     return text if len(text) <= 160 else f"{text[:159]}…"

@@ -13,7 +13,7 @@ import pandas as pd
 from fraud_utils import artifact, intervals, project, words
 from fraud_utils.artifact import Model, Promise, Reference
 from fraud_utils.data import DataError
-from fraud_utils.monitor import drift, performance, verdict
+from fraud_utils.monitor import apart, drift, performance, verdict
 from fraud_utils.monitor.performance import Terms
 from fraud_utils.monitor.rehearsal import Pool
 from fraud_utils.monitor.simulated import Plan, write_traffic
@@ -110,6 +110,7 @@ class Case:
             nameless = int((traffic.rows["id"] == "").sum())
             without = f" {words.count(nameless, 'row')} came without an id and cannot get one." if nameless else ""
             sentences.append(f"{words.count(labelled, 'row')} of these have a label by now.{without}")
+        sentences += apart.sentences(traffic.apart)
         return words.bullets(sentences)
 
     def per_week(self) -> pd.DataFrame:

@@ -117,6 +117,8 @@ def summed(per_day: np.ndarray, blocks: pd.DataFrame) -> np.ndarray:
 def columns(traffic: Traffic, reference: Reference) -> pd.DataFrame:
     """Each column, and the score, against training: a row for every day and week.
 
+    A column that no row brought, as it may be with history, is left out.
+
     Returns
     -------
     pandas.DataFrame
@@ -126,7 +128,7 @@ def columns(traffic: Traffic, reference: Reference) -> pd.DataFrame:
     tests, parts = tests_of_week(len(reference.columns))[0], blocks(traffic.days)
     tables = []
     for name, bins, counts in [
-        *((name, bins, traffic.counts[name]) for name, bins in reference.columns.items()),
+        *((name, bins, traffic.counts[name]) for name, bins in reference.columns.items() if traffic.counts[name].any()),
         (SCORE, reference.score, traffic.score_counts),
     ]:
         of_block = summed(counts, parts)

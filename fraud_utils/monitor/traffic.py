@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from fraud_utils.artifact import Model, Reference, RowError
 from fraud_utils.data import DataError
+from fraud_utils.monitor.apart import sentences
 from fraud_utils.monitor.captured import Piece, read_captured
 from fraud_utils.monitor.tables import is_table, read_table
 
@@ -29,7 +30,7 @@ class Traffic:
     first : int
         Number of the first day, since 1970 or the table's origin.
     counts : dict of str to array of shape (days, bins)
-        Of each raw column, by the reference's bins.
+        Of each raw column, by the reference's bins; of history, only of rows that brought it.
     score_counts : array of shape (days, bins)
     requests : array of shape (days,)
         Rows with a score.
@@ -38,6 +39,8 @@ class Traffic:
     rows : pandas.DataFrame
         `id` ("" where a row has none), `day`, `score`, `amount` (where there are amounts) and `challenger` (the other
         model's score, if asked).
+    apart : Counter of str
+        See `apart.sentences`.
     """
 
     first: int
@@ -46,6 +49,7 @@ class Traffic:
     requests: np.ndarray
     refused: pd.DataFrame
     rows: pd.DataFrame
+    apart: Counter[str] = field(default_factory=Counter)
 
     @property
     def days(self) -> int:
@@ -111,8 +115,10 @@ def gather(
     """Count pieces of rows; see `read_traffic`."""
     by_day: dict[int, dict[str, np.ndarray]] = {}
     refused: Counter[tuple[int | None, str]] = Counter()
+    apart: Counter[str] = Counter()
     parts = []
     for piece in pieces:
+        apart += piece.apart
         for each in piece.refused:
             refused[None if each.time is None else int(each.time // DAY), each.why] += each.rows
         if not len(piece.score):
@@ -124,8 +130,9 @@ def gather(
             chosen = day == number
             kept = by_day.setdefault(number, {})
             for name, code in codes.items():
+                counted = chosen & ~piece.unknown[name] if name in piece.unknown else chosen
                 size = (reference.columns[name] if name else reference.score).bins
-                kept[name] = kept.get(name, 0) + np.bincount(code[chosen], minlength=size)
+                kept[name] = kept.get(name, 0) + np.bincount(code[counted], minlength=size)
         part = {"id": pd.array(piece.identity, dtype="string[pyarrow]"), "day": day, "score": piece.score}
         if amount:
             part["amount"] = piece.columns[amount]
@@ -137,11 +144,17 @@ def gather(
         for (_, why), rows in refused.items():
             reasons[why] += rows
         found = "; ".join(f"{why} ({rows:,})" for why, rows in reasons.most_common(2))
-        raise DataError(f"CAPTURED={source}: no row with a score" + (f"; refused: {found}" if found else ""))
-    return _arranged(by_day, refused, pd.concat(parts, ignore_index=True), source)
+        said = " ".join([f"no row with a score{f'; refused: {found}' if found else ''}.", *sentences(apart)])
+        raise DataError(f"CAPTURED={source}: {said.removesuffix('.')}")
+    return replace(_arranged(by_day, refused, pd.concat(parts, ignore_index=True), source), apart=apart)
 
 
 def _challenged(challenger: Model, piece: Piece) -> np.ndarray:
+    if lacking := sorted(set(piece.unknown).intersection(challenger.layout.features.raw)):
+        raise DataError(
+            f"the challenger cannot score what this model was asked: rows came without {lacking[0]!r}, which the "
+            "endpoint found itself and data capture does not see. 'make compare A=... B=...' compares the two runs"
+        )
     try:
         return challenger.score(piece.columns)
     except RowError as error:

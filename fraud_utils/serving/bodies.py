@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fraud_utils.artifact import MISSING, Layout, RowError
+from fraud_utils.artifact import MISSING, Layout, RowError, header_of
 from fraud_utils.serving.answers import CSV, JSON, JSON_LINES, MEDIA, RequestError
 
 ARROW_BYTES = 1 << 16  # larger CSV bodies are worth Arrow's parser
@@ -277,10 +277,7 @@ def _rows_of(body: Body, layout: Layout) -> tuple[tuple[str, ...], int]:
 
 
 def _csv_columns(body: Body, layout: Layout) -> tuple[tuple[str, ...], int]:
-    """The columns' names, and where the rows begin: after the first line if that is a header.
-
-    A header is a line with a column's name in it, or without any number.
-    """
+    """The columns' names, and where the rows begin: after the first line if that is a header."""
     begin = re.search(rb"[^\r\n]", body)
     if not begin:
         raise RequestError(400, "the body is empty")
@@ -292,20 +289,12 @@ def _csv_columns(body: Body, layout: Layout) -> tuple[tuple[str, ...], int]:
         raise RequestError(400, f"the body is not UTF-8: {error}") from None
     if not first:
         raise RequestError(400, "the first line holds a byte order mark and no more")
-    first = [name.strip() for name in first]
-    if layout.accepted.isdisjoint(first) and any(_is_value(text) for text in first):
+    names = header_of(first, layout)
+    if names is None:
         return layout.names_of(len(first), 1), 0
-    if len(first) == 1 < len(layout.columns) and (other := re.search(r"[;\t|]", first[0])):
+    if len(names) == 1 < len(layout.columns) and (other := re.search(r"[;\t|]", names[0])):
         raise RequestError(400, f"values are separated by {other.group()!r}; separate them by commas")
-    for name, count in Counter(first).most_common(1):
+    for name, count in Counter(names).most_common(1):
         if count > 1:
             raise RequestError(400, f"column {name[:60]!r} appears {count} times in the header")
-    return tuple(first), end
-
-
-def _is_value(text: str) -> bool:
-    try:
-        float(text or "nan")
-    except ValueError:
-        return False
-    return True
+    return names, end

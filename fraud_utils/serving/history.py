@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fraud_utils.artifact import MISSING, Model, RowError, cents
+from fraud_utils.artifact import EVENTS, MISSING, Model, RowError, cents
 from fraud_utils.serving.stores import SETTING, Event, Store, StoreError, add, open_store
 
-EVENTS = "history"  # the events of a row in JSON, and what an answer says about its history
 UNAVAILABLE, UNRECORDED = "unavailable", "unrecorded"
 LABELS: dict[str, bool | None] = {"0": False, "1": True, "0.0": False, "1.0": True, "False": False, "True": True}
 LABELS |= dict.fromkeys((*MISSING, "None"))  # not known yet

@@ -10,7 +10,8 @@ import pytest
 
 from fraud_utils import artifact, deploy
 from fraud_utils.data import ULB
-from fraud_utils.deploy import DeployError, Deployment
+from fraud_utils.deploy import DeployError, Deployment, trial
+from fraud_utils.project import OWN_REQUESTS
 
 
 def test_a_choice_becomes_a_model_an_endpoint_a_batch_of_scores_and_then_nothing(server, log, split, tmp_path):
@@ -71,6 +72,8 @@ def test_options_of_training_and_of_the_endpoint(server, split, tmp_path):
     assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 4)
     version = deployment.register("fraud")
     deployment.endpoint.score(split.test)
+    deployment.endpoint.latency_ms(split.test, 2)
+    trial.Client(deployment.site).ask(split.test, 2)
 
     assert deployment.delete()
     assert not scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
@@ -80,10 +83,14 @@ def test_options_of_training_and_of_the_endpoint(server, split, tmp_path):
     bucket, _, key = url.removeprefix("s3://").partition("/")
     assert s3.head_object(Bucket=bucket, Key=key)["ContentLength"] > 1000  # it outlives the deployment
     captured = s3.list_objects_v2(Bucket=bucket, Prefix=f"fraud-detection/captured/{deployment.name}")["Contents"]
-    line = json.loads(s3.get_object(Bucket=bucket, Key=captured[0]["Key"])["Body"].readline())
-    asked = line["captureData"]["endpointInput"]
-    assert (asked["observedContentType"], asked["encoding"]) == ("text/csv", "CSV")
-    assert asked["data"] == split.test.to_csv(index=False)  # readable as it is, not in base64
+    bodies = [s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in captured]
+    lines = [json.loads(line) for body in bodies for line in body.splitlines()]
+    assert len(lines) == 6
+    ids = {line["eventMetadata"].get("inferenceId", "") for line in lines}
+    assert len(ids) == 6 and all(name.startswith(OWN_REQUESTS) for name in ids)  # none is a customer's
+    asked = [line["captureData"]["endpointInput"] for line in lines]
+    assert all((each["observedContentType"], each["encoding"]) == ("text/csv", "CSV") for each in asked)
+    assert split.test.to_csv(index=False) in [each["data"] for each in asked]  # readable as it is, not in base64
 
 
 def test_a_verb_called_too_early_says_which_one_comes_first(deployment, split):

@@ -100,7 +100,7 @@ def test_a_spot_job_that_loses_an_instance_goes_on_from_its_checkpoint(local, co
     assert described["TrainingJobStatus"] == "Completed"
     lines = local.lines("TrainingJobs", name)
     assert any(line.startswith("going on from the checkpoint after round") for line in lines)
-    assert not any(tree.exists() for tree in trees)
+    until(lambda: not any(tree.exists() for tree in trees), "the end of the programs' folders")
 
 
 def sharded(local, split, parts):

@@ -1,6 +1,7 @@
 """Captured requests as SageMaker writes them: every payload that the endpoint takes, and what cannot be read."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,12 @@ import pytest
 from monitored import SHOP, record, saved, shop_rows
 
 from fraud_utils.data import DataError
+from fraud_utils.monitor import captured
+from fraud_utils.monitor.apart import OWN, REPEATED
 from fraud_utils.monitor.captured import read_captured
+from fraud_utils.project import own_request
 from fraud_utils.serving.answers import Usual, Wanted
+from fraud_utils.serving.app import App, Request, Settings
 
 
 def read(path, model):
@@ -121,6 +126,134 @@ def test_what_cannot_be_read_is_counted_with_the_reason_and_spoils_nothing_else(
         "column 'a': the value is missing",
     ):
         assert part in reasons
+
+
+BAD = {
+    "a lone return": ('1,2,3,"web",4\r1,2,3,"web",4\r', "text/csv", 2),
+    "a number out of range": ('{"instances": [[1, 2, 3, "web", 1%s]]}' % ("0" * 400), "application/json", 1),
+    "more digits than Python reads": ('{"instances": [[1, 2, 3, "web", 1%s]]}' % ("0" * 5_000), "application/json", 1),
+    "brackets without an end": ('{"instances": %s' % ("[" * 100_000), "application/json", 1),
+    "a list for text": ('{"instances": [[1, 2, 3, ["web"], 4], [1, 2, 3, ["web"], 4]]}', "application/json", 2),
+    "a column twice": ("a,a,total\n1,2,3\n", "text/csv", 1),
+    "nothing": ("", "text/csv", 1),
+}
+
+
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("name", BAD)
+def test_one_bad_request_is_refused_and_the_others_are_read(shop, capture, name, answered):
+    body, media, rows = BAD[name]
+    good = [record("1,2,3,web,4\n", "0.5\n", inferenceId=f"good{number}") for number in range(3)]
+    bad = record(body, "0.5\n" * 7 if answered else None, media, inferenceId="bad")
+    frame, refused = read(capture(*good[:2], bad, good[2]), shop)
+    assert frame["id"].tolist() == ["good0", "good1", "good2"]
+    assert list(refused.values()) == [7 if answered else rows]
+
+
+DAMAGE = {
+    "captureData": {"captureData": 5},
+    "eventMetadata": {"eventMetadata": "2026"},
+    "time": {"eventMetadata": {"eventId": "e", "inferenceTime": None}},
+    "input": {"captureData": {"endpointInput": "1,2,3,web,4"}},
+    "data": {"captureData": {"endpointInput": {"data": None, "encoding": "CSV"}}},
+    "no data": {"captureData": {"endpointInput": {"encoding": "CSV"}}},
+    "output": {"captureData": {"endpointInput": {"data": "1,2,3,web,4", "encoding": "CSV"}, "endpointOutput": [0.5]}},
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_line_that_is_not_as_data_capture_writes_it_is_refused(shop, capture, name):
+    good = record("1,2,3,web,4\n", "0.5\n", inferenceId="good")
+    frame, refused = read(capture(json.dumps(json.loads(good) | DAMAGE[name]), good), shop)
+    assert frame["id"].tolist() == ["good"]
+    assert refused == {"the line is not what data capture writes": 1}
+
+
+def test_a_request_that_was_refused_has_all_its_rows_and_the_endpoints_reason(shop, capture):
+    app = App(shop, Settings(workers=1))
+
+    def asked(body: str, media: str) -> str:
+        status, _, answer = app.respond(Request("POST", "/invocations", {"content-type": media}, body.encode()))
+        assert status == 400
+        return record(body, answer.decode(), media)
+
+    path = capture(
+        asked('{"instances": [[1, 2, 3, "web", 4], [1, null, 3, "web", 4], [1, 2, 3, "web", 4]]}', "application/json"),
+        asked("when,a,b,channel,total\n1,2,3,web,4\n1,x,3,web,4\n", "text/csv"),
+        record("1,2,3,web,4\n" * 4, "<html>Bad gateway</html>"),
+    )
+    _, refused = read(path, shop)
+    assert refused == {
+        "column 'a': the value is missing, and training rows had none missing": 3,
+        "column 'a': text where a number is needed": 2,
+        "the answer holds no scores": 4,
+    }
+
+
+@pytest.mark.parametrize("encoding", ["BASE64", "CSV"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a, total, b, channel\n2,4,3,web\n",
+        " channel,b ,total, a\r\nweb,3,4,2\r\n",
+        '"a", total,"b",channel\n2,4,3,web\n',
+        "\ufeffwhen,a,b,channel,total\n1,2,3,web,4\n",
+        "\ufeff1,2,3,web,4\n",
+        "\n\na,total,b,channel\n2,4,3,web\n",
+    ],
+)
+def test_a_csv_that_is_served_is_read_as_it_was_served(shop, capture, body, encoding):
+    status, _, answer = App(shop, Settings(workers=1)).respond(
+        Request("POST", "/invocations", {"content-type": "text/csv"}, body.encode())
+    )
+    frame, refused = read(capture(record(body, answer.decode(), encoding=encoding)), shop)
+    assert (status, refused) == (200, {})
+    row = frame.iloc[0]
+    assert (row["a"], row["b"], row["channel"], row["total"], row["score"]) == (2, 3, "web", 4, float(answer))
+
+
+def test_json_with_a_byte_order_mark_is_read_as_it_was_served(shop, capture):
+    frame, refused = read(capture(record('\ufeff{"instances": [[1, 2, 3, "web", 4]]}', "[0.5]", "text/json")), shop)
+    assert (frame["score"].tolist(), refused) == ([0.5], {})
+
+
+def apart(path, model):
+    return sum((piece.apart for piece in read_captured(path, model.layout)), Counter())
+
+
+def test_what_this_project_asked_itself_is_left_out_and_counted(shop, capture):
+    path = capture(
+        record("1,2,3,web,4\n1,2,3,web,4\n", "0.5\n0.5\n", inferenceId=own_request()),
+        record("1,,3,web,4\n", None, inferenceId=own_request()),
+        record("1,2,3,web,4\n", "0.25\n", inferenceId="payment"),
+    )
+    frame, refused = read(path, shop)
+    assert (frame["id"].tolist(), refused) == (["payment"], {})
+    assert apart(path, shop) == {OWN: 2}
+
+
+def test_a_row_that_comes_again_counts_once_across_files_and_pieces(shop, capture, monkeypatch):
+    monkeypatch.setattr(captured, "PIECE", 2)
+    one, three = "1,2,3,web,4\n", "1,2,3,web,4\n1,5,3,web,4\n1,6,3,web,4\n"
+    json_row = '{"instances": [[1, 2, 3, "web", 4]]}'
+    capture(
+        record(one, "0.6\n", inferenceTime="2026-01-05T10:00:01Z", inferenceId="p3"),
+        record(json_row, "[0.5]", "application/json", inferenceId="p3"),  # written later, asked first
+        record(one, "0.5\n", inferenceId="p1"),
+        record(one, None, inferenceId="p2"),  # failed, and tried again
+        record(three, "0.1\n0.2\n0.3\n", inferenceId="many"),
+    )
+    again = [
+        record(one, "0.5\n", inferenceId="p1", eventId="other"),
+        record(one, "0.5\n", inferenceId="p2"),
+        record(three + one, "0.1\n0.2\n0.3\n0.4\n", inferenceId="many"),
+    ]
+    path = capture(*again, again[0], record(one, "0.9\n"), record(one, "0.9\n"), hour="2026/01/06/10")
+    frame, refused = read(path, shop)
+    assert sorted(frame["id"]) == ["e", "e", "many/1", "many/2", "many/3", "many/4", "p1", "p2", "p3"]
+    assert frame.set_index("id")["score"]["p3"] == 0.5
+    assert refused == {"no answer was captured": 1}
+    assert apart(path, shop) == {REPEATED: 6}
 
 
 def test_captures_of_two_endpoints_in_one_folder_are_refused_by_name(shop, capture):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from monitored import SHOP, THRESHOLD, record, saved, shop_rows
 
-from fraud_utils import artifact, monitor
+from fraud_utils import artifact, monitor, project
 from fraud_utils.data import DataError, load_transactions
 from fraud_utils.monitor.traffic import read_traffic
 
@@ -119,6 +119,31 @@ def test_simulated_traffic_may_hold_any_text_and_any_name(tmp_path):
     assert case.label is None  # none has come in two days
     assert case.traffic.requests.tolist() == [50, 50] and not len(case.refusals())
     assert case.traffic.counts["channel"][:, -2].sum() == 0  # no text that training has not seen
+
+
+def test_requests_of_this_project_and_rows_that_came_again_are_not_traffic_and_the_page_says_so(
+    shop, capture, tmp_path
+):
+    rows = shop_rows(900, 9)
+    score = shop.score(rows)
+
+    def asked(part: slice, identity: str) -> str:
+        body = rows.iloc[part].drop(columns="fraud").to_csv(index=False)
+        return record(body, "".join(f"{each!r}\n" for each in score[part].tolist()), inferenceId=identity)
+
+    customers = [asked(slice(row, row + 1), f"p{row}") for row in range(100)]
+    own = [asked(slice(100, 900), project.own_request()), asked(slice(100, 101), project.own_request())]
+    frauds = [f"p{row}" for row in range(100) if rows["fraud"].iloc[row]]
+    pd.DataFrame({"id": frauds, "label": 1}).to_csv(tmp_path / "labels.csv", index=False)
+    alone = monitor.open_case(shop, capture(*customers), tmp_path / "labels.csv")
+    assert "left out" not in alone.describe()
+    case = monitor.open_case(shop, capture(*own, *customers[:3]), tmp_path / "labels.csv")
+    assert case.traffic.requests.tolist() == [100]
+    assert case.verdict() == alone.verdict()
+    assert "2 requests of this project itself" in case.describe() and project.OWN_REQUESTS in case.describe()
+    assert "3 rows came again under an InferenceId" in case.describe()
+    with pytest.raises(DataError, match=r"no row with a score\. 2 requests of this project itself"):
+        monitor.open_case(shop, capture(*own, endpoint="new") / "new")
 
 
 # Tables, labels -----------------------------------------------------------------------------------------------------
