@@ -156,7 +156,8 @@ def _challenged(challenger: Model, piece: Piece) -> np.ndarray:
             "endpoint found itself and data capture does not see. 'make compare A=... B=...' compares the two runs"
         )
     try:
-        return challenger.score(piece.columns)
+        accepted = challenger.layout.accepted
+        return challenger.score({name: values for name, values in piece.columns.items() if name in accepted})
     except RowError as error:
         raise DataError(
             f"the challenger cannot score what this model was asked: {error}. Only the columns that this model uses "

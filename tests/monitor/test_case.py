@@ -298,6 +298,14 @@ def test_timestamps_are_days_in_utc(shop, tmp_path, name, zone):
     assert days.rows["day"].tolist() == ([0, 0, 2] if zone == "Europe/Paris" else [0, 1, 2])
 
 
+def test_a_challenger_that_uses_fewer_columns_is_asked_about_these(shop, capture, tmp_path):
+    rows = shop_rows(2_000, 1).drop(columns="b")
+    other = saved(tmp_path / "model", replace(SHOP, features=("a",)), rows, rows, ["channel"])
+    path = capture(record("1,2,3,web,4\n", "0.5\n"))  # the time, a, b, the channel, the total
+    scores = read_traffic(path, shop, other).rows["challenger"]
+    assert scores.tolist() == pytest.approx(other.score({"a": [2.0], "channel": ["web"], "total": [4.0]}).tolist())
+
+
 def test_a_challenger_that_needs_a_column_which_this_model_does_not_use_is_refused(shop, capture, tmp_path):
     rows = shop_rows(2_000, 1).assign(age=np.arange(2_000.0))
     other = saved(tmp_path / "model", replace(SHOP, features=("a", "b", "age")), rows, rows, ["b", "channel"])
