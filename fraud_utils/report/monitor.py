@@ -93,6 +93,8 @@ def _values(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     values = {name: value for name, value in finished.parameters.items() if name in known}
     values |= given(options, known)
     values |= {name: getattr(options, name) for name in ("captured", "labels") if getattr(options, name)}
+    if values.get("labels") and not values.get("captured"):
+        raise UsageError(f"LABELS={values['labels']} are of captured requests; name these too: CAPTURED=path|s3://...")
     return values | {"run_folder": folder.as_posix()}
 
 

@@ -125,6 +125,7 @@ def test_without_captured_requests_it_simulates_some_and_rehearses_four_faults(p
         ({"RUN": "first", "PARAMS": "label_dealy_days=3"}, "did you mean 'label_delay_days'"),
         ({"RUN": "first", "PARAMS": "label_delay_days=soon"}, "takes int"),
         ({"RUN": "first", "PARAMS": "requests_per_day=0"}, "it must be from 1 to a million"),
+        ({"RUN": "first", "LABELS": "labels.csv"}, "LABELS=labels.csv are of captured requests; name these too"),
     ],
 )
 def test_what_is_asked_wrongly_is_refused_before_anything_runs(project, settings, part, monkeypatch, capsys):
