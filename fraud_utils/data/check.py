@@ -152,6 +152,7 @@ def _in_order(raw: Raw, schema: Schema, labelled: np.ndarray, origin: str | None
 
 
 def _spelling(raw: Raw, schema: Schema) -> Spelling:
+    """How a file writes numbers; of codes the first thousand tell."""
     codes = {}
     for column in schema.text:
         first = raw.frame[column].dropna().head(1_000).astype(str)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from fraud_utils.data import times
 from fraud_utils.data.files import TableFile
 from fraud_utils.data.peek import first_rows, joined
-from fraud_utils.data.schema import DataError, Schema
+from fraud_utils.data.schema import DataError
 
 SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
 EXAMPLES, SAMPLE = 4, 1_000
@@ -108,24 +108,14 @@ class Look:
     folders: frozenset[str] = frozenset()
 
 
-def look(path: Path, source: str) -> Look:
-    """Read every column of a table whatever it holds.
-
-    Raises
-    ------
-    DataError
-        The format is unknown, or the file is empty or damaged.
-    """
-    return look_at([TableFile(path, Schema("", "label", None, None, ("feature",)), source)], source)
-
-
-def look_at(tables: Sequence[TableFile], source: str) -> Look:
+def look(tables: Sequence[TableFile], source: str) -> Look:
     """Read a file, or the first rows of each of some files of a folder, from its first to its last.
 
     Raises
     ------
     DataError
-        As `look` does; or a column is of types in two files that have nothing in common.
+        The format is unknown, the file is empty or damaged, or a column is of types in two files that have nothing in
+        common.
     """
     count = min(len(tables), FILES)
     chosen = [tables[round(place)] for place in np.linspace(0, len(tables) - 1, count)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fraud_utils.data.columns import look_at
+from fraud_utils.data.columns import look
 from fraud_utils.data.guesses import Draft, guess
 from fraud_utils.data.parts import files_of
 from fraud_utils.data.schema import DataError, Schema
@@ -32,7 +32,7 @@ def draft(path: str | Path) -> Draft:
     file = resolve(path)
     if not file.exists():
         raise DataError(f"{path}: no such file; check the path")
-    made = Draft(look_at(files_of(file, Schema("", "label", None, None, ("feature",)), str(path)), str(path)))
+    made = Draft(look(files_of(file, Schema("", "label", None, None, ("feature",)), str(path)), str(path)))
     guess(made)
     return made
 

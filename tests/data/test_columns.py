@@ -6,14 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fraud_utils.data import DataError
-from fraud_utils.data.columns import look
+from fraud_utils.data import DataError, Schema, TableFile
+from fraud_utils.data.columns import Look, look
+
+
+def look_at(path, source: str) -> Look:
+    return look([TableFile(path, Schema("", "label", None, None, ("feature",)), source)], source)
 
 
 def columns(tmp_path, text: str, name: str = "t.csv", encoding: str = "utf-8") -> dict:
     path = tmp_path / name
     path.write_bytes(text.encode(encoding))
-    return {column.name: column for column in look(path, str(path)).columns}
+    return {column.name: column for column in look_at(path, str(path)).columns}
 
 
 def test_a_column_is_what_all_of_its_rows_can_be_read_as(tmp_path):
@@ -64,7 +68,7 @@ def test_texts_that_only_begin_as_dates_do_are_texts(tmp_path, texts):
 def test_semicolons_decimal_commas_and_latin_letters_are_seen(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes("où;betrag\ncafé;1.234,50\nthé;2,25\n".encode("cp1252"))
-    seen = look(path, "t.csv")
+    seen = look_at(path, "t.csv")
     assert [(column.name, column.kind) for column in seen.columns] == [("où", "text"), ("betrag", "number")]
     assert seen.columns[1].values.tolist() == [1234.5, 2.25]
     assert seen.written["separator"] == ";" and seen.written["decimal"] == ","
@@ -82,7 +86,7 @@ def test_of_columns_without_a_name_one_is_shown_and_it_has_values_where_any_has(
 def test_a_letter_that_is_not_utf_8_after_many_that_are_is_read(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(("c,x\n" + "cafe,1\n" * 20_000 + "café,2\n").encode("latin-1"))
-    seen = look(path, "t.csv")
+    seen = look_at(path, "t.csv")
     assert seen.columns[0].distinct == 2
     assert seen.written["encoding"] == "cp1252"
 
@@ -93,7 +97,7 @@ def test_a_parquet_file_has_types_of_its_own(tmp_path):
     frame["clock"] = [time(22, 22), time(6, 18)]
     frame["lists"], frame["bytes"], frame["nothing"] = [[1], [2]], [b"\xff", None], [None, None]
     frame.to_parquet(tmp_path / "t.parquet")
-    found = {column.name: (column.kind, column.missing) for column in look(tmp_path / "t.parquet", "t").columns}
+    found = {column.name: (column.kind, column.missing) for column in look_at(tmp_path / "t.parquet", "t").columns}
     assert found == {
         "t": ("date", 0), "n": ("number", 0), "b": ("text", 0), "c": ("text", 1), "clock": ("other", 0),
         "lists": ("other", 0),
@@ -117,4 +121,4 @@ def test_a_parquet_file_has_types_of_its_own(tmp_path):
 def test_what_cannot_be_read_is_refused_with_a_reason(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
-        look(tmp_path / name, name)
+        look_at(tmp_path / name, name)
