@@ -41,13 +41,13 @@ def exact(successes: Any, trials: Any, level: float = LEVEL, share: float = 1.0)
     low, high : numpy.ndarray
         Of the shape that both broadcast to.
     """
-    from scipy.stats import beta
+    from scipy.special import betainccinv, betaincinv
 
     successes, trials = np.broadcast_arrays(np.asarray(successes, float), np.asarray(trials, float))
     tail, failures = (1 - level) / 2, (trials - successes) * share
     with np.errstate(invalid="ignore"):
-        low = np.where(successes > 0, beta.ppf(tail, successes, failures + 1), 0.0)
-        high = np.where(failures > 0, beta.isf(tail, successes + 1, failures), 1.0)
+        low = np.where(successes > 0, betaincinv(successes, failures + 1, tail), 0.0)
+        high = np.where(failures > 0, betainccinv(successes + 1, failures, tail), 1.0)
     if share == 1:
         return low, high
     return share * low / (1 - low + share * low), share * high / (1 - high + share * high)
@@ -64,13 +64,13 @@ def poisson(count: float, level: float = LEVEL, share: float = 1.0, seen: float 
     count : float
         Of which `seen` were counted one by one, and each of the others that was drawn counts 1 / share times.
     """
-    from scipy.stats import chi2
+    from scipy.special import gammaincinv
 
     tail, most = (1 - level) / 2, 1 / share
     variance = seen + (count - seen) * most
-    low = chi2.ppf(tail, 2 * count**2 / variance) * variance / (2 * count) if count else 0.0
+    low = gammaincinv(count**2 / variance, tail) * variance / count if count else 0.0
     above, spread = count + most, variance + most**2
-    return float(low), float(chi2.ppf(1 - tail, 2 * above**2 / spread) * spread / (2 * above))
+    return float(low), float(gammaincinv(above**2 / spread, 1 - tail) * spread / above)
 
 
 def percentile(replicates: Any, level: float = LEVEL) -> list[float]:
