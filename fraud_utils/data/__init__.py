@@ -4,7 +4,7 @@ from fraud_utils.data.check import Loaded
 from fraud_utils.data.download import download
 from fraud_utils.data.draft import draft, keep, unresolved
 from fraud_utils.data.files import FORMATS, TableFile
-from fraud_utils.data.folds import LEAST, Parts, assign_folds, labelled, later_parts
+from fraud_utils.data.folds import LEAST, Parts, assign_folds, frauds_to_fold, labelled, later_parts
 from fraud_utils.data.guesses import Draft
 from fraud_utils.data.history import add_history
 from fraud_utils.data.load import DEFAULT_PATH, load_transactions, read_transactions
@@ -43,6 +43,7 @@ __all__ = [
     "draft",
     "duplicate_groups",
     "fold_groups",
+    "frauds_to_fold",
     "joined",
     "keep",
     "labelled",

@@ -23,6 +23,16 @@ def assign_folds(y: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np
     """
     from sklearn.model_selection import StratifiedKFold
 
+    fraud_groups, group_of = frauds_to_fold(y, groups, folds)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    fold_of_group = np.empty(len(fraud_groups), dtype=int)
+    for number, (_, held_out) in enumerate(splitter.split(fraud_groups, fraud_groups)):
+        fold_of_group[held_out] = number
+    return fold_of_group[group_of]
+
+
+def frauds_to_fold(y: np.ndarray, groups: np.ndarray, folds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each group holds a fraud, as 0 or 1, and each row's group; refused as `assign_folds` does."""
     _, group_of = np.unique(groups, return_inverse=True)
     fraud_groups = np.zeros(group_of.max() + 1, dtype=int)
     np.maximum.at(fraud_groups, group_of, y)
@@ -32,11 +42,7 @@ def assign_folds(y: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np
         raise DataError(
             f"{distinct} distinct frauds{which} before the test set are too few for {folds} folds; bring a longer table"
         )
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    fold_of_group = np.empty(len(fraud_groups), dtype=int)
-    for number, (_, held_out) in enumerate(splitter.split(fraud_groups, fraud_groups)):
-        fold_of_group[held_out] = number
-    return fold_of_group[group_of]
+    return fraud_groups, group_of
 
 
 def labelled(time: np.ndarray, moments: np.ndarray | float, label_delay_days: float) -> np.ndarray:

@@ -29,6 +29,7 @@ from fraud_utils.data import (
     describe_sample,
     draft,
     fold_groups,
+    frauds_to_fold,
     keep,
     load_transactions,
     share_of,
@@ -160,12 +161,10 @@ def _refused(table: str, asked: list[str], error: DataError | None = None) -> Us
 
 def _foldable(split: Split, schema: Schema, values: Mapping[str, Any]) -> None:
     """Refuse a table whose frauds are too few for the folds of the comparison."""
-    from fraud_utils.evaluation import Protocol, Rows, assign_folds
+    from fraud_utils.evaluation import Protocol
 
     frauds = split.train[split.train[schema.label] == 1]
-    empty = np.empty((len(frauds), 0), dtype=np.float32)
-    rows = Rows(empty, np.ones(len(frauds), dtype=int), fold_groups(frauds, schema), np.zeros(len(frauds)))
-    assign_folds(rows, Protocol.of(values["profile"]).folds, values["seed"])
+    frauds_to_fold(np.ones(len(frauds), dtype=int), fold_groups(frauds, schema), Protocol.of(values["profile"]).folds)
 
 
 def _constant(split: Split, schema: Schema) -> dict[str, str]:
