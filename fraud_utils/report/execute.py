@@ -6,12 +6,15 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fraud_utils.report.errors import NotebookError
+
+PAUSE = 2  # seconds between two copies of a running notebook on disk; one takes some hundredths
 
 
 def execute(
@@ -26,7 +29,8 @@ def execute(
     Parameters
     ----------
     notebook, output : Path
-        What to execute, and where to keep it with its outputs; written after every cell.
+        What to execute, and where to keep it with its outputs; written every `PAUSE` seconds and at the end, however
+        that comes.
     parameters : mapping
         Typed values for names that the notebook declares.
     on_cell : callable
@@ -60,6 +64,7 @@ def execute(
                 notebook,
                 output,
                 dict(parameters),
+                engine_name=_engine(),
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
@@ -77,6 +82,31 @@ def execute(
             raise NotebookError(notebook.stem, cell, source, "", message) from None
     if executed.metadata.papermill.exception:  # papermill takes sys.exit(0) for success
         raise NotebookError(notebook.stem, cell, source, "", "the cell left the notebook before its end")
+
+
+def _engine() -> str:
+    """The name of papermill's engine, told not to write the whole notebook before and after every cell."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class SeldomWritten(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, *given: Any, **named: Any) -> None:
+            save, due = nb_man.save, 0.0
+
+            def save_if_due(**now: Any) -> None:
+                nonlocal due
+                if time.monotonic() >= due:
+                    save(**now)
+                    due = time.monotonic() + PAUSE
+
+            nb_man.save = save_if_due
+            try:
+                super().execute_managed_notebook(nb_man, *given, **named)
+            finally:
+                nb_man.save = save  # papermill calls it once more when all has ended
+
+    papermill_engines.register("seldom written", SeldomWritten)
+    return "seldom written"
 
 
 @contextmanager
