@@ -2,7 +2,6 @@
 
 import socket
 
-import mlflow
 import pytest
 from records import RUN
 
@@ -34,6 +33,8 @@ def test_mlflow_gets_parameters_metrics_and_files(folder, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     tracking.send(folder, RUN)
     assert f"MLflow at {address} has this run too" in capsys.readouterr().err
+    import mlflow  # here, since every worker collects this file
+
     client = mlflow.MlflowClient(address)
     [kept] = client.search_runs([client.get_experiment_by_name("fraud-detection").experiment_id])
     assert (kept.info.run_name, kept.info.status) == ("one", "FINISHED")
