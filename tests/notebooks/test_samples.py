@@ -58,6 +58,7 @@ def test_a_report_on_a_sample_is_about_the_whole_table(project):
     assert f"{len(test):,}" in pages["02_compare_models"] and "on all rows" in pages["03_deploy"]
 
 
+@pytest.mark.long  # tests/report/test_check.py has the refusal before a report begins
 def test_settings_are_not_searched_on_other_rows_than_those_compared(project, tmp_path):
     simulate_transactions(4_000, fraud_rate=0.02, seed=11).to_parquet(tmp_path / "table.parquet", index=False)
     given = {"data": tmp_path / "table.parquet", "run_folder": tmp_path / "run", "most_rows": 2_000, "tune_jobs": 2}
