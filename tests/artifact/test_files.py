@@ -22,6 +22,7 @@ def test_a_packed_model_is_two_files_and_the_same_bytes_again(folder, model, fra
     assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "sub" / "two.tar.gz").read_bytes()
     with tarfile.open(tmp_path / "one.tar.gz") as tar:
         assert sorted(tar.getnames()) == ["manifest.json", "model.ubj"]
+        assert all(member.mode == 0o644 for member in tar)  # the image's user is not the owner
     artifact.unpack(tmp_path / "one.tar.gz", tmp_path / "again")
     np.testing.assert_array_equal(artifact.load(tmp_path / "again").score(frame), model.score(frame))
 
