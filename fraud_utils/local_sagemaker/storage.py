@@ -129,12 +129,7 @@ class Writer:
                 stream, moment, line = self._lines.get()
                 streams.setdefault(stream, []).append({"timestamp": moment, "message": line or " "})
             for (group, name, region), events in streams.items():
-                logs = self._client("logs", region)
-                with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
-                    logs.create_log_group(logGroupName=group)
-                with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
-                    logs.create_log_stream(logGroupName=group, logStreamName=name)
-                logs.put_log_events(logGroupName=group, logStreamName=name, logEvents=events)
+                self._write_lines(region, {"logGroupName": group}, {"logStreamName": name}, events)
             captured: dict[str, str] = {}
             while not self._captured.empty():
                 url, line = self._captured.get()
@@ -144,3 +139,16 @@ class Writer:
                 s3 = self._client("s3", "us-east-1")
                 written = f"{datetime.now(UTC):%M-%S-%f}"[:-3]
                 s3.put_object(Bucket=bucket, Key=f"{key}/{written}-{uuid.uuid4()}.jsonl", Body=lines.encode())
+
+    def _write_lines(
+        self, region: str, group: dict[str, str], stream: dict[str, str], events: list[dict[str, Any]]
+    ) -> None:
+        logs = self._client("logs", region)
+        try:
+            logs.put_log_events(**group, **stream, logEvents=events)
+        except logs.exceptions.ResourceNotFoundException:  # the first lines
+            with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+                logs.create_log_group(**group)
+            with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+                logs.create_log_stream(**group, **stream)
+            logs.put_log_events(**group, **stream, logEvents=events)

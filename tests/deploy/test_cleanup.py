@@ -1,6 +1,7 @@
 """Cleaning up from anywhere: whose things go, what is said, and what happens where AWS refuses a step."""
 
 import contextlib
+import dataclasses
 import http.client
 import http.server
 import json
@@ -120,10 +121,19 @@ def cbor(texts):
     return bytes([0xA0 + len(texts)]) + b"".join(b"\x79" + len(word).to_bytes(2) + word for word in words)
 
 
-@contextlib.contextmanager
-def denying(action):
-    """In the environment, a server that passes everything on but one action; yields the actions it was asked for."""
-    upstream, asked = urlsplit(os.environ["AWS_ENDPOINT_URL"]), set()
+@dataclasses.dataclass
+class Denying:
+    """A server that passes everything on but one action; the actions it was asked for."""
+
+    port: int = 0
+    action: str = ""
+    asked: set[str] = dataclasses.field(default_factory=set)
+
+
+@pytest.fixture(scope="module")
+def denier(server):
+    """One for all tests: clients of another address read the descriptions of their services anew."""
+    upstream, state = urlsplit(os.environ["AWS_ENDPOINT_URL"]), Denying()
 
     class Proxy(http.server.BaseHTTPRequestHandler):
         def handle_request(self):
@@ -132,9 +142,9 @@ def denying(action):
             by_path = re.search("/operation/([A-Za-z]+)$", self.path)
             operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2] or (by_path and by_path[1])
             operation = operation or f"{self.command} {self.path}"
-            asked.add(wanted := deployments.action(service, operation))
-            if wanted == action:
-                message = f"User: arn:aws:iam::1:user/x is not authorized to perform: {action} on resource: *"
+            state.asked.add(wanted := deployments.action(service, operation))
+            if wanted == state.action:
+                message = f"User: arn:aws:iam::1:user/x is not authorized to perform: {wanted} on resource: *"
                 refusal = {"__type": "AccessDeniedException", "message": message}
                 xml = f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>"
                 content = xml.encode() if service == "s3" else json.dumps(refusal).encode()
@@ -164,10 +174,23 @@ def denying(action):
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
         threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True).start()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
-            yield asked
+        state.port = proxy.server_port
+        yield state
         proxy.shutdown()
+
+
+@pytest.fixture
+def denying(denier):
+    """Puts into the environment the server that denies an action, and gives the set of those it is asked for."""
+
+    @contextlib.contextmanager
+    def denying(action):
+        denier.action, denier.asked = action, set()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{denier.port}")
+            yield denier.asked
+
+    return denying
 
 
 def train_without_end(run, name, bucket, rows):
@@ -283,22 +306,16 @@ def rows(split):
     return split.train.iloc[::20].to_csv(index=False).encode()
 
 
-SHOWN = (  # the others are alike, a kind of thing each, and long
-    *(
-        "sagemaker:ListModels",
-        "sagemaker:DescribeTrainingJob",
-        "sagemaker:DeleteEndpoint",
-        "sagemaker:StopTransformJob",
-    ),
-    *("cloudwatch:DescribeAlarms", "logs:DeleteMetricFilter", "application-autoscaling:DeregisterScalableTarget"),
-    "s3:DeleteObject",
+SHOWN = (  # to list, to end what bills, to stop, and the other ways in which services refuse; the others are long
+    *("sagemaker:ListModels", "sagemaker:DeleteEndpoint", "sagemaker:StopTrainingJob"),
+    *("cloudwatch:DescribeAlarms", "s3:DeleteObject"),
 )
 
 
 @pytest.mark.parametrize(
     "action", [each if each in SHOWN else pytest.param(each, marks=pytest.mark.long) for each in STAYS]
 )
-def test_a_denied_action_keeps_no_other_step_from_being_taken(bucket, trained, rows, capsys, action):
+def test_a_denied_action_keeps_no_other_step_from_being_taken(bucket, trained, rows, denying, capsys, action):
     run = f"denied-{re.sub('[^A-Z]', '', action).lower()}-{len(action)}"
     made(run, bucket, action, trained, rows)
     with denying(action):
@@ -314,7 +331,7 @@ def test_a_denied_action_keeps_no_other_step_from_being_taken(bucket, trained, r
     assert left(run) == []
 
 
-def test_cleaning_up_asks_for_no_action_that_is_not_denied_in_turn_above(bucket, trained, rows):
+def test_cleaning_up_asks_for_no_action_that_is_not_denied_in_turn_above(bucket, trained, rows, denying):
     made("everything", bucket, "TuningJob TrainingJob TransformJob", trained, rows)
     with denying("nothing") as asked:
         assert cleanup("--run", "everything") == 0
@@ -336,7 +353,7 @@ def test_a_service_that_cannot_be_reached_keeps_no_endpoint(bucket, capsys, monk
     assert cleanup("--run", "walled-in") == 0
 
 
-def test_things_of_all_runs_are_not_deleted_by_their_names_alone(bucket):
+def test_things_of_all_runs_are_not_deleted_by_their_names_alone(bucket, denying):
     name = f"{stem('unread')}-1124094810-d330"
     create("unread", name, bucket)
     with denying("sagemaker:ListTags"):

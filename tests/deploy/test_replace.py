@@ -1,5 +1,6 @@
 """A live model replaced, or kept where the new one is no good, while somebody asks the endpoint without a pause."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -44,15 +45,29 @@ def alerting(trained, split, tmp_path_factory):
     return urls
 
 
-@pytest.fixture
-def live(server, alerting, tmp_path):
+@contextlib.contextmanager
+def serving(folder, model_url):
     """A deployment whose endpoint answers."""
-    deployment = deploy.connect("local", tmp_path / "live")
-    deployment.model_url = alerting[10]
+    deployment = deploy.connect("local", folder)
+    deployment.model_url = model_url
     deployment.serve()
     yield deployment
     deployment.delete()
-    assert deployments.left("live") == []
+    assert deployments.left(folder.name) == []
+
+
+@pytest.fixture
+def live(server, alerting, tmp_path):
+    """A deployment whose endpoint answers, to be replaced."""
+    with serving(tmp_path / "live", alerting[10]) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def lasting(server, alerting, tmp_path_factory):
+    """One for all tests after which it has to be as it was before (see `stays`)."""
+    with serving(tmp_path_factory.mktemp("folder") / "lasting", alerting[10]) as deployment:
+        yield deployment
 
 
 @pytest.fixture
@@ -64,8 +79,8 @@ def challenger(server, alerting, tmp_path):
     deployment.delete()
 
 
-@pytest.fixture
-def asked(live, split):
+@contextlib.contextmanager
+def asking(live, split):
     """The variants that answered somebody who asks all the while, and whose requests all are answered."""
     row = split.test.head(1).to_csv(index=False)
     with deployments.asking(client("sagemaker-runtime"), live.name, row) as variants:
@@ -73,10 +88,16 @@ def asked(live, split):
 
 
 @pytest.fixture
-def asked_in_lines(live, split):
+def asked(lasting, split):
+    with asking(lasting, split) as variants:
+        yield variants
+
+
+@pytest.fixture
+def asked_in_lines(lasting, split):
     """As `asked`, about some rows that comparisons leave out; the new model's errors are forgiven."""
     rows, form = split.test.to_csv(index=False), {"Accept": LINES}
-    with deployments.asking(client("sagemaker-runtime"), live.name, rows, "internal error", **form) as variants:
+    with deployments.asking(client("sagemaker-runtime"), lasting.name, rows, "internal error", **form) as variants:
         yield variants
 
 
@@ -88,7 +109,7 @@ def stays(live, asked, before):
     """Whether the endpoint is as it was, and answers; no request was answered by another variant."""
     count = len(asked)
     until(lambda: len(asked) > count, "one more answer")
-    return config(live) == live.name and set(asked) == {OLD} and deployments.left("live") == before
+    return config(live) == live.name and set(asked) == {OLD} and deployments.left(live.site.run) == before
 
 
 def baking(live):
@@ -110,9 +131,9 @@ def kinds(things):
     return sorted(thing.partition(" ")[0] for thing in things if " " in thing)
 
 
-def test_a_good_model_replaces_the_old_one_and_goes_with_the_endpoint(live, challenger, asked, split, log):
+def test_a_good_model_replaces_the_old_one_and_goes_with_the_endpoint(live, challenger, split, log):
     log.write_text("")
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, asking(live, split) as asked:
         during = pool.submit(watched, live)
         table = deploy.replace(challenger, live.name, split.test, LIMITS, QUICK)
     assert during.result() == (True, {"errors", "latency", "alerts"})
@@ -136,28 +157,28 @@ def test_a_good_model_replaces_the_old_one_and_goes_with_the_endpoint(live, chal
     assert len(live.endpoint.score(split.test)) == len(split.test)
 
 
-def test_a_model_that_does_not_start_is_rolled_back(live, challenger, asked, split):
-    before = deployments.left("live")
+def test_a_model_that_does_not_start_is_rolled_back(lasting, challenger, asked, split):
+    before = deployments.left("lasting")
     with pytest.raises(deploy.DeployError, match="did not pass the ping health check"):
-        deploy.replace(challenger, live.name, split.test, LIMITS, QUICK, {"SAGEMAKER_BIND_TO_PORT": "http"})
-    assert stays(live, asked, before)
+        deploy.replace(challenger, lasting.name, split.test, LIMITS, QUICK, {"SAGEMAKER_BIND_TO_PORT": "http"})
+    assert stays(lasting, asked, before)
 
 
-def test_a_model_that_alerts_five_times_as_often_is_rolled_back(live, challenger, alerting, asked, split):
+def test_a_model_that_alerts_five_times_as_often_is_rolled_back(lasting, challenger, alerting, asked, split):
     challenger.model_url = alerting[50]
-    before = deployments.left("live")
+    before = deployments.left("lasting")
     with pytest.raises(deploy.DeployError, match=r"breaks a limit\n- it alerts on \d+ of 1,000 rows"):
-        deploy.replace(challenger, live.name, split.test, LIMITS)
-    assert stays(live, asked, before)
+        deploy.replace(challenger, lasting.name, split.test, LIMITS)
+    assert stays(lasting, asked, before)
 
 
 @pytest.mark.long
-def test_a_slow_model_is_rolled_back(live, challenger, asked, split, tmp_path):
+def test_a_slow_model_is_rolled_back(lasting, challenger, asked, split, tmp_path):
     sleeping = deployments.spoiling(tmp_path / "slow", "time.sleep(2)", "list")
-    before, limits = deployments.left("live"), deploy.Limits(latency=1.5, requests=1)
+    before, limits = deployments.left("lasting"), deploy.Limits(latency=1.5, requests=1)
     with pytest.raises(deploy.DeployError, match=r"breaks a limit\n- a single row takes [\d.]+ ms"):
-        deploy.replace(challenger, live.name, split.test, limits, QUICK, sleeping)
-    assert stays(live, asked, before)
+        deploy.replace(challenger, lasting.name, split.test, limits, QUICK, sleeping)
+    assert stays(lasting, asked, before)
 
 
 @pytest.mark.parametrize(
@@ -169,55 +190,55 @@ def test_a_slow_model_is_rolled_back(live, challenger, asked, split, tmp_path):
     ],
 )
 def test_what_only_live_requests_show_is_rolled_back_by_an_alarm(
-    live, challenger, alerting, asked_in_lines, split, tmp_path, fault, what, kind
+    lasting, challenger, alerting, asked_in_lines, split, tmp_path, fault, what, kind
 ):
     """A model that fails, one that is slow, and one that alerts five times as often, none of it in the comparison."""
-    before, rows, environment = deployments.left("live"), split.test, {}
+    before, rows, environment = deployments.left("lasting"), split.test, {}
     limits = dataclasses.replace(LIMITS, latency=20) if fault == "slow" else LIMITS
     if fault:
         environment = deployments.spoiling(tmp_path / fault, what)
     else:
         challenger.model_url = alerting[50]
-        scores = live.endpoint.score(split.test)
+        scores = lasting.endpoint.score(split.test)
         rows = split.test[scores < np.sort(scores)[-100]]  # on which neither model alerts
     with pytest.raises(deploy.DeployError) as rolled_back:
-        deploy.replace(challenger, live.name, rows, limits, PATIENT, environment)
+        deploy.replace(challenger, lasting.name, rows, limits, PATIENT, environment)
     first, *why = str(rolled_back.value).splitlines()
-    assert f"went off during the deployment: {live.name}-{kind}." in first
+    assert f"went off during the deployment: {lasting.name}-{kind}." in first
     assert len(why) == 1
-    assert f"{live.name}-{kind}: Threshold Crossed" in why[0]
-    assert stays(live, asked_in_lines, before)
+    assert f"{lasting.name}-{kind}: Threshold Crossed" in why[0]
+    assert stays(lasting, asked_in_lines, before)
 
 
-def test_an_interrupt_of_a_canary_rolls_back_at_once(live, challenger, asked, split):
-    before = deployments.left("live")
+def test_an_interrupt_of_a_canary_rolls_back_at_once(lasting, challenger, asked, split):
+    before = deployments.left("lasting")
 
     def interrupt():
-        until(lambda: baking(live), "the new model on live requests")
+        until(lambda: baking(lasting), "the new model on live requests")
         os.kill(os.getpid(), signal.SIGINT)
 
     interrupting = threading.Thread(target=interrupt)
     interrupting.start()
     with pytest.raises(KeyboardInterrupt):
-        deploy.replace(challenger, live.name, split.test, LIMITS, PATIENT)
+        deploy.replace(challenger, lasting.name, split.test, LIMITS, PATIENT)
     interrupting.join()
-    assert stays(live, asked, before)
+    assert stays(lasting, asked, before)
 
 
 @pytest.mark.long
-def test_an_interrupt_rolls_back(live, challenger, asked, split):
-    before = deployments.left("live")
+def test_an_interrupt_rolls_back(lasting, challenger, asked, split):
+    before = deployments.left("lasting")
 
     def interrupt():
-        until(lambda: config(live) != live.name, "the new model beside the old one")
+        until(lambda: config(lasting) != lasting.name, "the new model beside the old one")
         os.kill(os.getpid(), signal.SIGINT)
 
     interrupting = threading.Thread(target=interrupt)
     interrupting.start()
     with pytest.raises(KeyboardInterrupt):
-        deploy.replace(challenger, live.name, split.test, deploy.Limits(requests=100_000))
+        deploy.replace(challenger, lasting.name, split.test, deploy.Limits(requests=100_000))
     interrupting.join()
-    assert stays(live, asked, before)
+    assert stays(lasting, asked, before)
 
 
 def replacing(live, challenger, split, folder, requests, minutes):

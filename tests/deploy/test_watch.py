@@ -95,7 +95,8 @@ def test_an_interrupt_during_training_stops_the_job_and_deletes(server, table, t
     assert programs(server) == []
 
 
-def test_a_killed_notebook_is_cleaned_up_after_without_anybody_asking(server, table, tmp_path):
+@pytest.mark.long
+def test_nothing_is_left_of_a_whole_deployment_whose_notebook_is_killed(server, table, tmp_path):
     process, mark = start_deploying(tmp_path / "nobody-asks", table)
     states.until(lambda: endpoint_status("fraud-nobody-asks-") == "InService", "an endpoint in service")
     kernel_of(mark).kill()
@@ -106,33 +107,56 @@ def test_a_killed_notebook_is_cleaned_up_after_without_anybody_asking(server, ta
     assert "deleting Endpoint fraud-nobody-asks-" in (tmp_path / "nobody-asks/cleanup.log").read_text()
 
 
-def test_an_interrupted_cell_deletes_and_its_kernel_lives_on(server, tmp_path):
-    """As in JupyterLab, where somebody stops a cell and goes on."""
-    manager = KernelManager(kernel_name="python3")
-    manager.start_kernel()
-    client = manager.client()
-    client.start_channels()
-    printed = []
+class Kernel:
+    """A notebook's kernel without a notebook, as in JupyterLab, where somebody stops a cell and goes on."""
 
-    def run(code, on_output=lambda text: None):
+    def __init__(self):
+        self.mark, self.printed = uuid.uuid4().hex, []
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel(env=os.environ | {"MARK": self.mark})
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=states.HANGS)
+
+    def run(self, code, on_output=lambda text: None):
+        """Run a cell to its end; its status."""
+
         def keep(message):
-            printed.append(message["content"].get("text", ""))
-            on_output(printed[-1])
+            self.printed.append(message["content"].get("text", ""))
+            on_output(self.printed[-1])
 
-        return client.execute_interactive(code, timeout=states.HANGS, output_hook=keep)["content"]["status"]
+        return self.client.execute_interactive(code, timeout=states.HANGS, output_hook=keep)["content"]["status"]
 
-    try:
-        client.wait_for_ready(timeout=states.HANGS)
-        assert run(f"run_folder = {str(tmp_path / 'interrupted-cell')!r}\n{CONNECT}") == "ok"
-        assert len(left("interrupted-cell")) == 1
-        stop = lambda text: manager.interrupt_kernel() if "begun" in text else None  # noqa: E731
-        assert run("import time; print('begun', flush=True); time.sleep(600)", stop) == "error"
-        assert "a cell failed or was interrupted: deleting" in "".join(printed)
-        assert left("interrupted-cell") == []
-        assert run("print('alive')") == "ok"
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+    def connect(self, folder):
+        """Deploy from the kernel, up to an upload."""
+        assert self.run(f"run_folder = {str(folder)!r}\n{CONNECT}") == "ok"
+        assert len(left(folder.name)) == 1
+
+
+@pytest.fixture(scope="module")
+def kernel(server):
+    """Of two tests, the second of which kills it: to start it and to import what it needs takes longest."""
+    started = Kernel()
+    yield started
+    started.client.stop_channels()
+    started.manager.shutdown_kernel(now=True)
+
+
+def test_an_interrupted_cell_deletes_and_its_kernel_lives_on(kernel, tmp_path):
+    kernel.connect(tmp_path / "interrupted-cell")
+    stop = lambda text: kernel.manager.interrupt_kernel() if "begun" in text else None  # noqa: E731
+    assert kernel.run("import time; print('begun', flush=True); time.sleep(600)", stop) == "error"
+    assert "a cell failed or was interrupted: deleting" in "".join(kernel.printed)
+    assert left("interrupted-cell") == []
+    assert kernel.run("print('alive')") == "ok"
+
+
+def test_a_killed_notebook_is_cleaned_up_after_without_anybody_asking(kernel, tmp_path):
+    kernel.connect(tmp_path / "unasked")
+    kernel_of(kernel.mark).kill()
+    states.until(lambda: not marked(kernel.mark), "the end of all processes")
+    assert left("unasked") == []
+    assert "nothing is left" in (tmp_path / "unasked/cleanup.log").read_text()
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])

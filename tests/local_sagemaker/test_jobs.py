@@ -41,7 +41,7 @@ def test_a_job_without_data_names_the_place_where_it_looked(local):
 
 
 def test_a_stopped_job_keeps_the_trees_grown_so_far(local, tmp_path):
-    local.train("stopped", ENDLESS // 4)
+    local.train("stopped", ENDLESS // 20)
     until(lambda: local.described("stopped")["FinalMetricDataList"], "a round in the log")
     local.sagemaker.stop_training_job(TrainingJobName="stopped")
     described = local.finished("stopped")

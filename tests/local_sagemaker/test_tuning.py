@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import ClientError
 from states import until
 
-METRIC = {"Name": "cv", "Regex": r"cv_average_precision:([.\d]+);"}
+METRIC = {"Name": "reached", "Regex": r"train_average_precision:([.\d]+);"}
 ROUND = {"Name": "round", "Regex": r"round:(\d+);"}
 DEPTH = {"Name": "max_depth", "MinValue": "1", "MaxValue": "3", "ScalingType": "Linear"}
 ETA = {"Name": "eta", "MinValue": "0.1", "MaxValue": "0.9", "ScalingType": "Logarithmic"}
@@ -20,7 +20,7 @@ def tune(local, name, jobs=3, static=None, definition=None, **config):
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": local.url("train/")}}
     algorithm = {"TrainingImage": "fraud-detect", "TrainingInputMode": "File", "MetricDefinitions": [METRIC, ROUND]}
     request = {
-        "StaticHyperParameters": {"folds": "2", "num_round": "3", **(static or {})},
+        "StaticHyperParameters": {"num_round": "3", **(static or {})},
         "AlgorithmSpecification": algorithm,
         "RoleArn": local.role,
         "InputDataConfig": [{"ChannelName": "train", "DataSource": source}],
@@ -31,7 +31,7 @@ def tune(local, name, jobs=3, static=None, definition=None, **config):
     usual = {
         "Strategy": "Random",
         "RandomSeed": 7,
-        "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "cv"},
+        "HyperParameterTuningJobObjective": {"Type": "Maximize", "MetricName": "reached"},
         "ResourceLimits": {"MaxNumberOfTrainingJobs": jobs, "MaxParallelTrainingJobs": 2},
         "ParameterRanges": RANGES,
     }
@@ -76,7 +76,9 @@ def test_training_jobs_run_two_at_a_time_and_the_best_is_named(local):
         assert drawn.keys() == {"max_depth", "eta", "max_bin"}
         assert drawn["max_depth"] in "123" and 0.1 <= float(drawn["eta"]) <= 0.9 and drawn["max_bin"] in ("16", "32")
         one = local.described(trial["TrainingJobName"])
-        assert one["HyperParameters"].items() >= {**drawn, "folds": "2", "_tuning_objective_metric": "cv"}.items()
+        assert (
+            one["HyperParameters"].items() >= {**drawn, "num_round": "3", "_tuning_objective_metric": "reached"}.items()
+        )
         assert one["TuningJobArn"] == job["HyperParameterTuningJobArn"]
         tags = local.sagemaker.list_tags(ResourceArn=one["TrainingJobArn"])["Tags"]
         assert tags == [{"Key": "owner", "Value": "fraud team"}]
@@ -87,7 +89,7 @@ def test_training_jobs_run_two_at_a_time_and_the_best_is_named(local):
 
 
 def test_a_stopped_tuning_job_stops_its_training_jobs(local):
-    tune(local, "stopped-tuning", static={"folds": "0", "num_round": "100000"})
+    tune(local, "stopped-tuning", static={"num_round": "100000"})
     until(lambda: any("TrainingStartTime" in job for job in jobs_of(local, "stopped-tuning")), "a training job at work")
     local.sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName="stopped-tuning")
     assert ended(local, "stopped-tuning")["HyperParameterTuningJobStatus"] == "Stopped"

@@ -31,13 +31,13 @@ class After:
 
 @pytest.fixture
 def disturbed(job, frame, tmp_path):
-    return job(tmp_path, HYPERPARAMETERS, train={"a.csv": frame[:9000]}, validation={"b.csv": frame[9000:]})
+    return job(tmp_path, HYPERPARAMETERS, train={"a.parquet": frame[:9000]}, validation={"b.parquet": frame[9000:]})
 
 
 @pytest.fixture(scope="module")
 def undisturbed(job, frame, tmp_path_factory):
     base = tmp_path_factory.mktemp("undisturbed")
-    whole = job(base, HYPERPARAMETERS, train={"a.csv": frame[:9000]}, validation={"b.csv": frame[9000:]})
+    whole = job(base, HYPERPARAMETERS, train={"a.parquet": frame[:9000]}, validation={"b.parquet": frame[9000:]})
     train(base, never)
     return whole
 
@@ -99,7 +99,7 @@ def test_early_stopping_keeps_the_best_rounds_restarted_or_not(job, frame, tmp_p
     settings = {"num_round": "400", "eta": "0.3", "early_stopping_rounds": "20", "max_depth": "3"}
     for name in ("whole", "restarted"):
         (tmp_path / name).mkdir()
-        job(tmp_path / name, settings, train={"a.csv": frame[:9000]}, validation={"b.csv": frame[9000:]})
+        job(tmp_path / name, settings, train={"a.parquet": frame[:9000]}, validation={"b.parquet": frame[9000:]})
     counted = After(10_000)
     train(tmp_path / "whole", counted)
     model = artifact.load(tmp_path / "whole" / "model")

@@ -7,9 +7,15 @@ import pandas as pd
 import pytest
 
 from fraud_utils.data import ULB, DataError, Schema, split_transactions
+from fraud_utils.data.simulate import simulate_transactions
 from fraud_utils.training.channels import read_channel
 from fraud_utils.training.hyperparameters import Hyperparameters, SetupError
 from fraud_utils.training.material import read_material
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return simulate_transactions(1_200, fraud_rate=0.02, seed=5)
 
 
 def asked(**given):
@@ -29,10 +35,10 @@ def test_files_with_and_without_a_header_hold_the_same_rows(frame, job, tmp_path
         tmp_path,
         {},
         train={
-            "a.csv": b"\xef\xbb\xbf" + b"".join(lines[:4000]),
-            "b.csv.gz": gzip.compress(b"".join(lines[4000:8000])),
-            "c.csv": frame[8000:10000],
-            "d.parquet": frame[10000:],
+            "a.csv": b"\xef\xbb\xbf" + b"".join(lines[:400]),
+            "b.csv.gz": gzip.compress(b"".join(lines[400:800])),
+            "c.csv": frame[800:1000],
+            "d.parquet": frame[1000:],
             ".DS_Store": b"x",
             "_SUCCESS": b"",
         },
@@ -42,15 +48,15 @@ def test_files_with_and_without_a_header_hold_the_same_rows(frame, job, tmp_path
 
 
 def test_rows_of_several_files_come_in_order_of_time(frame, job, tmp_path):
-    job(tmp_path, {}, train={"a_late.csv": frame[6000:], "b_early.csv": frame[:6000]})
+    job(tmp_path, {}, train={"a_late.csv": frame[600:], "b_early.csv": frame[:600]})
     rows, _ = read_channel(tmp_path / "input" / "data" / "train", ULB)
     assert rows.Time.is_monotonic_increasing
     assert len(rows) == len(frame)
 
 
 def test_of_many_parts_some_may_lack_frauds_or_rows(frame, job, tmp_path, capsys):
-    """As Spark exports: 38 frauds in 60 parts, and parts and markers that hold nothing."""
-    parts = {f"part-{i:05}.csv": frame[i * 200 : (i + 1) * 200] for i in range(60)}
+    """As Spark exports: 24 frauds in 60 parts, and parts and markers that hold nothing."""
+    parts = {f"part-{i:05}.csv": frame[i * 20 : (i + 1) * 20] for i in range(60)}
     assert sum(part.Class.sum() == 0 for part in parts.values()) > 10
     header = ",".join(frame.columns).encode()
     nothing = {
@@ -167,9 +173,9 @@ def test_early_stopping_watches_the_last_rows_by_time(frame, job, tmp_path):
 
 
 def test_a_validation_channel_is_watched_instead(frame, job, tmp_path):
-    job(tmp_path, {}, train={"a.parquet": frame[:9000]}, validation={"b.parquet": frame[9000:]})
+    job(tmp_path, {}, train={"a.parquet": frame[:900]}, validation={"b.parquet": frame[900:]})
     material = read_material(tmp_path / "input", asked(early_stopping_rounds=5))
-    assert (len(material.train.y), len(material.validation.y)) == (9000, 3000)
+    assert (len(material.train.y), len(material.validation.y)) == (900, 300)
 
 
 def test_a_channel_that_is_not_read_is_named(frame, job, tmp_path, capsys):

@@ -115,7 +115,12 @@ def mounts() -> bool:
 
 @pytest.mark.parametrize(
     ("free_mb", "where"),
-    [(3, "file.write(array"), (8.5, "file.write(features.matrix"), (11, "xgboost-validation"), (13, "xgboost-train")],
+    [
+        (3, "file.write(array"),
+        pytest.param(8.5, "file.write(features.matrix", marks=pytest.mark.long),
+        pytest.param(11, "xgboost-validation", marks=pytest.mark.long),
+        (13, "xgboost-train"),
+    ],
 )
 @pytest.mark.skipif(not mounts(), reason="mounts a small disk")
 def test_a_full_disk_ends_the_job_with_the_size_to_ask_for(job, frame, tmp_path, free_mb, where):
@@ -169,6 +174,6 @@ def test_memory_is_less_than_the_rows_take(job, tmp_path):
         made = job(tmp_path / wish, {"num_round": "5", "external_memory": wish}, train={})
         (made.base / "input/data/train").mkdir(exist_ok=True)
         rows.to_parquet(made.base / "input/data/train/a.parquet", index=False, row_group_size=100_000)
-        peaks[wish] = peak_mb(made.start())
+        peaks[wish] = peak_mb(made.start_program())
     print(f"\n{size:.0f} MB of rows: peak {peaks['never']:.0f} MB in memory, {peaks['always']:.0f} MB from disk")
     assert peaks["always"] < 0.6 * peaks["never"]

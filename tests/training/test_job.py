@@ -36,7 +36,7 @@ def trained(frame, job, tmp_path_factory):
     finished = job(tmp_path_factory.mktemp("job"), QUICK | settings, train={"rows.csv": frame})
     (finished.base / "output").mkdir()
     (finished.base / "output" / "failure").write_text("of an earlier run")
-    return finished, finished.run()
+    return finished, finished.run(start=job.start_program)
 
 
 def test_the_job_fits_what_the_notebook_fits(frame, trained):
@@ -86,7 +86,7 @@ def test_a_schema_in_a_channel_is_the_models(job, frame, tmp_path):
     text = json.dumps(shop.to_dict()).encode()
     rows = frame[["Time", "V1", "V4", "Class"]].assign(row=[f"{i:09}" for i in range(len(frame))])
     asked = QUICK | {"unnamed_rows": "features"}
-    finished = job(tmp_path, asked, train={"rows.csv": rows}, schema={"schema.json": text})
+    finished = job(tmp_path, asked, train={"rows.parquet": rows}, schema={"schema.json": text})
     finished.run()
     manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
     assert Schema.from_dict(manifest["schema"]) == shop
@@ -124,7 +124,7 @@ def test_input_that_cannot_be_used_ends_the_job_with_the_reason(
 
 def test_a_failing_process_exits_with_status_one(tmp_path, job):
     failed = job(tmp_path, {"max_dept": "3"})
-    failed.run(status=1)
+    failed.run(status=1, start=job.start_program)
     assert "did you mean 'max_depth'" in failed.failure
 
 
@@ -139,10 +139,10 @@ def test_a_reason_that_cannot_be_written_is_still_in_the_log(tmp_path, job, caps
 
 
 def test_killed_at_any_moment_and_restarted_it_grows_the_same_model(frame, job, tmp_path):
-    settings = {"num_round": "300", "eta": "0.05", "max_depth": "6", "imbalance": "undersample 1:50"}
+    settings = {"num_round": "300", "eta": "0.05", "max_depth": "4", "imbalance": "undersample 1:50"}
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    whole, killed = (job(tmp_path / name, settings, train={"a.csv": frame}) for name in ("whole", "killed"))
+    whole, killed = (job(tmp_path / name, settings, train={"a.parquet": frame}) for name in ("whole", "killed"))
     whole.run()
     for lines in (3, 7):  # of twenty; a line is followed by the checkpoint, so this is often while it is written
         process = killed.start()
@@ -159,7 +159,7 @@ def test_sigterm_ends_the_growing_and_leaves_a_model_that_loads(frame, job, tmp_
     # So many rounds that it cannot have ended by itself, and so small that the first line comes soon.
     settings = {"num_round": "100000", "max_depth": "1", "eta": "0.001"}
     stopped = job(tmp_path, settings, train={"rows.csv": simulate_transactions(400, fraud_rate=0.1)})
-    process = stopped.start()
+    process = stopped.start_program()
     assert any(line.startswith("round:") for line in process.stdout)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate()
@@ -170,7 +170,7 @@ def test_sigterm_ends_the_growing_and_leaves_a_model_that_loads(frame, job, tmp_
 
 
 def test_sigterm_before_the_first_tree_ends_well_and_leaves_no_model(frame, job, tmp_path):
-    stopped = job(tmp_path, QUICK, train={"rows.csv": frame})
+    stopped = job(tmp_path, QUICK, train={"rows.csv": frame.head(400)})
     file = tmp_path / "input" / "config" / "hyperparameters.json"
     file.unlink()
     os.mkfifo(file)  # the job reads it before all else, and waits for us to write
@@ -187,7 +187,7 @@ def test_sigterm_before_the_first_tree_ends_well_and_leaves_no_model(frame, job,
 def test_sigterm_while_libraries_are_imported_ends_at_once(job, tmp_path, monkeypatch):
     (tmp_path / "numpy.py").write_text("print('importing', flush=True)\nimport time\ntime.sleep(600)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    process = job(tmp_path / "base", QUICK).start()
+    process = job(tmp_path / "base", QUICK).start_program()
     assert process.stdout.readline() == "importing\n"
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate()
@@ -230,7 +230,7 @@ def test_peak_memory_is_a_few_input_matrices_above_the_imports(many, job, tmp_pa
     idle.stdout.readline()
     line = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{idle.pid}/status").read_text())
     idle.communicate()
-    peak = peak_mb(measured.start())
+    peak = peak_mb(measured.start_program())
     added = (peak - int(line[1]) / 1024) / (227_845 * 29 * 4 / 1024**2)
     print(f"\n{imbalance}: peak {peak:.0f} MB, {added:.1f} of {matrices} matrices above the imports")
     assert added <= matrices
@@ -240,7 +240,7 @@ def test_the_model_keeps_what_monitoring_compares_with(job, frame, tmp_path):
     """Scores and the promise are those of the validation rows, where the job has some."""
     train, held_out = frame.iloc[:9_000], frame.iloc[9_000:]
     settings = {"num_round": "10", "thresholds": '{"f1": 0.3}', "decides": "f1"}
-    job(tmp_path / "both", settings, train={"a.csv": train}, validation={"b.csv": held_out}).run()
+    job(tmp_path / "both", settings, train={"a.parquet": train}, validation={"b.parquet": held_out}).run()
     model = artifact.load(tmp_path / "both" / "model")
     score, y = model.score(held_out), held_out["Class"].to_numpy()
     reference = model.reference
@@ -251,5 +251,5 @@ def test_the_model_keeps_what_monitoring_compares_with(job, frame, tmp_path):
     assert set(reference.columns) == {*(f"V{i}" for i in range(1, 29)), "Amount"}
     assert all(column.counts.sum() == len(train) for column in reference.columns.values())
     assert reference.score.counts.sum() == len(held_out)
-    job(tmp_path / "alone", settings, train={"a.csv": train}).run()
+    job(tmp_path / "alone", settings, train={"a.parquet": train}).run()
     assert artifact.load(tmp_path / "alone" / "model").reference.promise.rows_of == "train"
