@@ -104,6 +104,8 @@ def test_where_one_card_is_reviewed_rates_and_fits_lose_what_made_them_good(rows
     assert found.loss_ci[0] > 0
     assert "1 card a day as the only source of labels" in feedback.describe(found, SCHEMA)
     assert "average precision is lower by +0." in feedback.describe(found, SCHEMA)
+    said = feedback.describe(replace(found, labelled=0.1234), SCHEMA)
+    assert "12\N{NO-BREAK SPACE}% of the frauds" in said  # of few frauds: no more digits
 
 
 def test_tables_that_cannot_be_asked_are_told_why(rows, table, blocks):

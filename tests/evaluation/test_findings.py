@@ -132,6 +132,8 @@ def test_an_average_precision_that_chance_reaches_is_called_a_tie():
     """With 20 frauds in 10,000 rows a random ranking reaches .006 now and then, though its mean is .002."""
     assert "tied with ranking at random" in text(changed(judged(0.0045, 0.0022, 0.012)))
     assert "ranking at random would reach 0.002" in text(changed(judged(0.05, 0.03, 0.09)))
+    unknown = replace(RUN, split=replace(RUN.split, test_frauds=None))
+    assert "random" not in findings.on_test_set(unknown)[0]
 
 
 @pytest.mark.parametrize(("low", "high", "place"), [(0.6, 0.79, "above"), (0.7, 0.85, "inside"), (0.81, 0.9, "below")])

@@ -101,6 +101,7 @@ def test_every_row_is_scored_once_a_repeat_by_a_model_that_has_not_seen_its_grou
     assert scored.repeats(scored.of_all_repeats(MEMORY)) == 3
     assert scored.of_all_repeats(MEMORY).sum() == 0
     assert len(np.unique(scored.block)) == 12
+    assert evaluation.out_of_fold([Candidate("xgboost", hyperparameters={"num_round": 2})], rows, ONCE).boosters == {}
     by_repeat = scored.block.reshape(3, 600)
     assert (by_repeat[:, ::2] == by_repeat[:, 1::2]).all()
     assert not np.array_equal(by_repeat[0], by_repeat[1] - 4)
