@@ -163,7 +163,9 @@ def draw(frame: pd.DataFrame, schema: Schema) -> None:
     plots.set_style()
     split = split_transactions(frame, schema)
     train, names = split.train, explore.effects(split.train, schema).index
-    figure, axes = plt.subplots(4, 5, figsize=(20, 16), dpi=40, layout="none")
+    shown = names[:9]
+    panels = 3 * bool(schema.time) + bool(schema.amount) + 5 + len(shown)
+    figure, axes = plt.subplots(-(-panels // 3), 3, figsize=(12, 1.5 * panels), dpi=40, layout="none")
     ax = iter(axes.flat)
     if schema.time:
         cut = explore.on_time_axis(split.test_from, frame, schema)
@@ -181,7 +183,7 @@ def draw(frame: pd.DataFrame, schema: Schema) -> None:
     for value in ("legitimate", "fraud", "difference"):
         plots.plot_correlations(pairs, next(ax), value)
     plots.plot_projection(explore.projection(train, schema, 7), next(ax))
-    plots.plot_histograms(explore.histograms(train, schema, names[:9]), list(ax)[:9])
+    plots.plot_histograms(explore.histograms(train, schema, shown), list(itertools.islice(ax, len(shown))))
     figure.canvas.draw()
     plt.close(figure)
 
