@@ -163,20 +163,13 @@ def by_parts(rows: Rows, alert: np.ndarray) -> pd.DataFrame:
         alert), `recall` with `low` and `high`, `precision`. Empty without amounts and times.
     """
     amount = np.zeros(len(rows)) if rows.amount is None else rows.amount
-    flags = pd.DataFrame({"fraud": rows.y == 1, "alert": alert * rows.weight, "caught": (rows.y == 1) & alert})
-    flags["stands"] = rows.weight
-    flags["missed"] = np.where(flags["fraud"] & ~alert, amount, 0.0)
+    fraud = rows.y == 1
+    flags = pd.DataFrame({"rows": rows.weight, "frauds": fraud, "alerts": alert * rows.weight, "caught": fraud & alert})
+    flags["missed"] = np.where(fraud & ~alert, amount, 0.0)
     tables = []
     for kind, part in _parts(rows).items():
         grouped = flags.groupby([pd.Series(kind, flags.index, name="by"), part.rename("part")], observed=True)
-        table = grouped.agg(
-            rows=("stands", "sum"),
-            frauds=("fraud", "sum"),
-            alerts=("alert", "sum"),
-            caught=("caught", "sum"),
-            missed=("missed", "sum"),
-        )
-        tables.append(table.rename(index=str, level="part"))
+        tables.append(grouped.sum().rename(index=str, level="part"))
     if not tables:
         return pd.DataFrame()
     table = pd.concat(tables)

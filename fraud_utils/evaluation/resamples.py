@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 
 from fraud_utils.evaluation.metrics import precision_at_frauds, ranked
-from fraud_utils.evaluation.rows import Protocol, Scores
+from fraud_utils.evaluation.rows import Protocol, Rows, Scores
 from fraud_utils.models import Candidate
 
 SHARED = Protocol(resamples=1000, seed=7)  # the same in all runs, so that two of them can be paired
+
+type Measure = Callable[[np.ndarray, np.ndarray], list[float]]  # of how often a resample holds frauds, and other rows
 
 
 def bootstrap_average_precision(scores: Scores, protocol: Protocol) -> pd.DataFrame:
@@ -27,13 +31,30 @@ def bootstrap_average_precision(scores: Scores, protocol: Protocol) -> pd.DataFr
     -------
     pandas.DataFrame, shape (resamples, candidates)
     """
+    rows = _by_resample(_average_precisions(scores), scores.rows, protocol)
+    return pd.DataFrame(rows, columns=scores.values.columns)
+
+
+def _by_resample(measure: Measure, rows: Rows, protocol: Protocol) -> list[list[float]]:
+    """What is measured on each resample, drawn once whatever is measured."""
     import joblib
 
-    y, share, rankings = scores.rows.y, scores.rows.share, _rankings(scores)
-    frauds, legitimate = int((y == 1).sum()), int((y == 0).sum())
+    frauds, legitimate = int((rows.y == 1).sum()), int((rows.y == 0).sum())
 
-    def replicate(number: int) -> list[float]:
-        drawn, times = _drawn(number, frauds, legitimate, protocol.seed)
+    def of_some(numbers: np.ndarray) -> list[list[float]]:
+        return [measure(*_drawn(number, frauds, legitimate, protocol.seed)) for number in numbers.tolist()]
+
+    cores = joblib.cpu_count()
+    parts = np.array_split(np.arange(protocol.resamples), 4 * cores)  # each many: handing one over takes as long as it
+    with ThreadPoolExecutor(cores) as threads:
+        return list(chain.from_iterable(threads.map(of_some, parts)))
+
+
+def _average_precisions(scores: Scores) -> Measure:
+    """Of a resample, the average precision of each candidate."""
+    share, rankings = scores.rows.share, _rankings(scores)
+
+    def measure(drawn: np.ndarray, times: np.ndarray) -> list[float]:
         row = []
         for blocks in rankings.values():
             values = []
@@ -45,8 +66,7 @@ def bootstrap_average_precision(scores: Scores, protocol: Protocol) -> pd.DataFr
             row.append(float(np.mean(values)))
         return row
 
-    with ThreadPoolExecutor(joblib.cpu_count()) as threads:
-        return pd.DataFrame(list(threads.map(replicate, range(protocol.resamples))), columns=scores.values.columns)
+    return measure
 
 
 def _rankings(scores: Scores) -> dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]]:
@@ -96,13 +116,15 @@ def resampled_metrics(
     """
     rows = scores.rows
     values = scores.values[[candidate.name]].set_axis(["average_precision"], axis=1)
-    table = bootstrap_average_precision(Scores(rows, values, scores.block), SHARED)
+    ranked_only = Scores(rows, values, scores.block)
     fraud = rows.y == 1
     frauds, legitimate = int(fraud.sum()), int((~fraud).sum())
     first = _drawn(0, frauds, legitimate, SHARED.seed)
     digest = hashlib.sha256(b"".join(each.astype(np.uint8).tobytes() for each in (fraud, *first)))
-    table.attrs["resamples"] = f"{digest.hexdigest()[:16]} x {len(table)}"
+    attributes = {"resamples": f"{digest.hexdigest()[:16]} x {SHARED.resamples}"}
     if threshold is None:
+        table = bootstrap_average_precision(ranked_only, SHARED)
+        table.attrs |= attributes
         return table
 
     score = scores.of(candidate)
@@ -110,10 +132,15 @@ def resampled_metrics(
     alert, by_cost = score >= threshold, score * at_stake > review_cost
     of_each = np.column_stack([alert, (score - rows.y) ** 2, by_cost, at_stake, at_stake * ~by_cost])
     of_frauds, of_others = of_each[fraud], of_each[~fraud]
-    sums = np.empty((len(table), 2, of_each.shape[1]))
-    for number in range(len(table)):
-        drawn, times = _drawn(number, frauds, legitimate, SHARED.seed)
-        sums[number] = drawn @ of_frauds, times @ of_others / rows.share
+    average_precisions = _average_precisions(ranked_only)
+
+    def measure(drawn: np.ndarray, times: np.ndarray) -> list[float]:
+        return [*average_precisions(drawn, times), *(drawn @ of_frauds), *(times @ of_others / rows.share)]
+
+    measured = np.array(_by_resample(measure, rows, SHARED))
+    table = pd.DataFrame({"average_precision": measured[:, 0]})
+    table.attrs |= attributes
+    sums = measured[:, 1:].reshape(len(table), 2, of_each.shape[1])
     caught, false_alerts = sums[:, 0, 0], sums[:, 1, 0]
     table["f1"] = 2 * caught / (caught + false_alerts + frauds)
     table["precision"] = caught / np.maximum(caught + false_alerts, 1)

@@ -182,12 +182,13 @@ def _filled(piece: Piece, requests: list[Request], layout: Layout, seen: set[str
         Ids of all rows so far whose caller named them; those of these requests are added.
     """
     groups: dict[Any, list[Request]] = {}
+    headers: dict[str, tuple[str, ...]] = {}
     for request in requests:
         if request.scores is None:
             piece.refused.append(_unanswered(request, layout))
             continue
         try:
-            groups.setdefault(_kind(request, layout), []).append(request)
+            groups.setdefault(_kind(request, layout, headers), []).append(request)
         except UNREADABLE as fault:
             piece.refused.append(Refusal(request.time, _reason(fault), max(request.answered, 1)))
     parts = [part for kind, group in groups.items() for part in _parsed(kind, group, layout, piece.refused)]
@@ -231,13 +232,23 @@ def _identities(request: Request) -> list[str]:
     return [request.identity] if count == 1 else [f"{request.identity}/{row}" for row in range(1, count + 1)]
 
 
-def _kind(request: Request, layout: Layout) -> _Kind:
-    """Media type, and of CSV the columns that its first line names, else how many there are: such can be joined."""
+def _kind(request: Request, layout: Layout, headers: dict[str, tuple[str, ...]]) -> _Kind:
+    """Media type, and of CSV the columns that its first line names, else how many there are: such can be joined.
+
+    Parameters
+    ----------
+    headers : dict
+        First lines that name columns, and these: most requests begin with the same one. New ones are added.
+    """
     if "json" in request.media:
         return ("jsonl" if "jsonl" in request.media else "json"), ()
     first = request.body.partition("\n")[0].rstrip("\r")
+    if names := headers.get(first):
+        return "csv", names
     values = next(csv.reader([first]), []) if '"' in first else first.split(",")
-    return "csv", header_of(values, layout) or len(values)
+    if names := header_of(values, layout):
+        headers[first] = names
+    return "csv", names or len(values)
 
 
 type _Kind = tuple[str, tuple[str, ...] | int]
@@ -328,7 +339,7 @@ def _objects(values: Any) -> np.ndarray:
 def _unanswered(request: Request, layout: Layout) -> Refusal:
     """Why a request has no scores: what the endpoint said, else what the model would, else that nothing is known."""
     try:
-        columns, _ = _columns(_kind(request, layout), [request], layout)
+        columns, _ = _columns(_kind(request, layout, {}), [request], layout)
         rows = len(next(iter(columns.values())))
         why = request.why or why_refused(columns, layout) or "no answer was captured"
     except UNREADABLE as fault:
@@ -340,7 +351,7 @@ def _rows_sent(request: Request, layout: Layout) -> int:
     """How many rows a request has that cannot be read, as far as can be told."""
     lines = len(re.findall(r"[^\r\n]+", request.body))
     try:
-        media, first = _kind(request, layout)
+        media, first = _kind(request, layout, {})
         if media == "json":
             return len(_json_rows(request, media))
         return lines - (media == "csv" and isinstance(first, tuple))

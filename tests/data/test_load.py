@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from small_tables import SMALL, written
 
 from fraud_utils import record
-from fraud_utils.data import ULB, DataError, Schema, duplicate_groups, load_transactions, split_transactions
+from fraud_utils.data import ULB, DataError, Schema, duplicate_groups, load, load_transactions, split_transactions
 
 
 def test_another_file_by_ulbs_name_is_named_as_such(tmp_path):
@@ -23,11 +23,13 @@ def test_another_file_by_ulbs_name_is_named_as_such(tmp_path):
 
 def test_without_data_transactions_are_simulated_and_say_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(load, "SIMULATED_ROWS", 2_000)
     first, again, other = (load_transactions(seed=seed) for seed in (7, 7, 8))
     provenance = first.attrs["provenance"]
     assert provenance["simulated"] is True
     assert "SIMULATED" in provenance["name"]
     assert "seed 7" in provenance["name"]
+    assert len(first) == 2_000
     assert provenance["sha256"] == again.attrs["provenance"]["sha256"] != other.attrs["provenance"]["sha256"]
     with pytest.raises(DataError, match="DATA=path"):
         load_transactions(schema=SMALL)

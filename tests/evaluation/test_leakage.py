@@ -118,7 +118,9 @@ def cards(kind: str, seed: int) -> Rows:
     return made.rows(X.astype(np.float32), y, groups=card)
 
 
-@pytest.mark.parametrize("kind", SIZES)
+@pytest.mark.parametrize(
+    "kind", ["cards of many sizes", "copies", *(pytest.param(each, marks=pytest.mark.long) for each in [*SIZES][1:3])]
+)
 def test_the_standard_error_holds_where_rows_come_in_groups(kind):
     found = [leakage.check(BAYES, cards(kind, seed), replace(ONCE, seed=seed)).z for seed in range(7)]
     assert np.abs(found).max() < 3, found

@@ -26,8 +26,10 @@ def test_effect_is_the_columns_roc_auc_ties_and_gaps_included():
 
 
 @pytest.mark.parametrize(
-    ("frauds", "shift", "share"), [(5, 1.0, 1), (40, 0.0, 1), (40, 1.5, 1), (200, 2.3, 1), (40, 6.0, 0.5)]
-)
+    ("frauds", "shift", "share"),
+    [(5, 1.0, 1), (40, 1.5, 1), (40, 6.0, 0.5),
+     *(pytest.param(*each, marks=pytest.mark.long) for each in [(40, 0.0, 1), (200, 2.3, 1)])],
+)  # fmt: skip
 def test_interval_of_an_effect_covers_the_truth(frauds, shift, share):
     schema = Schema(name="one", label="fraud", time="at", amount=None, features=("p",))
     truth = share * stats.norm.cdf(shift / np.sqrt(2)) + (1 - share) / 2  # only a share of the frauds stands out

@@ -24,14 +24,23 @@ def scores_of(candidate: Candidate, X: np.ndarray = X) -> np.ndarray:
     return model.predict_proba(X)[:, 1] if hasattr(model, "predict_proba") else -model.score_samples(X)
 
 
+EACH = pytest.mark.parametrize("each", [False, pytest.param(True, marks=pytest.mark.long)])
+
+
+def some(listed: list[Candidate], each: bool) -> list[Candidate]:
+    """Those that are fitted: each, else of every learner and of every treatment the first."""
+    alone = [candidate for candidate in listed if not candidate.members]
+    learners, treatments = ({getattr(c, of): c for c in reversed(alone)} for of in ("learner", "imbalance"))
+    return [c for c in alone if each or c in (learners[c.learner], treatments[c.imbalance])]
+
+
+@EACH
 @pytest.mark.parametrize("profile", ["full", "quick"])
-def test_every_candidate_fits_and_ranks_frauds_higher(profile):
+def test_every_candidate_fits_and_ranks_frauds_higher(profile, each):
     listed = models.candidates(profile, features=FEATURES)
     assert len({candidate.name for candidate in listed}) == len(listed)
     assert {"baseline", "supervised", "unsupervised"} == {candidate.kind for candidate in listed}
-    for candidate in listed:
-        if candidate.members:
-            continue
+    for candidate in some(listed, each):
         scores = scores_of(candidate)
         assert np.isfinite(scores).all()
         if candidate.kind != "unsupervised":
@@ -102,13 +111,13 @@ def test_the_same_seed_gives_the_same_scores():
             np.testing.assert_array_equal(scores_of(candidate), scores_of(candidate))
 
 
-def test_smote_is_left_out_where_values_are_missing():
+@EACH
+def test_smote_is_left_out_where_values_are_missing(each):
     assert not [c for c in models.candidates("full", complete=False) if "SMOTE" in c.name]
     holes = X.copy()
     holes[::7, 2] = np.nan
-    for candidate in models.candidates("full", complete=False, features=FEATURES):
-        if not candidate.members:
-            assert np.isfinite(scores_of(candidate, holes)).all(), candidate.name
+    for candidate in some(models.candidates("full", complete=False, features=FEATURES), each):
+        assert np.isfinite(scores_of(candidate, holes)).all(), candidate.name
 
 
 def test_treatments_that_change_nothing_are_left_out_and_named():

@@ -18,12 +18,13 @@ PLAN = monitor.Plan(days=21, requests_per_day=600)
 
 @pytest.fixture(scope="module")
 def case(model, pools):
-    """Three weeks, the last two of them with a fault if one is named."""
+    """Three weeks, the last two of them with a fault if one is named; one that needs no labels shows in a day."""
 
     @cache
     def made(fault: str = "") -> monitor.Case:
         later = pools[monitor.FAULTS[fault]] if fault else None
-        return monitor.simulated_case(model, pools[monitor.HEALTHY], PLAN, later)
+        plan = replace(PLAN, days=8) if fault in ("zero", "unit") else PLAN
+        return monitor.simulated_case(model, pools[monitor.HEALTHY], plan, later)
 
     return made
 

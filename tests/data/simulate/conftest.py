@@ -10,7 +10,7 @@ from fraud_utils.data.simulate import simulate_transactions
 
 @pytest.fixture(scope="session")
 def simulated() -> pd.DataFrame:
-    return simulate_transactions(60_000, seed=3)
+    return simulate_transactions(30_000, seed=3)
 
 
 @pytest.fixture(scope="session")

@@ -61,21 +61,21 @@ def test_seed_decides_every_byte_in_any_process(digest) -> None:
 
 
 def test_chunks_come_in_time_order_and_make_the_whole(monkeypatch: pytest.MonkeyPatch, digest) -> None:
-    monkeypatch.setattr(generate, "CHUNK_ROWS", 5_000)
-    chunks = list(simulate_chunks(30_000, seed=5, days=10))
-    assert len(chunks) > 5
-    assert max(map(len, chunks)) <= 5_000
+    monkeypatch.setattr(generate, "CHUNK_ROWS", 400)
+    chunks = list(simulate_chunks(1_500, seed=5, days=10))
+    assert len(chunks) > 3
+    assert max(map(len, chunks)) <= 400
     whole = pd.concat(chunks, ignore_index=True)
-    assert len(whole) == 30_000
+    assert len(whole) == 1_500
     assert whole["Time"].is_monotonic_increasing
-    assert digest(whole) == digest(simulate_transactions(30_000, seed=5, days=10))
+    assert digest(whole) == digest(simulate_transactions(1_500, seed=5, days=10))
 
 
 def test_an_hour_larger_than_a_chunk_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate, "CHUNK_ROWS", 1_000)
-    chunks = list(simulate_chunks(20_000, seed=5, days=1))  # up to 1,300 an hour
-    assert max(map(len, chunks)) <= 1_000
-    assert sum(map(len, chunks)) == 20_000
+    monkeypatch.setattr(generate, "CHUNK_ROWS", 100)
+    chunks = list(simulate_chunks(2_000, seed=5, days=1))  # up to 130 an hour
+    assert max(map(len, chunks)) <= 100
+    assert sum(map(len, chunks)) == 2_000
 
 
 def test_copies_share_their_second_and_label(simulated: pd.DataFrame) -> None:

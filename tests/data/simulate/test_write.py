@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +12,14 @@ from fraud_utils.data import ULB, load_transactions
 from fraud_utils.data.simulate import simulate_chunks, simulate_transactions, write_chunks
 
 
+@cache
+def small() -> list[pd.DataFrame]:
+    return [chunk for start in (0, 500) for chunk in simulate_chunks(500, seed=start)]
+
+
 @pytest.mark.parametrize("name", ["many.csv", "many.csv.gz", "MANY.PARQUET"])
 def test_a_file_is_what_its_name_says(tmp_path: Path, name: str) -> None:
-    chunks = [chunk for start in (0, 500) for chunk in simulate_chunks(500, seed=start)]
+    chunks = small()
     write_chunks(tmp_path / name, chunks)
     read = pd.read_parquet if name.lower().endswith("parquet") else pd.read_csv
     frame = read(tmp_path / name).drop(columns="SIMULATED", errors="ignore")
@@ -22,7 +28,7 @@ def test_a_file_is_what_its_name_says(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["many.csv", "many.csv.gz", "creditcard.csv", "many.parquet"])
 def test_what_the_simulator_wrote_says_so_when_it_is_loaded(tmp_path: Path, name: str) -> None:
-    write_chunks(tmp_path / name, simulate_chunks(5_000))
+    write_chunks(tmp_path / name, small())
     frame = load_transactions(tmp_path / name)
     assert frame.attrs["provenance"]["simulated"]
     assert frame.attrs["provenance"]["name"] == f"SIMULATED transactions ({name})"
