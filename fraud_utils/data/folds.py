@@ -32,7 +32,20 @@ def assign_folds(y: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np
 
 
 def frauds_to_fold(y: np.ndarray, groups: np.ndarray, folds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each group holds a fraud, as 0 or 1, and each row's group; refused as `assign_folds` does."""
+    """What `assign_folds` parts: groups, those with a fraud evenly.
+
+    Returns
+    -------
+    fraud_groups : numpy.ndarray of int, shape (distinct groups,)
+        1 where a group holds a fraud, else 0.
+    group_of : numpy.ndarray of int, shape (rows,)
+        Each row's place among the groups.
+
+    Raises
+    ------
+    DataError
+        There are too few frauds for so many folds.
+    """
     _, group_of = np.unique(groups, return_inverse=True)
     fraud_groups = np.zeros(group_of.max() + 1, dtype=int)
     np.maximum.at(fraud_groups, group_of, y)

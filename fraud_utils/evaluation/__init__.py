@@ -20,14 +20,13 @@ from fraud_utils.evaluation.fits import announce
 from fraud_utils.evaluation.metrics import average_precision
 from fraud_utils.evaluation.resamples import bootstrap_average_precision, resampled_metrics
 from fraud_utils.evaluation.rows import Protocol, Rows, Scores
-from fraud_utils.evaluation.scores import assign_folds, fit_and_score, out_of_fold, random_splits
+from fraud_utils.evaluation.scores import fit_and_score, out_of_fold, random_splits
 
 __all__ = [
     "Protocol",
     "Rows",
     "Scores",
     "announce",
-    "assign_folds",
     "average_precision",
     "bootstrap_average_precision",
     "calibration",

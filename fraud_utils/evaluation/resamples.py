@@ -45,7 +45,7 @@ def _by_resample(measure: Measure, rows: Rows, protocol: Protocol) -> list[list[
         return [measure(*_drawn(number, frauds, legitimate, protocol.seed)) for number in numbers.tolist()]
 
     cores = joblib.cpu_count()
-    parts = np.array_split(np.arange(protocol.resamples), 4 * cores)  # each many: handing one over takes as long as it
+    parts = np.array_split(np.arange(protocol.resamples), 4 * cores)  # a resample is too little for a task of its own
     with ThreadPoolExecutor(cores) as threads:
         return list(chain.from_iterable(threads.map(of_some, parts)))
 

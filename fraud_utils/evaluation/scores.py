@@ -20,14 +20,9 @@ from fraud_utils.evaluation.rows import Protocol, Rows, Scores
 from fraud_utils.models import Candidate
 
 
-def assign_folds(rows: Rows, folds: int, seed: int) -> np.ndarray:
-    """Give each row a fold, as `data.assign_folds` does."""
-    return data.assign_folds(rows.y, rows.groups, folds, seed)
-
-
 def folds_of(rows: Rows, folds: int, seed: int) -> Parts:
-    """The parts that `assign_folds` makes: every fold is scored by a fit on the others."""
-    fold_of = assign_folds(rows, folds, seed)
+    """The parts that `data.assign_folds` makes: every fold is scored by a fit on the others."""
+    fold_of = data.assign_folds(rows.y, rows.groups, folds, seed)
     return [(np.flatnonzero(fold_of != k), np.flatnonzero(fold_of == k)) for k in range(folds)]
 
 

@@ -28,13 +28,13 @@ def test_nothing_is_sent_where_no_address_is_set(folder, monkeypatch, capsys):
 
 
 def test_mlflow_gets_parameters_metrics_and_files(folder, tmp_path, monkeypatch, capsys):
+    import mlflow  # here, since every worker collects this file
+
     address = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.chdir(tmp_path)
     tracking.send(folder, RUN)
     assert f"MLflow at {address} has this run too" in capsys.readouterr().err
-    import mlflow  # here, since every worker collects this file
-
     client = mlflow.MlflowClient(address)
     [kept] = client.search_runs([client.get_experiment_by_name("fraud-detection").experiment_id])
     assert (kept.info.run_name, kept.info.status) == ("one", "FINISHED")
