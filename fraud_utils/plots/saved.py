@@ -20,7 +20,9 @@ import pandas as pd
 from IPython import get_ipython
 from IPython.display import Image, display
 from matplotlib import pyplot as plt
+from matplotlib import rcParams
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
@@ -113,16 +115,31 @@ def describe(fig: Figure) -> str:
 
 
 def _png(fig: Figure, description: str) -> bytes:
-    from PIL import Image as Pillow
     from PIL import PngImagePlugin
 
-    drawn, written = io.BytesIO(), io.BytesIO()
-    fig.savefig(drawn, format="tiff")  # as it is: packing it and unpacking it again takes as long as drawing
-    text = PngImagePlugin.PngInfo()
+    written, text = io.BytesIO(), PngImagePlugin.PngInfo()
     text.add_itxt("Description", description)
-    picture = in_few_colours(Pillow.open(drawn), COLOURS)
+    picture = in_few_colours(_drawn(fig), COLOURS)
     picture.save(written, "PNG", pnginfo=text)  # a seventh smaller at most, in six times the time
     return written.getvalue()
+
+
+def _drawn(fig: Figure) -> Any:
+    """The figure as a picture of Pillow's, as `savefig` draws it in half as much time again.
+
+    That draws twice: once without a picture, for the layout's sake, which lays out by itself.
+    """
+    from PIL import Image as Pillow
+
+    fig.set_dpi(float(rcParams["savefig.dpi"]))
+    canvas, layout = FigureCanvasAgg(fig), fig.get_layout_engine()
+    if layout:
+        layout.execute(fig)
+        fig.set_layout_engine("none")
+    canvas.draw()
+    if layout:
+        fig.set_layout_engine(layout)
+    return Pillow.fromarray(np.asarray(canvas.buffer_rgba()))
 
 
 def in_few_colours(picture: Any, colours: int) -> Any:
