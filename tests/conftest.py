@@ -26,7 +26,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's backgro
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST = {"notebooks", "deploy", "report", "training", "local_sagemaker"}  # folders of tests
+LONGEST = {"notebooks", "deploy", "report", "training", "local_sagemaker", "serving"}  # folders of tests
 TOGETHER = {"deploy", "local_sagemaker", "serving"}  # folders whose files share a server or a model
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
