@@ -75,7 +75,7 @@ simulate: env  ## Write simulated transactions to a parquet file: OUT=path ROWS=
 	  $(if $(ROWS),--rows $(ROWS)) $(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(FRAUD_RATE),--fraud-rate $(FRAUD_RATE)) $(ARGS)
 
-WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 2))  # more than cores, since many tests wait for programs
+WORKERS = $$(($$(getconf _NPROCESSORS_ONLN) + 1))  # more than cores, since many tests wait for programs; each more collects anew
 
 .PHONY: test
 test: env  ## Run the tests on all cores; with the real data where FRAUD_DATA= names it
