@@ -20,7 +20,6 @@ import pandas as pd
 from IPython import get_ipython
 from IPython.display import Image, display
 from matplotlib import pyplot as plt
-from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -125,20 +124,15 @@ def _png(fig: Figure, description: str) -> bytes:
 
 
 def _drawn(fig: Figure) -> Any:
-    """The figure as a picture of Pillow's, as `savefig` draws it in half as much time again.
+    """The figure as a picture of Pillow's, equal to what `savefig` writes.
 
-    That draws twice: once without a picture, for the layout's sake, which lays out by itself.
+    That draws twice, once without a picture for the layout's sake, and takes a third more time; drawing lays out, too.
     """
     from PIL import Image as Pillow
 
-    fig.set_dpi(float(rcParams["savefig.dpi"]))
-    canvas, layout = FigureCanvasAgg(fig), fig.get_layout_engine()
-    if layout:
-        layout.execute(fig)
-        fig.set_layout_engine("none")
+    fig.set_dpi(float(plt.rcParams["savefig.dpi"]))
+    canvas = FigureCanvasAgg(fig)
     canvas.draw()
-    if layout:
-        fig.set_layout_engine(layout)
     return Pillow.fromarray(np.asarray(canvas.buffer_rgba()))
 
 
