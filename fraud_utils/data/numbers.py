@@ -54,14 +54,18 @@ def _patterns(written: Written) -> dict[str, tuple[str, str]]:
 _EITHER = {sign: re.compile(pattern) for sign, (pattern, _) in _patterns(Written()).items()}
 
 
+def _fitting(text: str) -> list[str]:
+    return [sign for sign, pattern in _EITHER.items() if pattern.match(text)]
+
+
 def signs(cells: Iterable[str]) -> tuple[frozenset[str], str]:
     """The decimal signs of which clear cells give evidence, and the first cell that either sign fits; "" for none."""
     found: set[str] = set()
     either = ""
     for cell in cells:
         if "." in cell or "," in cell:
-            stripped = re.sub(_AFTER, r"\1", re.sub(_BEFORE, r"\1\2", cell.strip()))
-            fitting = [sign for sign, pattern in _EITHER.items() if pattern.match(stripped)]
+            text = cell.strip()
+            fitting = _fitting(text) or _fitting(re.sub(_AFTER, r"\1", re.sub(_BEFORE, r"\1\2", text)))
             found |= {*fitting} if len(fitting) == 1 else set()
             either = either or (cell if len(fitting) > 1 else "")
     return frozenset(found), either

@@ -11,7 +11,7 @@ from fraud_utils.data import ULB
 
 def test_scores_are_the_notebooks_after_prior_correction(tmp_path, frame, fitted):
     for imbalance in ("none", "undersample 1:10", "SMOTE 1:20", "class weight"):
-        pipeline, X, y = fitted(tmp_path, ULB, frame, imbalance)
+        pipeline, X, y = fitted(tmp_path, ULB, frame, imbalance, rounds=10)
         expected = artifact.prior_correction(pipeline.predict_proba(X)[:, 1], models.kept_share(imbalance, y))
         assert np.abs(artifact.load(tmp_path).score(frame) - expected).max() < 1e-6, imbalance
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from fraud_utils.data import DataError, Schema, load_transactions
+from fraud_utils.data import DataError, Schema, load_transactions, numbers
 
 
 def amounts(folder, *cells: str, separator: str = ";", **keys: object) -> pd.DataFrame:
@@ -67,3 +67,17 @@ def test_a_late_cell_of_another_kind_changes_how_the_column_is_read_and_no_value
     cells = [f"{i}.25" for i in range(30_000)]  # more than what is looked at first
     frame = amounts(tmp_path, *cells, "$1,000.75")
     assert frame["a"].tolist() == [float(cell) for cell in cells] + [1000.75]
+
+
+@pytest.mark.parametrize(
+    ("cells", "found", "either"),
+    [
+        (["2,5", "1,234"], ",", "1,234"),
+        (["€ 1.234,50", "3"], ",", ""),
+        (["12.50 USD", "-$ 7.25", "7,5 kg"], ".", ""),
+        (["1.234 €", "EUR 1,234"], "", "1.234 €"),
+        ([" 0.5", "0,5", "a,b"], ".,", ""),
+    ],
+)
+def test_clear_cells_show_the_decimal_sign_whatever_currency_is_beside_them(cells, found, either):
+    assert numbers.signs(cells) == (frozenset(found), either)

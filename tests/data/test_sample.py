@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,17 +23,22 @@ def frame():
     return simulate_transactions(30_000, seed=6)
 
 
+@pytest.fixture(scope="module")
+def parts(frame, tmp_path_factory):
+    """A folder of three files."""
+    folder = tmp_path_factory.mktemp("parts")
+    for number, part in enumerate(np.array_split(np.random.default_rng(0).permutation(len(frame)), 3)):
+        frame.iloc[part].to_parquet(folder / f"{number}.parquet", index=False, row_group_size=4_000)
+    return folder
+
+
 @pytest.fixture
-def table(frame, tmp_path, monkeypatch):
-    """A folder of three files, and a project of its own to keep rows in."""
+def table(parts, tmp_path, monkeypatch):
+    """The folder, in a project of its own to keep rows in."""
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path)
-    for number, part in enumerate(np.array_split(np.random.default_rng(0).permutation(len(frame)), 3)):
-        folder = tmp_path / "table"
-        folder.mkdir(exist_ok=True)
-        frame.iloc[part].to_parquet(folder / f"{number}.parquet", index=False, row_group_size=4_000)
-    return folder
+    return Path(shutil.copytree(parts, tmp_path / "table"))
 
 
 def kept(project: Path) -> list[Path]:

@@ -8,7 +8,6 @@ import pytest
 from evaluation import made
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
 
 from fraud_utils.evaluation import Protocol, Scores, decisions
 from fraud_utils.models import Candidate
@@ -30,8 +29,11 @@ def scored(y: np.ndarray, score: np.ndarray, days: float = 1.0, amount: np.ndarr
 def test_no_threshold_beats_the_one_chosen_by_f1(rows):
     y, score = np.array(rows, dtype=float).T
     chosen = decisions.best_f1_threshold(y, score)
-    best = max(f1_score(y, score >= step) for step in np.unique(score))
-    assert f1_score(y, score >= chosen) == pytest.approx(best)
+
+    def f1(step):  # by hand: scikit-learn's takes a millisecond each, a second in all
+        return 2 * y[score >= step].sum() / (y.sum() + (score >= step).sum())
+
+    assert f1(chosen) == pytest.approx(max(map(f1, np.unique(score))))
 
 
 @given(labels_and_scores, st.floats(0.1, 5))

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from functools import cached_property
 from typing import Any
 
 import matplotlib as mpl
@@ -20,24 +21,56 @@ from fraud_utils.data import ULB, Schema, load_transactions, split_transactions
 from fraud_utils.words import Finding
 
 
-def all_findings(frame: pd.DataFrame, schema: Schema, seed: int = 7) -> dict[str, Finding]:
-    split = split_transactions(frame, schema)
-    train, effects = split.train, explore.effects(split.train, schema)
-    return {
-        "integrity": explore.integrity_finding(explore.integrity(frame, schema), frame, schema),
-        "imbalance": explore.imbalance_finding(explore.class_sizes(split, schema), schema),
-        "bursts": explore.bursts_finding(explore.volume(frame, schema), seed),
-        "days": explore.rate_finding(explore.rate_along_time(frame, schema), seed),
-        "hours": explore.rate_finding(explore.rate_by_hour(train, schema), seed),
-        "amounts": explore.amounts_finding(explore.amounts_below(train, schema), train, schema),
-        "points": explore.price_points_finding(explore.price_points(train, schema), schema),
-        "effects": explore.effects_finding(effects),
-        "pairs": explore.correlations_finding(explore.correlations(train, schema, effects.index[:30], seed)),
-        "unusual": explore.outside_finding(explore.outside(train, schema, effects.index[:9])),
-        "copies": explore.duplicates_finding(explore.duplicates(frame, split, schema)),
-        "drift": explore.stability_finding(explore.stability(split, schema), split, schema),
-        "plane": explore.projection_finding(explore.projection(train, schema, seed)),
-    }
+class Explored:
+    """A table's findings, and what its figures are drawn from; each table is made once."""
+
+    def __init__(self, frame: pd.DataFrame, schema: Schema, seed: int = 7) -> None:
+        self.frame, self.schema, self.seed = frame, schema, seed
+        self.split = split_transactions(frame, schema)
+        self.train = self.split.train
+        self.volume = explore.volume(frame, schema)
+        self.days = explore.rate_along_time(frame, schema)
+        self.hours = explore.rate_by_hour(self.train, schema)
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        return explore.effects(self.train, self.schema)
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        return explore.correlations(self.train, self.schema, self.effects.index[:30], self.seed)
+
+    @cached_property
+    def stability(self) -> pd.DataFrame:
+        return explore.stability(self.split, self.schema)
+
+    @cached_property
+    def plane(self) -> pd.DataFrame:
+        return explore.projection(self.train, self.schema, self.seed)
+
+    def of_time(self) -> dict[str, Finding]:
+        """All that may depend on dates."""
+        frame, schema = self.frame, self.schema
+        return {
+            "integrity": explore.integrity_finding(explore.integrity(frame, schema), frame, schema),
+            "bursts": explore.bursts_finding(self.volume, self.seed),
+            "days": explore.rate_finding(self.days, self.seed),
+            "hours": explore.rate_finding(self.hours, self.seed),
+        }
+
+    def findings(self) -> dict[str, Finding]:
+        split, schema, train = self.split, self.schema, self.train
+        return self.of_time() | {
+            "imbalance": explore.imbalance_finding(explore.class_sizes(split, schema), schema),
+            "amounts": explore.amounts_finding(explore.amounts_below(train, schema), train, schema),
+            "points": explore.price_points_finding(explore.price_points(train, schema), schema),
+            "effects": explore.effects_finding(self.effects),
+            "pairs": explore.correlations_finding(self.pairs),
+            "unusual": explore.outside_finding(explore.outside(train, schema, self.effects.index[:9])),
+            "copies": explore.duplicates_finding(explore.duplicates(self.frame, split, schema)),
+            "drift": explore.stability_finding(self.stability, split, schema),
+            "plane": explore.projection_finding(self.plane),
+        }
 
 
 CLAIMS = {
@@ -59,7 +92,7 @@ CLAIMS = {
 def test_where_nothing_is_going_on_claims_stay_within_their_level(seeds):
     claimed = dict.fromkeys(CLAIMS, 0)
     for seed, rate in itertools.product(range(seeds), (0.03, 0.3)):
-        found = all_findings(noise(rows=900, rate=rate, seed=seed), SCHEMA, seed)
+        found = Explored(noise(rows=900, rate=rate, seed=seed), SCHEMA, seed).findings()
         for name, words in CLAIMS.items():
             claimed[name] += words in text(found[name])
     tables = 2 * seeds  # at a level of 5 %: more claims than these have a chance of at most 0.2 % each, and 5 % in all
@@ -69,7 +102,7 @@ def test_where_nothing_is_going_on_claims_stay_within_their_level(seeds):
 
 def test_findings_repeat():
     frame = noise(rate=0.1)
-    assert all_findings(frame, SCHEMA) == all_findings(frame.copy(), SCHEMA)
+    assert Explored(frame, SCHEMA).findings() == Explored(frame.copy(), SCHEMA).findings()
 
 
 def test_any_table_gives_findings():
@@ -97,7 +130,7 @@ def test_any_table_gives_findings():
         currency="$",
         negative_amounts=True,
     )
-    found = all_findings(frame, schema)
+    found = Explored(frame, schema).findings()
     integrity = text(found["integrity"])
     assert f"{frame.isna().sum().sum():,} values missing, in 3 columns" in integrity
     for words in ("`empty`", "`card` has 30 distinct values", "amounts are negative"):
@@ -149,42 +182,46 @@ def test_any_kind_of_table_gives_findings_figures_and_no_warning(kind):
     frame, roles = KINDS[kind]
     schema = Schema(**{"name": kind, "label": "bad", "time": "at", "amount": "sum"} | roles)
     frame = frame[list(schema.columns)]
-    for origin in (None, "2015-03-02T00:00:00Z"):
-        frame.attrs["provenance"] = {"name": kind, "simulated": False, "origin": origin}
-        found = all_findings(frame, schema)
-        for name, finding in found.items():
-            assert not re.search(r"\bnan\b|\bNone\b(?! of)", text(finding)), name
-            assert schema.time or "no time column" in text(finding) or name not in ("bursts", "days", "hours", "drift")
-    draw(frame, schema)
+    explored, dated = (
+        Explored(described(frame, name=kind, simulated=False, origin=origin), schema)
+        for origin in (None, "2015-03-02T00:00:00Z")
+    )
+    for name, finding in [*explored.findings().items(), *dated.of_time().items()]:
+        assert not re.search(r"\bnan\b|\bNone\b(?! of)", text(finding)), name
+        assert schema.time or "no time column" in text(finding) or name not in ("bursts", "days", "hours", "drift")
+    draw(explored, dated)
 
 
-def draw(frame: pd.DataFrame, schema: Schema) -> None:
-    """Every figure of the notebook."""
+def described(frame: pd.DataFrame, **provenance: Any) -> pd.DataFrame:
+    frame = frame.copy()
+    frame.attrs["provenance"] = provenance
+    return frame
+
+
+def draw(explored: Explored, dated: Explored) -> None:
+    """Every figure of the notebook, the dates of those along time known; laid out, but not put into pixels."""
     plots.set_style()
-    split = split_transactions(frame, schema)
-    train, names = split.train, explore.effects(split.train, schema).index
-    shown = names[:9]
+    schema, train, shown = explored.schema, explored.train, explored.effects.index[:9]
     panels = 3 * bool(schema.time) + bool(schema.amount) + 5 + len(shown)
     figure, axes = plt.subplots(-(-panels // 3), 3, figsize=(12, 1.5 * panels), dpi=40, layout="none")
     ax = iter(axes.flat)
     if schema.time:
-        cut = explore.on_time_axis(split.test_from, frame, schema)
-        plots.plot_volume(explore.volume(frame, schema), next(ax), cut)
-        plots.plot_rates(explore.rate_along_time(frame, schema), next(ax))
-        plots.plot_rates(explore.rate_by_hour(train, schema), next(ax))
-        stability, own = explore.stability(split, schema), plt.subplots()
-        plots.plot_stability(stability, own[1], explore.BANDS)
-        own[0].canvas.draw()
-        plt.close(own[0])
+        cut = explore.on_time_axis(dated.split.test_from, dated.frame, schema)
+        plots.plot_volume(dated.volume, next(ax), cut)
+        plots.plot_rates(dated.days, next(ax))
+        plots.plot_rates(dated.hours, next(ax))
+        own, beside = plt.subplots()
+        plots.plot_stability(explored.stability, beside, explore.BANDS)
+        own.draw_without_rendering()
+        plt.close(own)
     if schema.amount:
         plots.plot_amounts(explore.amount_distribution(train, schema), next(ax), schema.currency)
-    plots.plot_intervals(explore.effects(train, schema), next(ax), reference=0.5)
-    pairs = explore.correlations(train, schema, names[:30], 7)
+    plots.plot_intervals(explored.effects, next(ax), reference=0.5)
     for value in ("legitimate", "fraud", "difference"):
-        plots.plot_correlations(pairs, next(ax), value)
-    plots.plot_projection(explore.projection(train, schema, 7), next(ax))
+        plots.plot_correlations(explored.pairs, next(ax), value)
+    plots.plot_projection(explored.plane, next(ax))
     plots.plot_histograms(explore.histograms(train, schema, shown), list(itertools.islice(ax, len(shown))))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     plt.close(figure)
 
 

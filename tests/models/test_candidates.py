@@ -14,8 +14,8 @@ from fraud_utils.artifact import FeatureMap
 from fraud_utils.models import Candidate
 from fraud_utils.models.learners import LEARNERS
 
-Y = (np.arange(1200) % 30 == 0).astype(np.int8)  # two shifted Gaussian clouds
-X = (np.random.default_rng(0).normal(size=(1200, 5)) + 1.5 * Y[:, None]).astype(np.float32)
+Y = (np.arange(480) % 30 == 0).astype(np.int8)  # two shifted Gaussian clouds
+X = (np.random.default_rng(0).normal(size=(480, 5)) + 1.5 * Y[:, None]).astype(np.float32)
 FEATURES = FeatureMap(("a", "b", "c", "d"), "amount")
 
 

@@ -15,8 +15,9 @@ X = (np.random.default_rng(0).normal(size=(900, 4)) + 1.5 * Y[:, None]).astype(n
 
 @pytest.mark.parametrize("name", [name for name, learner in LEARNERS.items() if learner.kind == "unsupervised"])
 def test_learners_without_labels_do_not_see_them(name):
-    models_of = (models.build(Candidate(name)).fit(X, labels) for labels in (Y, np.roll(Y, 7)))
-    np.testing.assert_array_equal(*(model.score_samples(X) for model in models_of))
+    few = X[:480]  # of more than 500 rows the robust covariance searches in parts, which takes ten times as long
+    models_of = (models.build(Candidate(name)).fit(few, labels) for labels in (Y[:480], np.roll(Y[:480], 7)))
+    np.testing.assert_array_equal(*(model.score_samples(few) for model in models_of))
 
 
 @pytest.mark.parametrize("name", [name for name, learner in LEARNERS.items() if learner.class_weights])

@@ -14,17 +14,17 @@ from fraud_utils.data import DataError, load_transactions
 from fraud_utils.monitor.traffic import read_traffic
 
 PLAN = monitor.Plan(days=21, requests_per_day=600)
+SHORT = {"zero": replace(PLAN, days=8), "unit": replace(PLAN, days=8), "labels": replace(PLAN, requests_per_day=200)}
 
 
 @pytest.fixture(scope="module")
 def case(model, pools):
-    """Three weeks, the last two of them with a fault if one is named; one that needs no labels shows in a day."""
+    """Three weeks, the last two of them with a fault if one is named; one that needs no frauds shows in less."""
 
     @cache
     def made(fault: str = "") -> monitor.Case:
         later = pools[monitor.FAULTS[fault]] if fault else None
-        plan = replace(PLAN, days=8) if fault in ("zero", "unit") else PLAN
-        return monitor.simulated_case(model, pools[monitor.HEALTHY], plan, later)
+        return monitor.simulated_case(model, pools[monitor.HEALTHY], SHORT.get(fault, PLAN), later)
 
     return made
 
