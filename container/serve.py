@@ -25,8 +25,9 @@ from __future__ import annotations
 import os
 import sys
 
-# XGBoost imports these when it finds them; serving needs neither, and they cost two seconds and 120 MB.
-for name in ("pandas", "sklearn"):
+# XGBoost imports these when it finds them, for its scikit-learn interface; serving needs none of them, and they cost
+# two seconds and 130 MB.
+for name in ("pandas", "sklearn", "scipy.special"):
     sys.modules[name] = None  # type: ignore[assignment]
 # OpenMP reads this when XGBoost is imported. Its threads do not survive a fork, and a child that takes them for alive
 # hangs: so it gets none, and long bodies are scored by threads of ours.

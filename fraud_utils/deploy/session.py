@@ -27,22 +27,33 @@ class Connection:
     session: boto3.Session
     owned: bool = False  # the other side is a server that this process started, which ends with it
 
+    @cached_property
+    def _clients(self) -> dict[str, Any]:
+        return {}
+
     def client(self, service: str, **options: Any) -> Any:
-        """A client of boto3, with `options` for its configuration."""
+        """A client of boto3, made once, or anew where there are `options` for its configuration."""
+        if options:
+            return self._client(service, options)
+        if service not in self._clients:
+            self._clients[service] = self._client(service, {})
+        return self._clients[service]
+
+    def _client(self, service: str, options: dict[str, Any]) -> Any:
         # Paths rather than host names: 127.0.0.1 has no subdomains.
         style = "path" if os.environ.get(ADDRESS) else "auto"
         return self.session.client(
             service, config=Config(**{"s3": {"addressing_style": style}, "retries": {"mode": "standard"}} | options)
         )
 
-    @cached_property
+    @property
     def sagemaker(self) -> Any:
-        """A client, made once."""
+        """A client."""
         return self.client("sagemaker")
 
-    @cached_property
+    @property
     def s3(self) -> Any:
-        """A client, made once."""
+        """A client."""
         return self.client("s3")
 
     @property

@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -30,7 +31,7 @@ class Front:
 
     def __init__(self, account: Account) -> None:
         self.account = account
-        self.moto = DomainDispatcherApplication(_backend)
+        self.moto = _Dispatcher(_backend)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""
@@ -75,6 +76,14 @@ class Front:
         headers = {key[5:].replace("_", "-").lower(): v for key, v in environ.items() if key.startswith("HTTP_")}
         headers["content-type"] = environ.get("CONTENT_TYPE", "")
         return endpoints.invoke(self.account, name, region, _body(environ), headers)
+
+
+class _Dispatcher(DomainDispatcherApplication):
+    """Moto's way from a request to a service; it looks into each of its folders for that, which is done once a host."""
+
+    def __init__(self, create_app: Callable[..., Any]) -> None:
+        super().__init__(create_app)
+        self.get_backend_for_host = cache(super().get_backend_for_host)  # type: ignore[method-assign]
 
 
 def _backend(service: Any) -> Any:

@@ -63,7 +63,7 @@ def push(tree, *settings):
 
 
 def repositories():
-    return [each["repositoryName"] for each in boto3.client("ecr").describe_repositories()["repositories"]]
+    return [each["repositoryName"] for each in boto3.client("ecr", "eu-west-1").describe_repositories()["repositories"]]
 
 
 def test_push_refuses_an_image_that_no_commit_names(tree, tmp_path):
@@ -76,13 +76,15 @@ def test_push_refuses_an_image_that_no_commit_names(tree, tmp_path):
     assert repositories() == []
 
 
-def test_push_builds_logs_in_creates_the_repository_and_pushes_the_commit(tree, tmp_path):
+def test_push_builds_logs_in_creates_the_repository_and_pushes_the_commit(tree, tmp_path, monkeypatch):
     commit = git(tree, "rev-parse", "HEAD")
     name = f"{REGISTRY}/sagemaker-fraud-detect:{commit[:12]}"
     (tree / "notebooks").mkdir()
-    for edited in ("01_explore.ipynb", "03_deploy.ipynb"):  # no matter; the second time the repository is there
-        (tree / "notebooks" / edited).touch()
-        done = push(tree)
+    for edited, settings in (("01_explore.ipynb", []), ("03_deploy.ipynb", ["AWS_REGION=eu-west-1"])):
+        (tree / "notebooks" / edited).touch()  # no matter
+        if settings:  # the second time, when the repository is there, nothing else names the region
+            monkeypatch.delenv("AWS_DEFAULT_REGION")
+        done = push(tree, *settings)
         assert done.returncode == 0, done.stderr
         assert repositories() == ["sagemaker-fraud-detect"]
         build, login, password, tag, pushed = (tmp_path / "asked").read_text().splitlines()[-5:]
@@ -103,4 +105,3 @@ def test_push_without_a_region_says_what_to_set(tree, monkeypatch):
     refused = push(tree)
     assert refused.returncode != 0
     assert "AWS_REGION" in refused.stderr
-    assert push(tree, "AWS_REGION=eu-west-1").returncode == 0

@@ -337,12 +337,13 @@ def test_a_connection_is_accepted_only_once_the_model_is_loaded(start):
     assert endpoint.stop() == 0
 
 
-def test_serving_loads_neither_pandas_nor_scikit_learn(endpoint):
+def test_serving_loads_neither_pandas_nor_scikit_learn_nor_special_functions(endpoint):
     pids = [endpoint.process.pid, *(worker.pid for worker in endpoint.workers())]
     maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in pids)
     assert "/xgboost/" in maps
     assert "/pandas/" not in maps
     assert "/sklearn/" not in maps
+    assert "/scipy/special/" not in maps
 
 
 @pytest.fixture
