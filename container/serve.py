@@ -25,10 +25,14 @@ from __future__ import annotations
 import os
 import sys
 
+import numpy
+
 # XGBoost imports these when it finds them, for its scikit-learn interface; serving needs none of them, and they cost
 # two seconds and 130 MB.
 for name in ("pandas", "sklearn", "scipy.special"):
     sys.modules[name] = None  # type: ignore[assignment]
+# SciPy takes every name that NumPy has; these two NumPy imports only when asked for them, which takes 0.1 s.
+numpy.f2py = numpy.testing = None  # type: ignore[assignment]
 # OpenMP reads this when XGBoost is imported. Its threads do not survive a fork, and a child that takes them for alive
 # hangs: so it gets none, and long bodies are scored by threads of ours.
 os.environ["OMP_NUM_THREADS"] = "1"

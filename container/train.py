@@ -28,13 +28,17 @@ def import_xgboost() -> None:
 
     It imports scikit-learn, and that SciPy's statistics: 1.4 of the 2.0 CPU seconds that a job's imports take, and
     SciPy's special functions another 0.15. Jobs that make rows (SMOTE) or judge settings on folds import scikit-learn
-    themselves.
+    themselves. SciPy takes every name that NumPy has, of which two would be imported only then, in 0.1.
     """
+    import numpy
+
     names = ("sklearn", "scipy.special")
     for name in names:
         sys.modules[name] = None  # type: ignore[assignment]
+    numpy.f2py = numpy.testing = None  # type: ignore[assignment]
     import xgboost  # noqa: F401
 
+    del numpy.f2py, numpy.testing
     for name in names:
         del sys.modules[name]
 
