@@ -39,13 +39,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """What tests import stays to the end: to search it for garbage takes a sixth of the time of collecting them."""
+    """Look for garbage less often: what tests import stays to the end, and a search of it all takes up to .4 s."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.enable()
         gc.freeze()
+        gc.set_threshold(20_000, 20, 10)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
