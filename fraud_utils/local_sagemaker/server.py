@@ -112,7 +112,7 @@ def _answer(respond: Callable[..., Any], work: Callable[[], tuple[dict[str, str]
 
 
 class _Handler(MotoRequestHandler):
-    protocol_version = "HTTP/1.1"  # keeps connections open between requests
+    protocol_version = "HTTP/1.1"  # an answer of no known length comes in chunks, so that its end is seen
 
     def log(self, type: str, message: str, *args: Any) -> None:
         """Front writes the log."""
