@@ -88,7 +88,7 @@ class Legitimate:
         codes = self.codes(value)
         level = np.zeros(value.shape[1], "int32")
         for tree in self._weights:
-            level += tree.select(codes)
+            level += trees.select(tree, codes)
         for name, x in self.sizes(value).items():
             stratum = self._fitted["weights"]["strata"][name]
             level += np.array(stratum["levels"], "int32")[np.searchsorted(stratum["edges"], x)]

@@ -8,7 +8,6 @@ import zlib
 from base64 import b85decode, b85encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -18,7 +17,6 @@ DIGITS = 8  # a source's quantile bin is two digits to this base, each drawn fro
 LEAF = 128
 LEVELS = 24  # steps of the square root of a leaf's largest share
 SLOTS = 1024  # what the shares of a leaf are rounded to
-FEW = 2_000  # columns of codes that are faster led down a tree than compared at each of its splits
 
 
 def pack(code: bytes) -> str:
@@ -58,13 +56,13 @@ class ProbabilityTree:
 
     Attributes
     ----------
-    tree : Tree
+    tree : nested tuples, as ``parse`` gives them
         Leads to the number of a leaf.
     digits : numpy.ndarray of uint8
         SLOTS digits a leaf, each as often as its share.
     """
 
-    tree: "Tree"
+    tree: Any
     digits: np.ndarray
 
     @classmethod
@@ -85,67 +83,24 @@ class ProbabilityTree:
     def draw(self, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One digit a column of ``codes``, each from the leaf that the column falls into."""
         slot = rng.integers(0, SLOTS, codes.shape[1], dtype="uint16")
-        return self.digits.take(np.multiply(self.tree.select(codes), SLOTS, dtype="int64") + slot)
+        return self.digits.take(np.multiply(select(self.tree, codes), SLOTS, dtype="int64") + slot)
 
 
-@dataclass(frozen=True)
-class Tree:
-    """Splits as nested tuples (column, threshold, left, right), in which a leaf is what it stands for."""
-
-    nested: Any
-
-    @cached_property
-    def nodes(self) -> tuple[np.ndarray, ...]:
-        """Of each node: column, threshold, where to go if above it and if not (a leaf's is itself), and leaf."""
-        rows: list[list[Any]] = []
-
-        def number(node: Any) -> int:
-            place = len(rows)
-            rows.append([0, 0, place, place, 0])
-            if isinstance(node, tuple):
-                column, threshold, left, right = node
-                rows[place][:4] = column, threshold, number(right), number(left)
-            else:
-                rows[place][4] = node
-            return place
-
-        number(self.nested)
-        column, threshold, *sides, leaf = np.array(rows).T
-        return column, threshold.astype("uint8"), np.column_stack(sides).ravel(), leaf.astype("uint8")
-
-    def select(self, codes: np.ndarray) -> Any:
-        """The leaf of each column of ``codes``."""
-        return self._of_few(codes) if codes.shape[1] <= FEW else _of_many(self.nested, codes)
-
-    def _of_few(self, codes: np.ndarray) -> np.ndarray:
-        """Step by step down from the root, all columns at once, until each has found its leaf."""
-        column, threshold, side, leaf = self.nodes
-        each, cells = np.arange(codes.shape[1]), codes.ravel()
-        at, before = np.zeros(codes.shape[1], dtype=np.intp), None
-        while before is None or (at != before).any():
-            before = at
-            below = cells.take(column.take(at) * len(each) + each) <= threshold.take(at)
-            at = side.take(2 * at + below)
-        return leaf.take(at)
+def parse(code: Iterator[int], leaf: Callable[[int], np.uint8]) -> Any:
+    """Nested (column, threshold, left, right); ``leaf`` says what a leaf that begins with a byte stands for."""
+    head = next(code)
+    if head < LEAF:
+        return head, next(code), parse(code, leaf), parse(code, leaf)
+    return leaf(head)
 
 
-def _of_many(node: Any, codes: np.ndarray) -> Any:
-    """Whole rows of codes at each split, many times faster than dividing them there."""
+def select(node: Any, codes: np.ndarray) -> Any:
+    """The leaf of each column of ``codes``; whole rows at once, many times faster than dividing them at each split."""
     if not isinstance(node, tuple):
         return node
     column, threshold, left, right = node
     chosen = np.negative((codes[column] <= threshold).view("uint8"))  # all ones or zeros
-    left, right = _of_many(left, codes), _of_many(right, codes)
+    left, right = select(left, codes), select(right, codes)
     chosen &= left ^ right
     chosen ^= right
     return chosen
-
-
-def parse(code: Iterator[int], leaf: Callable[[int], np.uint8]) -> Tree:
-    """The next tree; ``leaf`` says what a leaf that begins with a byte stands for."""
-
-    def node() -> Any:
-        head = next(code)
-        return (head, next(code), node(), node()) if head < LEAF else leaf(head)
-
-    return Tree(node())

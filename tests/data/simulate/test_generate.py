@@ -72,10 +72,10 @@ def test_chunks_come_in_time_order_and_make_the_whole(monkeypatch: pytest.Monkey
 
 
 def test_an_hour_larger_than_a_chunk_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate, "CHUNK_ROWS", 10)
-    chunks = list(simulate_chunks(200, seed=5, days=1))  # up to 21 an hour
-    assert max(map(len, chunks)) <= 10
-    assert sum(map(len, chunks)) == 200
+    monkeypatch.setattr(generate, "CHUNK_ROWS", 100)
+    chunks = list(simulate_chunks(2_000, seed=5, days=1))  # up to 130 an hour
+    assert max(map(len, chunks)) <= 100
+    assert sum(map(len, chunks)) == 2_000
 
 
 def test_copies_share_their_second_and_label(simulated: pd.DataFrame) -> None:
