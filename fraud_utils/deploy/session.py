@@ -28,23 +28,18 @@ class Connection:
     owned: bool = False  # the other side is a server that this process started, which ends with it
 
     @cached_property
-    def _clients(self) -> dict[str, Any]:
+    def _clients(self) -> dict[tuple[str, str], Any]:
         return {}
 
     def client(self, service: str, **options: Any) -> Any:
-        """A client of boto3, made once, or anew where there are `options` for its configuration."""
-        if options:
-            return self._client(service, options)
-        if service not in self._clients:
-            self._clients[service] = self._client(service, {})
-        return self._clients[service]
-
-    def _client(self, service: str, options: dict[str, Any]) -> Any:
-        # Paths rather than host names: 127.0.0.1 has no subdomains.
-        style = "path" if os.environ.get(ADDRESS) else "auto"
-        return self.session.client(
-            service, config=Config(**{"s3": {"addressing_style": style}, "retries": {"mode": "standard"}} | options)
-        )
+        """A client of boto3, made once for the same `options` for its configuration."""
+        key = service, repr(options)
+        if key not in self._clients:
+            # Paths rather than host names: 127.0.0.1 has no subdomains.
+            style = "path" if os.environ.get(ADDRESS) else "auto"
+            config = Config(**{"s3": {"addressing_style": style}, "retries": {"mode": "standard"}} | options)
+            self._clients[key] = self.session.client(service, config=config)
+        return self._clients[key]
 
     @property
     def sagemaker(self) -> Any:

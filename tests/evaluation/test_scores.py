@@ -112,10 +112,8 @@ def test_who_is_shown_to_be_behind_is_not_fitted_on_other_folds(tmp_path, monkey
     monkeypatch.setenv("FRAUD_PROGRESS", str(tmp_path / "progress"))
     rng, y = np.random.default_rng(3), (np.arange(3_000) % 20 == 0).astype(np.int8)
     rows = made.rows((rng.normal(size=(len(y), 3)) + 2 * y[:, None]).astype(np.float32), y)
-    linear, trees = (
-        Candidate("logistic regression"),
-        Candidate("xgboost", hyperparameters={"num_round": 60, "eta": 0.2}),
-    )
+    linear = Candidate("logistic regression")
+    trees = Candidate("xgboost", hyperparameters={"num_round": 60, "eta": 0.2})
     forest = Candidate("random forest", hyperparameters={"n_estimators": 20})
     average = Candidate("average", hyperparameters={"members": ["logistic regression", "random forest"]})
     candidates = [Candidate("dummy"), linear, trees, forest, average]
